@@ -1,0 +1,96 @@
+"""Changes to batches of images, made on the device inside the training step.
+
+Images are [N, H, W, C]. Geometry (crop, flip) works on any dtype; colour works on floats in [0, 1].
+"""
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from jaxnets.config import Augment
+
+Array = jax.Array
+
+# Luma weights of ITU-R BT.601, as PIL and torchvision use for grey versions.
+_LUMA = (0.299, 0.587, 0.114)
+
+
+def augment(key: Array, images: Array, config: Augment) -> Array:
+    """Applies what `config` asks for to uint8 images; returns floats in [0, 1]."""
+    keys = iter(jax.random.split(key, 5))
+    if config.crop_padding:
+        images = random_crop(next(keys), images, config.crop_padding)
+    if config.flip:
+        images = random_flip(next(keys), images)
+    images = to_unit(images)
+    for change, strength in (
+        (adjust_brightness, config.brightness),
+        (adjust_contrast, config.contrast),
+        (adjust_saturation, config.saturation),
+    ):
+        if strength:
+            factors = jax.random.uniform(next(keys), (images.shape[0],), minval=1 - strength, maxval=1 + strength)
+            images = change(images, factors)
+    return images
+
+
+def to_unit(images: Array) -> Array:
+    """uint8 [0, 255] to float32 [0, 1]."""
+    return images.astype(jnp.float32) / 255
+
+
+def normalize(images: Array, mean: Sequence[float], std: Sequence[float]) -> Array:
+    """Subtracts `mean` and divides by `std`, one number a channel."""
+    shape = (1, 1, 1, -1)
+    return (images - jnp.asarray(mean, images.dtype).reshape(shape)) / jnp.asarray(std, images.dtype).reshape(shape)
+
+
+def random_crop(key: Array, images: Array, padding: int) -> Array:
+    """Pads with zeros on every side, then cuts the original size at an offset of its own for each image."""
+    offsets = jax.random.randint(key, (images.shape[0], 2), 0, 2 * padding + 1)
+    return crop_at(images, offsets, padding)
+
+
+def crop_at(images: Array, offsets: Array, padding: int) -> Array:
+    """`random_crop` with the offsets [N, 2] (row, column, each in [0, 2 · padding]) given."""
+    padded = jnp.pad(images, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
+    return jax.vmap(lambda image, at: lax.dynamic_slice(image, (at[0], at[1], 0), images.shape[1:]))(padded, offsets)
+
+
+def random_flip(key: Array, images: Array) -> Array:
+    """Mirrors each image left to right with probability one half."""
+    return flip_where(images, jax.random.bernoulli(key, 0.5, (images.shape[0],)))
+
+
+def flip_where(images: Array, flip: Array) -> Array:
+    """Mirrors the images for which `flip` [N] is true."""
+    return jnp.where(flip[:, None, None, None], images[:, :, ::-1], images)
+
+
+def adjust_brightness(images: Array, factors: Array) -> Array:
+    """Multiplies each image by its factor, clipped to [0, 1]."""
+    return _blend(images, jnp.zeros_like(images), factors)
+
+
+def adjust_contrast(images: Array, factors: Array) -> Array:
+    """Blends each image with its own mean grey: factor 0 gives flat grey, 1 the image itself."""
+    return _blend(images, _grey(images).mean((1, 2), keepdims=True), factors)
+
+
+def adjust_saturation(images: Array, factors: Array) -> Array:
+    """Blends each image with its grey version: factor 0 gives grey, 1 the image itself."""
+    return _blend(images, _grey(images), factors)
+
+
+def _blend(images: Array, others: Array, factors: Array) -> Array:
+    factors = factors[:, None, None, None]
+    return jnp.clip(factors * images + (1 - factors) * others, 0, 1)
+
+
+def _grey(images: Array) -> Array:
+    """Luma [N, H, W, 1]; a one-channel image is its own."""
+    if images.shape[-1] == 1:
+        return images
+    return (images * jnp.asarray(_LUMA, images.dtype).reshape(1, 1, 1, 3)).sum(-1, keepdims=True)

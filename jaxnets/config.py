@@ -1,0 +1,202 @@
+"""What an experiment is: frozen dataclasses, their checks, and their JSON form.
+
+A config file yields `Experiment`s; the command line overrides any field by its dotted path; the result is checked,
+saved beside the run, and handed on in parts: the data pipeline sees `data`, the model builder `model`, the optimiser
+`optim`. Nothing here imports jax, so listing experiments is quick.
+"""
+
+import dataclasses
+import math
+import types
+import typing
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+import tyro
+
+from jaxnets.errors import UserError
+from jaxnets.model_config import ModelConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class Augment:
+    """Random changes to training images, made on the device in the order of the fields."""
+
+    crop_padding: int = 0
+    """Zero pixels added on every side before a crop of the original size is taken at random."""
+    flip: bool = False
+    """Mirror left to right with probability one half."""
+    brightness: float = 0.0
+    """Multiply by a factor drawn from [1 - x, 1 + x]."""
+    contrast: float = 0.0
+    """Blend with the image's mean grey by a factor drawn from [1 - x, 1 + x]."""
+    saturation: float = 0.0
+    """Blend with the image's grey version by a factor drawn from [1 - x, 1 + x]."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageData:
+    """Labelled images: where they come from and how they become batches."""
+
+    source: str
+    """Name of a prepared data set, or "embedded" for the stand-in that needs no download."""
+    embedded: str = "shapes10"
+    """The stand-in that "embedded" means here."""
+    batch_size: int = 128
+    drop_last: bool = True
+    """Leave out the last, partial batch of an epoch. Otherwise it is filled up from the epoch's first examples."""
+    normalize: Literal["unit", "symmetric", "standard"] = "unit"
+    """Pixel range: unit [0, 1], symmetric [-1, 1], or standard (per channel: mean 0 and std 1 over the training split)."""
+    augment: Augment = Augment()
+
+
+@dataclasses.dataclass(frozen=True)
+class Spsa:
+    """Gains of simultaneous perturbation stochastic approximation, in Spall's notation (see jaxnets.spsa)."""
+
+    a: float = 0.05
+    big_a: float = 100.0
+    c: float = 0.01
+    alpha: float = 0.602
+    gamma: float = 0.101
+    directions: int = 1
+    """Perturbations averaged in one gradient estimate; each costs two evaluations of the loss."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Optim:
+    """The update rule."""
+
+    name: Literal["sgd", "adam", "adamw", "rmsprop", "spsa"] = "adam"
+    lr: float = 1e-3
+    """Peak learning rate. SPSA has its own gains instead."""
+    momentum: float = 0.0
+    weight_decay: float = 0.0
+    """L2 penalty, added to the gradient before the update rule as torch.optim does; adamw decays the weights directly."""
+    schedule: Literal["constant", "cosine", "linear"] = "constant"
+    """How the rate changes from its peak to the end of training: not at all, or down to 0 along a curve."""
+    warmup_epochs: float = 0.0
+    """Linear rise from 0 to the peak rate."""
+    spsa: Spsa = Spsa()
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """One row of a report: a model, its data, its update rule and how long to train."""
+
+    id: tyro.conf.Suppress[str]
+    source: tyro.conf.Suppress[str]
+    """Report and section."""
+    summary: tyro.conf.Suppress[str]
+    data: ImageData
+    model: ModelConfig
+    optim: Optim = Optim()
+    epochs: int = 200
+    steps: int | None = None
+    """Length of training in steps; overrides epochs when given."""
+    seeds: int = 3
+    """Independent replicas trained at once, each with its own initial weights, data order and dropout."""
+    seed: int = 0
+    """The root of all randomness. Replica i is the same whatever the number of replicas."""
+    eval_batch_size: int = 1000
+    select: Literal["best", "last"] = "best"
+    """Which weights are tested: those of the best epoch by validation, or the last."""
+    reported: tyro.conf.Suppress[Mapping[str, float]] = dataclasses.field(default_factory=dict)
+    """What the report measured. Accuracies in percent, times in seconds, memory in GB."""
+
+    @property
+    def dataset(self) -> str:
+        """The data set in use, with "embedded" resolved."""
+        return self.data.embedded if self.data.source == "embedded" else self.data.source
+
+
+# Field rules: dotted path -> (what must hold, in words; the test). Paths that an experiment lacks are skipped.
+_Rule = tuple[str, Callable[[Any], bool]]
+_POSITIVE: _Rule = ("must be at least 1", lambda value: value >= 1)
+_RATE: _Rule = ("must be a finite number above 0", lambda value: 0 < value < math.inf)
+_NOT_NEGATIVE: _Rule = ("must be a finite number, 0 or more", lambda value: 0 <= value < math.inf)
+_FRACTION: _Rule = ("must lie in [0, 1)", lambda value: 0 <= value < 1)
+_RULES: Mapping[str, _Rule] = {
+    "epochs": _POSITIVE,
+    "steps": ("must be at least 1", lambda value: value is None or value >= 1),
+    "seeds": _POSITIVE,
+    "seed": ("must lie in [0, 2**32)", lambda value: 0 <= value < 2**32),
+    "eval_batch_size": _POSITIVE,
+    "data.batch_size": _POSITIVE,
+    "data.augment.crop_padding": _NOT_NEGATIVE,
+    "data.augment.brightness": _FRACTION,
+    "data.augment.contrast": _FRACTION,
+    "data.augment.saturation": _FRACTION,
+    "optim.lr": _RATE,
+    "optim.momentum": _FRACTION,
+    "optim.weight_decay": _NOT_NEGATIVE,
+    "optim.warmup_epochs": _NOT_NEGATIVE,
+    "optim.spsa.a": _RATE,
+    "optim.spsa.big_a": _NOT_NEGATIVE,
+    "optim.spsa.c": _RATE,
+    "optim.spsa.alpha": ("must lie in (0, 1]", lambda value: 0 < value <= 1),
+    "optim.spsa.gamma": ("must lie in (0, 1/2]", lambda value: 0 < value <= 0.5),
+    "optim.spsa.directions": _POSITIVE,
+}
+
+
+def field_at(config: Any, path: str) -> Any:
+    """The value at a dotted path, for example `field_at(experiment, "optim.lr")`. Raises AttributeError."""
+    for name in path.split("."):
+        config = getattr(config, name)
+    return config
+
+
+def validate(experiment: Experiment) -> Experiment:
+    """Returns the experiment, or raises UserError naming the first field whose value cannot work."""
+    for path, (words, holds) in _RULES.items():
+        try:
+            value = field_at(experiment, path)
+        except AttributeError:
+            continue
+        if not holds(value):
+            raise UserError(f"{experiment.id}: {path} {words}, got {value}")
+    for path, value in experiment.model.bad_fields():
+        raise UserError(f"{experiment.id}: model.{path} cannot be {value!r}")
+    return experiment
+
+
+def to_json(config: Any) -> Any:
+    """Plain dicts, lists and numbers. A dataclass that is one of several choices names itself under "type"."""
+    if dataclasses.is_dataclass(config) and not isinstance(config, type):
+        fields = {field.name: to_json(getattr(config, field.name)) for field in dataclasses.fields(config)}
+        return {"type": type(config).__name__, **fields}
+    if isinstance(config, Mapping):
+        return {key: to_json(value) for key, value in config.items()}
+    if isinstance(config, tuple | list):
+        return [to_json(value) for value in config]
+    return config
+
+
+def from_json(kind: Any, value: Any) -> Any:
+    """The inverse of `to_json` for a dataclass, a union of dataclasses, a tuple or a plain value of type `kind`."""
+    origin = typing.get_origin(kind)
+    if origin in (typing.Union, types.UnionType):
+        if not isinstance(value, dict):
+            return value
+        kind = next(choice for choice in typing.get_args(kind) if choice.__name__ == value["type"])
+    if dataclasses.is_dataclass(kind):
+        hints = typing.get_type_hints(kind)
+        known = {field.name for field in dataclasses.fields(kind)}
+        return kind(**{name: from_json(hints[name], item) for name, item in value.items() if name in known})
+    if isinstance(value, list):
+        inner = typing.get_args(kind)
+        return tuple(from_json(inner[0] if inner else Any, item) for item in value)
+    return value
+
+
+def differences(ours: Any, theirs: Any, path: str = "") -> list[str]:
+    """Where two JSON forms differ, one readable item each: "optim.lr (0.001 there, 0.01 here)"."""
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        keys = sorted(ours.keys() | theirs.keys())
+        return [
+            item
+            for key in keys
+            for item in differences(ours.get(key), theirs.get(key), f"{path}.{key}" if path else key)
+        ]
+    return [] if ours == theirs else [f"{path} ({theirs} there, {ours} here)"]

@@ -1,0 +1,88 @@
+"""Prepared data sets on disk: one .npy file for each field of each split, and meta.json. Training reads nothing else."""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jaxnets.errors import UserError
+
+Splits = Mapping[str, Mapping[str, np.ndarray]]
+
+
+class Prepared(NamedTuple):
+    """A data set ready for training."""
+
+    name: str
+    splits: Splits
+    """Memory-mapped arrays by split ("train", "validation", "test") and field; equal lengths within a split."""
+    meta: Mapping[str, Any]
+    """What the arrays do not say: "class_names", per-channel "mean" and "std" of the training images, …"""
+
+    def examples(self, split: str) -> int:
+        """Number of examples in a split."""
+        return len(next(iter(self.splits[split].values())))
+
+
+def root() -> Path:
+    """The folder of all prepared sets: $JAXNETS_DATA, or ~/.cache/jaxnets/data."""
+    return Path(os.environ.get("JAXNETS_DATA") or Path.home() / ".cache" / "jaxnets" / "data")
+
+
+def is_prepared(name: str) -> bool:
+    """Whether `load(name)` will find something."""
+    return (root() / name / "meta.json").is_file()
+
+
+def save(name: str, splits: Splits, meta: Mapping[str, Any]) -> Path:
+    """Writes a set under a temporary name and moves it into place whole. Returns its folder."""
+    target = root() / name
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        building = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=target.parent))
+        try:
+            for split, fields in splits.items():
+                for field, array in fields.items():
+                    np.save(building / f"{split}.{field}.npy", array)
+            described = {split: {field: list(a.shape) for field, a in fields.items()} for split, fields in splits.items()}
+            (building / "meta.json").write_text(json.dumps({**meta, "splits": described}, indent=1))
+            shutil.rmtree(target, ignore_errors=True)
+            building.rename(target)
+        finally:
+            shutil.rmtree(building, ignore_errors=True)
+    except OSError as error:
+        raise UserError(f"cannot write the data set to {target}: {error.strerror}; set JAXNETS_DATA to another folder")
+    return target
+
+
+def load(name: str) -> Prepared:
+    """Opens a prepared set without reading its arrays into memory. Raises UserError where it is missing or damaged."""
+    folder = root() / name
+    if not is_prepared(name):
+        raise UserError(f"data set {name} is not prepared: run `jaxnets data prepare {name}`")
+    try:
+        meta = json.loads((folder / "meta.json").read_text())
+        splits = {
+            split: {field: np.load(folder / f"{split}.{field}.npy", mmap_mode="r") for field in fields}
+            for split, fields in meta["splits"].items()
+        }
+        shapes = {split: {field: list(a.shape) for field, a in fields.items()} for split, fields in splits.items()}
+        if shapes != meta["splits"]:
+            raise ValueError("shapes differ from meta.json")
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"prepared data in {folder} is damaged ({error}): run `jaxnets data prepare {name}` again")
+    return Prepared(name, splits, meta)
+
+
+def image_statistics(images: np.ndarray) -> dict[str, list[float]]:
+    """Per-channel mean and standard deviation of uint8 images [N, H, W, C], on the scale [0, 1]."""
+    counts = np.stack([np.bincount(images[..., c].ravel(), minlength=256) for c in range(images.shape[-1])])
+    levels = np.arange(256) / 255
+    weights = counts / counts.sum(1, keepdims=True)
+    mean = weights @ levels
+    return {"mean": mean.tolist(), "std": np.sqrt(weights @ levels**2 - mean**2).tolist()}

@@ -1,0 +1,41 @@
+"""Measures that merge: sums over examples, kept on the device until they are read."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+Array = jax.Array
+
+
+class Mean(NamedTuple):
+    """A mean as its two sums, so that batches of unequal size merge exactly."""
+
+    total: Array
+    count: Array
+
+    @property
+    def value(self) -> Array:
+        """total / count; NaN where nothing was counted."""
+        return self.total / self.count
+
+
+Metrics = dict[str, Mean]
+
+
+def merge(parts: Any) -> Any:
+    """Sums a tree of stacked metrics over its first axis."""
+    return jax.tree.map(lambda x: x.sum(0), parts)
+
+
+def accuracy(logits: Array, labels: Array, mask: Array) -> Mean:
+    """Share of examples whose largest logit is the label's. Shapes [N, C], [N], [N]; mask is 1 for real examples."""
+    correct = (logits.argmax(-1) == labels).astype(jnp.float32)
+    return Mean((correct * mask).sum(), mask.sum())
+
+
+def confusion(logits: Array, labels: Array, mask: Array) -> Array:
+    """Counts [C, C]: row = true class, column = predicted class."""
+    classes = logits.shape[-1]
+    true = jax.nn.one_hot(labels, classes) * mask[:, None]
+    return true.T @ jax.nn.one_hot(logits.argmax(-1), classes)

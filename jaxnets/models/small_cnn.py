@@ -1,0 +1,33 @@
+"""The CNN with fewer than 50,000 parameters (report S1 Q1)."""
+
+import jax
+from flax import linen as nn
+
+from jaxnets.model_config import SmallCnnConfig
+from jaxnets.nn.layers import BatchNorm, Conv, Dense, max_pool
+
+Array = jax.Array
+
+
+class SmallCnn(nn.Module):
+    """Images [N, 32, 32, C] -> logits [N, classes].
+
+    The stated padding of 2 throughout gives 32 -> 15 -> 7 -> 4 pixels with 3×3 pooling at stride 2, which is what makes
+    the stated parameter count, 49,338, come out. No activation is stated between the two dense layers; without one they
+    would be a single linear map, so a ReLU stands there.
+    """
+
+    config: SmallCnnConfig
+    classes: int
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, images: Array, *, train: bool) -> Array:
+        x = images
+        for features, kernel in zip(self.config.filters, (5, 5, 3), strict=True):
+            x = Conv(features, kernel, self.config.init, padding=2)(x)
+            x = jax.nn.relu(BatchNorm(self.axis_name)(x, train=train))
+            x = max_pool(x, window=3, stride=2)
+        x = x.reshape(x.shape[0], -1)
+        x = jax.nn.relu(Dense(self.config.dense, self.config.init)(x))
+        return Dense(self.classes, self.config.init)(x)

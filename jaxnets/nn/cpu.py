@@ -1,0 +1,88 @@
+"""The native CPU kernels (cpu_kernels.cc), compiled when the package is installed.
+
+Convolutions of few channels and sums per channel are several times slower in XLA on a CPU than they need be, and slower
+still inside `lax.scan`. Without a C++ compiler the package installs all the same and XLA serves everywhere; `backend`
+says which it is.
+
+The kernels want the batch innermost in memory. Nothing here transposes: a call only states the storage order of its
+operands, and XLA's layout assignment carries that order through the element-wise operations in between.
+"""
+
+import ctypes
+import functools
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+Array = jax.Array
+
+FORWARD, INPUT_GRAD, WEIGHT_GRAD = (f"jaxnets_conv2d_{name}" for name in ("forward", "input_grad", "weight_grad"))
+_MOMENTS, _SUMS = "jaxnets_channel_moments", "jaxnets_channel_sums"
+
+# Storage orders, outermost axis first.
+BATCH_MINOR = (1, 2, 3, 0)  # logically [N, H, W, C], stored [H, W, C, N]
+ROW_MAJOR = (0, 1, 2, 3)
+VECTOR = (0,)
+
+
+@functools.cache
+def backend() -> str:
+    """What convolves on CPUs: "native" or "xla". Registers the native kernels on its first call."""
+    library = next(Path(__file__).parent.glob("_cpu_kernels*.so"), None)
+    if library is None:
+        return "xla"
+    handlers = ctypes.CDLL(str(library))
+    for name in (FORWARD, INPUT_GRAD, WEIGHT_GRAD, _MOMENTS, _SUMS):
+        jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(getattr(handlers, name)), platform="cpu")
+    return "native"
+
+
+def serves(*arrays: Array) -> bool:
+    """Whether the native kernels can take these operands when the program is lowered for a CPU."""
+    return all(array.dtype == jnp.float32 for array in arrays) and backend() == "native"
+
+
+def call(
+    name: str, results: Sequence[tuple[int, ...]], inputs: Sequence[tuple[int, ...]], outputs: Sequence[tuple[int, ...]]
+) -> Callable[..., Any]:
+    """The kernel `name` with float32 results of the given shapes and the given storage orders.
+
+    Under vmap the kernel loops over the new leading axis itself.
+    """
+    shapes = tuple(jax.ShapeDtypeStruct(shape, jnp.float32) for shape in results)
+    return jax.ffi.ffi_call(
+        name, shapes, vmap_method="expand_dims", input_layouts=tuple(inputs), output_layouts=tuple(outputs)
+    )
+
+
+def channel_moments(x: Array) -> tuple[Array, Array]:
+    """Mean and (biased) variance [C] of images [N, H, W, C]."""
+
+    def xla(x: Array) -> tuple[Array, Array]:
+        mean = x.mean((0, 1, 2))
+        return mean, jnp.square(x - mean.reshape(1, 1, 1, -1)).mean((0, 1, 2))
+
+    def native(x: Array) -> tuple[Array, Array]:
+        mean, variance = call(_MOMENTS, [x.shape[3:]] * 2, [BATCH_MINOR], [VECTOR] * 2)(x)
+        return mean, variance
+
+    return lax.platform_dependent(x, cpu=native, default=xla) if serves(x) else xla(x)
+
+
+def channel_sums(dy: Array, x: Array, shift: Array) -> tuple[Array, Array]:
+    """Sums over N, H, W of dy and of dy · (x - shift): [N, H, W, C], [N, H, W, C], [C] -> [C], [C]."""
+
+    def xla(dy: Array, x: Array, shift: Array) -> tuple[Array, Array]:
+        return dy.sum((0, 1, 2)), (dy * (x - shift.reshape(1, 1, 1, -1))).sum((0, 1, 2))
+
+    def native(dy: Array, x: Array, shift: Array) -> tuple[Array, Array]:
+        plain, product = call(_SUMS, [x.shape[3:]] * 2, [BATCH_MINOR, BATCH_MINOR, VECTOR], [VECTOR] * 2)(dy, x, shift)
+        return plain, product
+
+    if not serves(dy, x, shift):
+        return xla(dy, x, shift)
+    return lax.platform_dependent(dy, x, shift, cpu=native, default=xla)

@@ -1,0 +1,570 @@
+// Direct 2-D convolution and per-channel sums on CPUs, float32, called from XLA through its FFI (see cpu.py).
+//
+// Small nets have few channels (3, 6, 16) and large batches, so the batch is the one axis that always fills a vector
+// register. Every activation here is stored batch-minor: [lead..., H, W, C, N] with N contiguous. Weights are
+// [lead..., KH, KW, I, O] in row-major order. "lead" axes come from jax.vmap; an operand may have size 1 there and is
+// then shared by all.
+//
+// The operations:
+//   forward       y[p, o, n]    = sum over taps t and inputs i of  x[src(p, t), i, n] * w[t, i, o]
+//   input grad    the same sum with the roles of input and output exchanged: src() inverts the stride
+//   weight grad   dw[t, i, o]   = sum over pixels p and batch n of  x[src(p, t), i, n] * dy[p, o, n]
+//
+//   moments       mean and variance of each channel
+//   sums          of dy and of dy * (x - shift), for each channel: what the gradients of biases and BatchNorm need
+//
+// The inner loops keep a tile of sums in registers. They are compiled once per instruction set (baseline, AVX2, AVX-512)
+// and chosen at load time, so one binary runs everywhere. Sums are formed in an order that depends on shapes alone,
+// never on the number of threads, so that a run can be repeated bit for bit.
+
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "xla/ffi/api/ffi.h"
+
+namespace ffi = xla::ffi;
+
+namespace {
+
+#define JAXNETS_INLINE inline __attribute__((always_inline))
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Vectors: `Lanes` floats, loaded and stored at any address. One lane is a plain float.
+
+template <int Lanes> struct Vector {
+  typedef float Type __attribute__((vector_size(Lanes * sizeof(float)), aligned(alignof(float)), may_alias));
+};
+template <> struct Vector<1> {
+  typedef float Type;
+};
+
+template <int Lanes> JAXNETS_INLINE float SumLanes(const typename Vector<Lanes>::Type& v) {
+  float sum = 0;
+  const float* lane = reinterpret_cast<const float*>(&v);
+  // Pairwise, as the halves of a register would be added.
+  float part[Lanes];
+  for (int i = 0; i < Lanes; ++i) part[i] = lane[i];
+  for (int width = Lanes / 2; width > 0; width /= 2)
+    for (int i = 0; i < width; ++i) part[i] += part[i + width];
+  sum = part[0];
+  return sum;
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Geometry of one convolution. Names follow the forward direction: x is the input, y the output.
+
+struct Geometry {
+  int64_t batch, in_h, in_w, in_c, out_h, out_w, out_c, kernel_h, kernel_w, stride, pad_top, pad_left;
+};
+
+struct Tap {
+  const float* source;   // first channel of the source pixel, batch element 0
+  const float* weights;  // first row of this tap's matrix
+};
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Forward and input gradient: a tile of `Channels` outputs by `Vectors` groups of lanes.
+
+template <int Lanes, int Vectors, int Channels>
+JAXNETS_INLINE void PixelTile(const Tap* taps, int num_taps, int64_t depth, int64_t batch, int64_t weight_row,
+                              const float* bias, float* out) {
+  using V = typename Vector<Lanes>::Type;
+  V sum[Channels][Vectors];
+  for (int c = 0; c < Channels; ++c)
+    for (int v = 0; v < Vectors; ++v) sum[c][v] = V{} + (bias ? bias[c] : 0.0f);
+  for (int t = 0; t < num_taps; ++t) {
+    const float* source = taps[t].source;
+    const float* weights = taps[t].weights;
+    for (int64_t k = 0; k < depth; ++k, source += batch, weights += weight_row) {
+      V x[Vectors];
+      for (int v = 0; v < Vectors; ++v) x[v] = *reinterpret_cast<const V*>(source + v * Lanes);
+      for (int c = 0; c < Channels; ++c) {
+        const V w = V{} + weights[c];
+        for (int v = 0; v < Vectors; ++v) sum[c][v] += w * x[v];
+      }
+    }
+  }
+  for (int c = 0; c < Channels; ++c)
+    for (int v = 0; v < Vectors; ++v) *reinterpret_cast<V*>(out + c * batch + v * Lanes) = sum[c][v];
+}
+
+// Calls the tile whose channel count is `channels` (1..Most).
+template <int Lanes, int Vectors, int Most>
+JAXNETS_INLINE void PixelTileOf(int channels, const Tap* taps, int num_taps, int64_t depth, int64_t batch,
+                                int64_t weight_row, const float* bias, float* out) {
+  if constexpr (Most > 0) {
+    if (channels == Most)
+      PixelTile<Lanes, Vectors, Most>(taps, num_taps, depth, batch, weight_row, bias, out);
+    else
+      PixelTileOf<Lanes, Vectors, Most - 1>(channels, taps, num_taps, depth, batch, weight_row, bias, out);
+  }
+}
+
+// All output channels of one pixel for one slice of the batch, in equal blocks of at most `Most` channels.
+template <int Lanes, int Vectors, int Most>
+JAXNETS_INLINE void PixelSlice(const std::vector<Tap>& taps, int64_t at, int64_t depth, int64_t batch, int64_t out_c,
+                               const float* bias, float* out) {
+  Tap moved[256];
+  const int num_taps = static_cast<int>(taps.size());
+  const int64_t blocks = (out_c + Most - 1) / Most;
+  for (int64_t b = 0, c = 0; b < blocks; ++b) {
+    const int64_t next = out_c * (b + 1) / blocks;
+    for (int t = 0; t < num_taps; ++t) moved[t] = {taps[t].source + at, taps[t].weights + c};
+    PixelTileOf<Lanes, Vectors, Most>(static_cast<int>(next - c), moved, num_taps, depth, batch, out_c,
+                                      bias ? bias + c : nullptr, out + c * batch + at);
+    c = next;
+  }
+}
+
+struct PixelJob {
+  Geometry g;
+  bool transposed;     // false: y from x; true: dx from dy
+  const float* source;
+  const float* weights;  // [KH, KW, depth, channels]
+  const float* bias;     // [channels] or null
+  float* out;
+
+  int64_t Height() const { return transposed ? g.in_h : g.out_h; }
+  int64_t Width() const { return transposed ? g.in_w : g.out_w; }
+  int64_t Channels() const { return transposed ? g.in_c : g.out_c; }
+  int64_t Depth() const { return transposed ? g.out_c : g.in_c; }
+};
+
+// The source coordinate that tap `k` of target coordinate `at` reads, or -1 where it falls outside (or between strides).
+JAXNETS_INLINE int64_t SourceOf(bool transposed, int64_t at, int64_t k, int64_t stride, int64_t pad, int64_t size) {
+  int64_t source;
+  if (transposed) {
+    const int64_t shifted = at + pad - k;
+    if (shifted < 0 || shifted % stride != 0) return -1;
+    source = shifted / stride;
+  } else {
+    source = at * stride - pad + k;
+  }
+  return source < 0 || source >= size ? -1 : source;
+}
+
+void CollectTaps(const PixelJob& job, int64_t h, int64_t w, std::vector<Tap>& taps) {
+  const Geometry& g = job.g;
+  const int64_t source_h = job.transposed ? g.out_h : g.in_h, source_w = job.transposed ? g.out_w : g.in_w;
+  const int64_t depth = job.Depth(), matrix = depth * job.Channels();
+  taps.clear();
+  for (int64_t i = 0; i < g.kernel_h; ++i) {
+    const int64_t sh = SourceOf(job.transposed, h, i, g.stride, g.pad_top, source_h);
+    if (sh < 0) continue;
+    for (int64_t j = 0; j < g.kernel_w; ++j) {
+      const int64_t sw = SourceOf(job.transposed, w, j, g.stride, g.pad_left, source_w);
+      if (sw < 0) continue;
+      taps.push_back({job.source + (sh * source_w + sw) * depth * g.batch,
+                      job.weights + (i * g.kernel_w + j) * matrix});
+    }
+  }
+}
+
+// Output pixels [begin, end) of one convolution, the batch in slices from wide to narrow.
+template <int Lanes, int Vectors, int Budget>
+JAXNETS_INLINE void Pixels(const PixelJob& job, int64_t begin, int64_t end) {
+  const int64_t n = job.g.batch, depth = job.Depth(), channels = job.Channels(), width = job.Width();
+  std::vector<Tap> taps;
+  taps.reserve(job.g.kernel_h * job.g.kernel_w);
+  int64_t at = 0;
+  while (at < n) {
+    const int64_t left = n - at;
+    const int64_t slice = left >= Vectors * Lanes     ? Vectors * Lanes
+                          : left >= 2 * Lanes         ? 2 * Lanes
+                          : left >= Lanes             ? Lanes
+                          : left >= 8 && Lanes > 8    ? 8
+                          : left >= 4 && Lanes > 4    ? 4
+                                                      : 1;
+    for (int64_t p = begin; p < end; ++p) {
+      CollectTaps(job, p / width, p % width, taps);
+      float* out = job.out + p * channels * n;
+      if (slice == Vectors * Lanes)
+        PixelSlice<Lanes, Vectors, Budget / Vectors>(taps, at, depth, n, channels, job.bias, out);
+      else if (slice == 2 * Lanes)
+        PixelSlice<Lanes, 2, Budget / 2>(taps, at, depth, n, channels, job.bias, out);
+      else if (slice == Lanes)
+        PixelSlice<Lanes, 1, Budget / 2>(taps, at, depth, n, channels, job.bias, out);
+      else if (slice == 8)
+        PixelSlice<8, 1, Budget / 2>(taps, at, depth, n, channels, job.bias, out);
+      else if (slice == 4)
+        PixelSlice<4, 1, Budget / 2>(taps, at, depth, n, channels, job.bias, out);
+      else
+        PixelSlice<1, 1, 8>(taps, at, depth, n, channels, job.bias, out);
+    }
+    at += slice;
+  }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Weight gradient: a tile of `Ins` by `Outs` sums of one tap over a band of output rows.
+
+struct WeightJob {
+  Geometry g;
+  const float* x;
+  const float* dy;
+};
+
+struct Band {  // output rows [row_begin, row_end) and input channels [in_begin, in_end)
+  int64_t row_begin, row_end, in_begin, in_end;
+};
+
+template <int Lanes, int Ins, int Outs>
+JAXNETS_INLINE void WeightLanes(const float* x, const float* dy, int64_t batch, int64_t count,
+                                typename Vector<Lanes>::Type (&sum)[Ins][Outs]) {
+  using V = typename Vector<Lanes>::Type;
+  for (int64_t n = 0; n + Lanes <= count; n += Lanes) {
+    V d[Outs];
+    for (int o = 0; o < Outs; ++o) d[o] = *reinterpret_cast<const V*>(dy + o * batch + n);
+    for (int i = 0; i < Ins; ++i) {
+      const V v = *reinterpret_cast<const V*>(x + i * batch + n);
+      for (int o = 0; o < Outs; ++o) sum[i][o] += v * d[o];
+    }
+  }
+}
+
+template <int Lanes, int Ins, int Outs>
+JAXNETS_INLINE void WeightTile(const WeightJob& job, const Band& band, int64_t i, int64_t j, int64_t in, int64_t out,
+                               float* dw) {
+  using V = typename Vector<Lanes>::Type;
+  const Geometry& g = job.g;
+  const int64_t whole = g.batch / Lanes * Lanes;
+  V sum[Ins][Outs];
+  float rest[Ins][Outs];
+  for (int a = 0; a < Ins; ++a)
+    for (int b = 0; b < Outs; ++b) sum[a][b] = V{}, rest[a][b] = 0;
+  // The columns whose source lies inside the input.
+  const int64_t first = std::max<int64_t>(0, (g.pad_left - j + g.stride - 1) / g.stride);
+  const int64_t last = std::min<int64_t>(g.out_w - 1, (g.in_w - 1 + g.pad_left - j) / g.stride);
+  for (int64_t h = band.row_begin; h < band.row_end; ++h) {
+    const int64_t source_h = h * g.stride - g.pad_top + i;
+    if (source_h < 0 || source_h >= g.in_h || g.in_w - 1 + g.pad_left - j < 0) continue;
+    for (int64_t w = first; w <= last; ++w) {
+      const int64_t source_w = w * g.stride - g.pad_left + j;
+      const float* x = job.x + ((source_h * g.in_w + source_w) * g.in_c + in) * g.batch;
+      const float* dy = job.dy + ((h * g.out_w + w) * g.out_c + out) * g.batch;
+      WeightLanes<Lanes, Ins, Outs>(x, dy, g.batch, whole, sum);
+      if (whole < g.batch) WeightLanes<1, Ins, Outs>(x + whole, dy + whole, g.batch, g.batch - whole, rest);
+    }
+  }
+  for (int a = 0; a < Ins; ++a)
+    for (int b = 0; b < Outs; ++b) dw[a * g.out_c + b] = SumLanes<Lanes>(sum[a][b]) + rest[a][b];
+}
+
+template <int Lanes, int Ins, int Outs>
+JAXNETS_INLINE void WeightTileOf(int ins, int outs, const WeightJob& job, const Band& band, int64_t i, int64_t j,
+                                 int64_t in, int64_t out, float* dw) {
+  if constexpr (Ins > 0 && Outs > 0) {
+    if (ins < Ins)
+      WeightTileOf<Lanes, Ins - 1, Outs>(ins, outs, job, band, i, j, in, out, dw);
+    else if (outs < Outs)
+      WeightTileOf<Lanes, Ins, Outs - 1>(ins, outs, job, band, i, j, in, out, dw);
+    else
+      WeightTile<Lanes, Ins, Outs>(job, band, i, j, in, out, dw);
+  }
+}
+
+// dw[:, :, in_begin:in_end, :] summed over the band's rows.
+template <int Lanes, int Ins, int Outs>
+JAXNETS_INLINE void Weights(const WeightJob& job, const Band& band, float* dw) {
+  const Geometry& g = job.g;
+  const int64_t blocks = (g.out_c + Outs - 1) / Outs;
+  for (int64_t i = 0; i < g.kernel_h; ++i)
+    for (int64_t j = 0; j < g.kernel_w; ++j)
+      for (int64_t in = band.in_begin; in < band.in_end; in += Ins)
+        for (int64_t b = 0; b < blocks; ++b) {
+          const int64_t out = g.out_c * b / blocks, next = g.out_c * (b + 1) / blocks;
+          WeightTileOf<Lanes, Ins, Outs>(static_cast<int>(std::min<int64_t>(Ins, band.in_end - in)),
+                                         static_cast<int>(next - out), job, band, i, j, in, out,
+                                         dw + ((i * g.kernel_w + j) * g.in_c + in) * g.out_c + out);
+        }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Per-channel sums over pixels and batch. Lanes sum in float over one pixel, pixels in double.
+
+struct ChannelJob {
+  const float* a;
+  const float* b;  // may equal a
+  int64_t pixels, channels, batch;
+};
+
+// Sum over all pixels of one channel of a and of (a - shift_a) * (b - shift_b).
+template <int Lanes>
+JAXNETS_INLINE void Channel(const ChannelJob& job, int64_t channel, float shift_a, float shift_b, double* out) {
+  using V = typename Vector<Lanes>::Type;
+  constexpr int kUnroll = 4;
+  out[0] = out[1] = 0;
+  for (int64_t p = 0; p < job.pixels; ++p) {
+    const float* a = job.a + (p * job.channels + channel) * job.batch;
+    const float* b = job.b + (p * job.channels + channel) * job.batch;
+    V plain[kUnroll] = {}, product[kUnroll] = {};
+    int64_t n = 0;
+    for (; n + kUnroll * Lanes <= job.batch; n += kUnroll * Lanes)
+      for (int u = 0; u < kUnroll; ++u) {
+        const V va = *reinterpret_cast<const V*>(a + n + u * Lanes), vb = *reinterpret_cast<const V*>(b + n + u * Lanes);
+        plain[u] += va;
+        product[u] += (va - shift_a) * (vb - shift_b);
+      }
+    float rest[2] = {0, 0};
+    for (; n < job.batch; ++n) {
+      rest[0] += a[n];
+      rest[1] += (a[n] - shift_a) * (b[n] - shift_b);
+    }
+    out[0] += SumLanes<Lanes>(plain[0] + plain[1] + plain[2] + plain[3]) + rest[0];
+    out[1] += SumLanes<Lanes>(product[0] + product[1] + product[2] + product[3]) + rest[1];
+  }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// One copy of the inner loops per instruction set.
+
+struct Kernels {
+  void (*pixels)(const PixelJob&, int64_t begin, int64_t end);
+  void (*weights)(const WeightJob&, const Band&, float* dw);
+  void (*channel)(const ChannelJob&, int64_t channel, float shift_a, float shift_b, double* out);
+};
+constexpr int64_t kInBlock = 3;  // input channels of a weight tile, in every instruction set
+
+void PixelsBase(const PixelJob& job, int64_t begin, int64_t end) { Pixels<4, 2, 8>(job, begin, end); }
+void WeightsBase(const WeightJob& job, const Band& band, float* dw) { Weights<4, kInBlock, 3>(job, band, dw); }
+void ChannelBase(const ChannelJob& job, int64_t c, float a, float b, double* out) { Channel<4>(job, c, a, b, out); }
+
+#if defined(__x86_64__) && defined(__GNUC__)
+__attribute__((target("avx2,fma"))) void PixelsAvx2(const PixelJob& job, int64_t begin, int64_t end) {
+  Pixels<8, 2, 12>(job, begin, end);
+}
+__attribute__((target("avx2,fma"))) void WeightsAvx2(const WeightJob& job, const Band& band, float* dw) {
+  Weights<8, kInBlock, 3>(job, band, dw);
+}
+__attribute__((target("avx2,fma"))) void ChannelAvx2(const ChannelJob& job, int64_t c, float a, float b, double* out) {
+  Channel<8>(job, c, a, b, out);
+}
+__attribute__((target("avx512f"))) void PixelsAvx512(const PixelJob& job, int64_t begin, int64_t end) {
+  Pixels<16, 4, 24>(job, begin, end);
+}
+__attribute__((target("avx512f"))) void WeightsAvx512(const WeightJob& job, const Band& band, float* dw) {
+  Weights<16, kInBlock, 8>(job, band, dw);
+}
+__attribute__((target("avx512f"))) void ChannelAvx512(const ChannelJob& job, int64_t c, float a, float b, double* out) {
+  Channel<16>(job, c, a, b, out);
+}
+#endif
+
+Kernels Choose() {
+#if defined(__x86_64__) && defined(__GNUC__)
+  __builtin_cpu_init();
+  if (__builtin_cpu_supports("avx512f")) return {PixelsAvx512, WeightsAvx512, ChannelAvx512};
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return {PixelsAvx2, WeightsAvx2, ChannelAvx2};
+#endif
+  return {PixelsBase, WeightsBase, ChannelBase};
+}
+const Kernels kKernels = Choose();
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Work sharing: the caller and the pool's threads take items from one counter. The caller never waits for a thread that
+// has not begun, so a busy pool costs speed, not progress.
+
+void ParallelFor(ffi::ThreadPool pool, int64_t items, const std::function<void(int64_t)>& work) {
+  struct State {
+    std::function<void(int64_t)> work;
+    int64_t items;
+    std::atomic<int64_t> next{0}, done{0};
+    void Run() {
+      for (int64_t i; (i = next.fetch_add(1)) < items; done.fetch_add(1)) work(i);
+    }
+  };
+  const int64_t helpers = std::min<int64_t>(pool.num_threads(), items) - 1;
+  if (helpers <= 0) {
+    for (int64_t i = 0; i < items; ++i) work(i);
+    return;
+  }
+  auto state = std::make_shared<State>();
+  state->work = work;
+  state->items = items;
+  for (int64_t t = 0; t < helpers; ++t) pool.Schedule([state] { state->Run(); });
+  state->Run();
+  while (state->done.load() < items) std::this_thread::yield();
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// XLA's side. Shapes are logical: activations [lead..., N, H, W, C], whatever their storage order.
+
+using Array = ffi::AnyBuffer;
+
+// Splits an operand's leading axes from its last `rank` ones, and maps an index over the result's leading axes to an
+// offset in the operand, whose leading sizes are equal or 1.
+struct Leading {
+  std::vector<int64_t> sizes;
+  int64_t item;  // elements per leading index
+
+  Leading(ffi::Span<const int64_t> dims, size_t rank) : sizes(dims.begin(), dims.end() - rank), item(1) {
+    for (size_t i = dims.size() - rank; i < dims.size(); ++i) item *= dims[i];
+  }
+  int64_t Count() const {
+    int64_t count = 1;
+    for (int64_t size : sizes) count *= size;
+    return count;
+  }
+  int64_t Offset(int64_t index, const std::vector<int64_t>& result) const {
+    int64_t offset = 0, scale = item;
+    for (size_t axis = result.size(); axis-- > 0;) {
+      if (sizes[axis] != 1) offset += index % result[axis] * scale;
+      scale *= sizes[axis];
+      index /= result[axis];
+    }
+    return offset;
+  }
+};
+
+ffi::Error Check(const Geometry& g, bool consistent) {
+  if (!consistent) return ffi::Error::InvalidArgument("conv2d: operand shapes do not fit together");
+  if (g.stride < 1 || g.kernel_h * g.kernel_w > 256 || g.pad_top < 0 || g.pad_left < 0)
+    return ffi::Error::InvalidArgument("conv2d: needs stride >= 1, padding >= 0 and at most 256 kernel positions");
+  return ffi::Error::Success();
+}
+
+Geometry MakeGeometry(const int64_t* x, const int64_t* w, const int64_t* y, int64_t stride, int64_t top, int64_t left) {
+  return {x[0], x[1], x[2], x[3], y[1], y[2], y[3], w[0], w[1], stride, top, left};
+}
+
+ffi::Error RunPixels(ffi::ThreadPool pool, const PixelJob& job, const Leading& source, const Leading& weights,
+                     const Leading* bias, const Leading& out) {
+  const int64_t lead = out.Count(), pixels = job.Height() * job.Width();
+  // About eight items a thread, each within one leading index.
+  const int64_t want = std::max<int64_t>(1, 8 * pool.num_threads() / std::max<int64_t>(1, lead));
+  const int64_t parts = std::min(pixels, want);
+  ParallelFor(pool, lead * parts, [&](int64_t item) {
+    const int64_t l = item / parts, part = item % parts;
+    PixelJob own = job;
+    own.source += source.Offset(l, out.sizes);
+    own.weights += weights.Offset(l, out.sizes);
+    if (own.bias) own.bias += bias->Offset(l, out.sizes);
+    own.out += l * out.item;
+    kKernels.pixels(own, pixels * part / parts, pixels * (part + 1) / parts);
+  });
+  return ffi::Error::Success();
+}
+
+using Buffer = ffi::Buffer<ffi::F32>;
+using Result = ffi::ResultBuffer<ffi::F32>;
+
+ffi::Error Forward(ffi::ThreadPool pool, Buffer x, Buffer w, Buffer b, Result y, int64_t stride, int64_t top,
+                   int64_t left) {
+  Leading xl(x.dimensions(), 4), wl(w.dimensions(), 4), bl(b.dimensions(), 1), yl(y->dimensions(), 4);
+  const int64_t* xd = &*x.dimensions().end() - 4;
+  const int64_t* wd = &*w.dimensions().end() - 4;
+  const int64_t* yd = &*y->dimensions().end() - 4;
+  Geometry g = MakeGeometry(xd, wd, yd, stride, top, left);
+  ffi::Error error = Check(g, xd[0] == yd[0] && wd[2] == xd[3] && wd[3] == yd[3] && bl.item == yd[3]);
+  if (error.failure()) return error;
+  return RunPixels(pool, {g, false, x.typed_data(), w.typed_data(), b.typed_data(), y->typed_data()}, xl, wl, &bl, yl);
+}
+
+// `w` comes transposed: [lead..., KH, KW, O, I].
+ffi::Error InputGrad(ffi::ThreadPool pool, Buffer dy, Buffer w, Result dx, int64_t stride, int64_t top, int64_t left) {
+  Leading yl(dy.dimensions(), 4), wl(w.dimensions(), 4), xl(dx->dimensions(), 4);
+  const int64_t* yd = &*dy.dimensions().end() - 4;
+  const int64_t* wd = &*w.dimensions().end() - 4;
+  const int64_t* xd = &*dx->dimensions().end() - 4;
+  Geometry g = MakeGeometry(xd, wd, yd, stride, top, left);
+  ffi::Error error = Check(g, xd[0] == yd[0] && wd[2] == yd[3] && wd[3] == xd[3]);
+  if (error.failure()) return error;
+  return RunPixels(pool, {g, true, dy.typed_data(), w.typed_data(), nullptr, dx->typed_data()}, yl, wl, nullptr, xl);
+}
+
+ffi::Error WeightGrad(ffi::ThreadPool pool, Buffer x, Buffer dy, Result dw, int64_t stride, int64_t top, int64_t left) {
+  Leading xl(x.dimensions(), 4), yl(dy.dimensions(), 4), wl(dw->dimensions(), 4);
+  const int64_t* xd = &*x.dimensions().end() - 4;
+  const int64_t* yd = &*dy.dimensions().end() - 4;
+  const int64_t* wd = &*dw->dimensions().end() - 4;
+  Geometry g = MakeGeometry(xd, wd, yd, stride, top, left);
+  ffi::Error error = Check(g, xd[0] == yd[0] && wd[2] == xd[3] && wd[3] == yd[3]);
+  if (error.failure()) return error;
+
+  // Rows are summed in bands, each band into scratch of its own, and the bands added in order: an amount of scratch and
+  // an order of summation that shapes alone decide. Large kernels get one band and are shared out by input channel.
+  constexpr int64_t kScratch = 1 << 20;  // floats
+  const int64_t lead = wl.Count(), size = wl.item;
+  const int64_t bands = std::max<int64_t>(1, std::min<int64_t>({g.out_h, 16, kScratch / std::max<int64_t>(1, size)}));
+  const int64_t blocks = (g.in_c + kInBlock - 1) / kInBlock;
+  std::vector<float> scratch(bands == 1 ? 0 : lead * bands * size);
+  float* target = bands == 1 ? dw->typed_data() : scratch.data();
+  ParallelFor(pool, lead * bands * blocks, [&](int64_t item) {
+    const int64_t block = item % blocks, band = item / blocks % bands, l = item / blocks / bands;
+    const WeightJob job = {g, x.typed_data() + xl.Offset(l, wl.sizes), dy.typed_data() + yl.Offset(l, wl.sizes)};
+    const Band rows = {g.out_h * band / bands, g.out_h * (band + 1) / bands, block * kInBlock,
+                       std::min(g.in_c, (block + 1) * kInBlock)};
+    kKernels.weights(job, rows, target + (l * bands + band) * size);
+  });
+  if (bands > 1) {
+    float* out = dw->typed_data();
+    for (int64_t l = 0; l < lead; ++l)
+      for (int64_t i = 0; i < size; ++i) {
+        float sum = 0;
+        for (int64_t band = 0; band < bands; ++band) sum += scratch[(l * bands + band) * size + i];
+        out[l * size + i] = sum;
+      }
+  }
+  return ffi::Error::Success();
+}
+
+// x: [lead..., N, H, W, C] -> [lead..., C] each. The variance is over N (not N - 1), around the mean, in two passes.
+ffi::Error Moments(ffi::ThreadPool pool, Buffer x, Result mean, Result variance) {
+  Leading xl(x.dimensions(), 4);
+  const int64_t* xd = &*x.dimensions().end() - 4;
+  const int64_t lead = xl.Count(), channels = xd[3], count = xd[0] * xd[1] * xd[2];
+  ParallelFor(pool, lead * channels, [&](int64_t item) {
+    const int64_t l = item / channels, c = item % channels;
+    const float* data = x.typed_data() + l * xl.item;
+    const ChannelJob job = {data, data, xd[1] * xd[2], channels, xd[0]};
+    double sums[2];
+    kKernels.channel(job, c, 0, 0, sums);
+    const float centre = static_cast<float>(sums[0] / count);
+    kKernels.channel(job, c, centre, centre, sums);
+    mean->typed_data()[item] = centre;
+    variance->typed_data()[item] = static_cast<float>(sums[1] / count);
+  });
+  return ffi::Error::Success();
+}
+
+// dy, x: [lead..., N, H, W, C], shift: [lead..., C] -> sums of dy and of dy * (x - shift), [lead..., C] each.
+ffi::Error Sums(ffi::ThreadPool pool, Buffer dy, Buffer x, Buffer shift, Result plain, Result product) {
+  Leading yl(dy.dimensions(), 4), xl(x.dimensions(), 4), sl(shift.dimensions(), 1), out(plain->dimensions(), 1);
+  const int64_t* xd = &*x.dimensions().end() - 4;
+  if (yl.item != xl.item || sl.item != xd[3]) return ffi::Error::InvalidArgument("sums: shapes do not fit together");
+  const int64_t lead = out.Count(), channels = xd[3];
+  ParallelFor(pool, lead * channels, [&](int64_t item) {
+    const int64_t l = item / channels, c = item % channels;
+    const ChannelJob job = {dy.typed_data() + yl.Offset(l, out.sizes), x.typed_data() + xl.Offset(l, out.sizes),
+                            xd[1] * xd[2], channels, xd[0]};
+    double sums[2];
+    kKernels.channel(job, c, 0, shift.typed_data()[sl.Offset(l, out.sizes) + c], sums);
+    plain->typed_data()[item] = static_cast<float>(sums[0]);
+    product->typed_data()[item] = static_cast<float>(sums[1]);
+  });
+  return ffi::Error::Success();
+}
+
+}  // namespace
+
+#define JAXNETS_GEOMETRY_ATTRS Attr<int64_t>("stride").Attr<int64_t>("pad_top").Attr<int64_t>("pad_left")
+
+XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxnets_conv2d_forward, Forward,
+                              ffi::Ffi::Bind().Ctx<ffi::ThreadPool>().Arg<Buffer>().Arg<Buffer>().Arg<Buffer>()
+                                  .Ret<Buffer>().JAXNETS_GEOMETRY_ATTRS);
+XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxnets_conv2d_input_grad, InputGrad,
+                              ffi::Ffi::Bind().Ctx<ffi::ThreadPool>().Arg<Buffer>().Arg<Buffer>()
+                                  .Ret<Buffer>().JAXNETS_GEOMETRY_ATTRS);
+XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxnets_conv2d_weight_grad, WeightGrad,
+                              ffi::Ffi::Bind().Ctx<ffi::ThreadPool>().Arg<Buffer>().Arg<Buffer>()
+                                  .Ret<Buffer>().JAXNETS_GEOMETRY_ATTRS);
+XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxnets_channel_moments, Moments,
+                              ffi::Ffi::Bind().Ctx<ffi::ThreadPool>().Arg<Buffer>().Ret<Buffer>().Ret<Buffer>());
+XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxnets_channel_sums, Sums,
+                              ffi::Ffi::Bind().Ctx<ffi::ThreadPool>().Arg<Buffer>().Arg<Buffer>().Arg<Buffer>()
+                                  .Ret<Buffer>().Ret<Buffer>());

@@ -1,0 +1,140 @@
+"""Layers the models are made of: thin Linen modules over our own convolution, initialisers and dropout."""
+
+import functools
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jax import lax
+
+from jaxnets.init import bias_init, fans, kernel_init
+from jaxnets.model_config import Init
+from jaxnets.nn.conv import Padding, conv2d
+from jaxnets.nn.norm import batch_norm
+
+Array = jax.Array
+
+ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
+    "tanh": jnp.tanh,
+    "relu": jax.nn.relu,
+    "leaky_relu": lambda x: jax.nn.leaky_relu(x, 0.01),
+}
+
+
+_EPSILON, _MOMENTUM = 1e-5, 0.9
+
+
+class Conv(nn.Module):
+    """Convolution with bias: [N, H, W, C] -> [N, H', W', features]."""
+
+    features: int
+    kernel: int
+    init: Init
+    stride: int = 1
+    padding: int | Padding = 0
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        shape = (self.kernel, self.kernel, x.shape[-1], self.features)
+        # Parameters are drawn in float32 whatever the compute dtype.
+        w = self.param("kernel", kernel_init(self.init), shape)
+        b = self.param("bias", bias_init(self.init, fans(shape)[0]), (self.features,))
+        return conv2d(x, w.astype(x.dtype), b.astype(x.dtype), stride=self.stride, padding=self.padding)
+
+
+class Dense(nn.Module):
+    """Affine map of the last axis: [..., inputs] -> [..., features]."""
+
+    features: int
+    init: Init
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        shape = (x.shape[-1], self.features)
+        w = self.param("kernel", kernel_init(self.init), shape)
+        b = self.param("bias", bias_init(self.init, shape[0]), (self.features,))
+        y = jnp.dot(x, w.astype(x.dtype))
+        return y + b.astype(x.dtype).reshape((1,) * (y.ndim - 1) + (-1,))
+
+
+class BatchNorm(nn.Module):
+    """Batch normalisation of [N, H, W, C] or [N, C] with PyTorch's constants (running average 0.9, epsilon 1e-5).
+
+    The running variance averages the batch's biased variance, as Flax does; PyTorch's is unbiased.
+    """
+
+    axis_name: str | None = None
+    """See jaxnets.nn.norm.batch_norm."""
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool) -> Array:
+        channels = x.shape[-1:]
+        scale, bias = self.param("scale", nn.initializers.ones, channels), self.param("bias", nn.initializers.zeros, channels)
+        mean = self.variable("batch_stats", "mean", jnp.zeros, channels)
+        variance = self.variable("batch_stats", "var", jnp.ones, channels)
+        images = x.reshape(x.shape[0], *((1,) * (4 - x.ndim) + x.shape[1:]))
+        if train:
+            y, batch_mean, batch_variance = batch_norm(images, scale, bias, _EPSILON, self.axis_name)
+            mean.value = _MOMENTUM * mean.value + (1 - _MOMENTUM) * batch_mean
+            variance.value = _MOMENTUM * variance.value + (1 - _MOMENTUM) * batch_variance
+        else:
+            factor = scale * lax.rsqrt(variance.value + _EPSILON)
+            y = images * factor.reshape(1, 1, 1, -1) + (bias - mean.value * factor).reshape(1, 1, 1, -1)
+        return y.reshape(x.shape)
+
+
+class Dropout(nn.Module):
+    """Zeroes a share `rate` of the elements in training and scales the rest so that their mean stays.
+
+    Sixteen random bits decide each element, two elements per generated word: random bits are what dropout costs on a
+    CPU. The rate is met to within 2⁻¹⁷ and the scale corrects for the rest.
+    """
+
+    rate: float
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool) -> Array:
+        dropped = round(self.rate * 2**16)
+        if not train or dropped == 0:
+            return x
+        words = jax.random.bits(self.make_rng("dropout"), ((x.size + 1) // 2,))
+        bits = lax.bitcast_convert_type(words, jnp.uint16).reshape(-1)[: x.size].reshape(x.shape)
+        scale = 2**16 / (2**16 - dropped)
+        return jnp.where(bits >= dropped, x * jnp.asarray(scale, x.dtype), jnp.zeros_like(x))
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
+def avg_pool(x: Array, window: int = 2) -> Array:
+    """Mean over non-overlapping windows: [N, H, W, C] -> [N, H // window, W // window, C]."""
+    return functools.reduce(jnp.add, _windows(x, window, window)) / window**2
+
+
+def _avg_pool_bwd(window: int, x: Array, dy: Array) -> tuple[Array]:
+    # Each window's gradient spread evenly: one pass, where the gradient of a sum of slices takes a padded copy a slice.
+    n, h, w, c = dy.shape
+    spread = jnp.broadcast_to((dy / window**2)[:, :, None, :, None], (n, h, window, w, window, c))
+    spread = spread.reshape(n, h * window, w * window, c)
+    return (jnp.pad(spread, [(0, whole - part) for whole, part in zip(x.shape, spread.shape, strict=True)]),)
+
+
+avg_pool.defvjp(lambda x, window: (avg_pool(x, window), x), _avg_pool_bwd)
+
+
+def max_pool(x: Array, window: int = 2, stride: int | None = None) -> Array:
+    """Maximum over windows, without padding: [N, H, W, C] -> [N, (H - window) // stride + 1, …, C].
+
+    Written as a maximum of shifted slices because XLA's gradient of `reduce_window` is slow on CPUs. Where two elements
+    of a window tie, the gradient is shared out between them (PyTorch gives it to the first).
+    """
+    return functools.reduce(jnp.maximum, _windows(x, window, stride or window))
+
+
+def _windows(x: Array, window: int, stride: int) -> list[Array]:
+    """One strided slice of x for each position within the window."""
+    height, width = ((size - window) // stride + 1 for size in x.shape[1:3])
+    return [
+        x[:, i : i + (height - 1) * stride + 1 : stride, j : j + (width - 1) * stride + 1 : stride]
+        for i in range(window)
+        for j in range(window)
+    ]

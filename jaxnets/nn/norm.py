@@ -1,0 +1,71 @@
+"""Batch normalisation (Ioffe and Szegedy 2015)."""
+
+import functools
+import math
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from jaxnets.nn.cpu import channel_moments, channel_sums
+
+Array = jax.Array
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(3, 4))
+def batch_norm(
+    x: Array, scale: Array, bias: Array, epsilon: float, axis_name: str | None
+) -> tuple[Array, Array, Array]:
+    """Normalises each channel over the batch: y = (x - mean) / sqrt(variance + epsilon) · scale + bias.
+
+    Args:
+      x: [N, H, W, C].
+      scale, bias: [C].
+      epsilon: added to the variance.
+      axis_name: a mesh axis over which a per-device program shares its statistics; None if x is the whole batch.
+
+    Returns:
+      y [N, H, W, C], and the mean and biased variance [C] of the batch, which carry no gradient.
+
+    The gradient is written out because it needs just two sums over the batch, where differentiating the formulas above
+    step by step takes several more.
+    """
+    return _forward(x, scale, bias, epsilon, axis_name)[0]
+
+
+def _forward(
+    x: Array, scale: Array, bias: Array, epsilon: float, axis_name: str | None
+) -> tuple[tuple[Array, Array, Array], tuple[Array, ...]]:
+    mean, variance = channel_moments(x)
+    if axis_name:
+        # The variance of the whole is the mean of the parts' variances plus the variance of their means.
+        whole = lax.pmean(mean, axis_name)
+        variance = lax.pmean(variance + jnp.square(mean - whole), axis_name)
+        mean = whole
+    inverse = lax.rsqrt(variance + epsilon)
+    y = (x - _channels(mean)) * _channels(inverse * scale) + _channels(bias)
+    return (y, mean, variance), (x, mean, inverse, scale)
+
+
+def _backward(
+    epsilon: float, axis_name: str | None, residuals: tuple[Array, ...], cotangents: tuple[Array, Array, Array]
+) -> tuple[Array, Array, Array]:
+    x, mean, inverse, scale = residuals
+    dy = cotangents[0]
+    plain, product = channel_sums(dy, x, mean)
+    dscale, dbias = product * inverse, plain  # This device's share; the step sums gradients over devices.
+    count = math.prod(x.shape[:-1])
+    if axis_name:
+        plain, product = lax.psum((plain, product), axis_name)
+        count *= lax.axis_size(axis_name)
+    dx = _channels(scale * inverse) * (
+        dy - _channels(plain / count) - (x - _channels(mean)) * _channels(jnp.square(inverse) * product / count)
+    )
+    return dx, dscale, dbias
+
+
+batch_norm.defvjp(_forward, _backward)
+
+
+def _channels(values: Array) -> Array:
+    return values.reshape(1, 1, 1, -1)

@@ -1,0 +1,175 @@
+"""A run's folder: what was asked, on what it ran, what was measured.
+
+    config.json        the experiment, whole
+    environment.json   versions, devices, processor, commit
+    metrics.jsonl      one line an epoch; one line for each of the first steps
+    summary.json       final figures per seed with mean and standard deviation; written when the run is complete
+    checkpoints/       see jaxnets.checkpoint
+"""
+
+import importlib.metadata
+import json
+import math
+import platform
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxnets.config import Experiment, differences, from_json, to_json
+from jaxnets.errors import UserError
+
+Json = dict[str, Any]
+
+
+class RunFolder:
+    """Reads and writes the files of one run. Every write is complete before the next begins."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def open(self, experiment: Experiment, environment: Json) -> None:
+        """Starts a run here, or returns to the one that is here if it is of the same experiment."""
+        config = to_json(experiment)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            if (self.path / "config.json").exists():
+                # Another number of seeds or rate is another run; mixing them would spoil both.
+                different = differences(config, self.read("config.json"))
+                if different:
+                    raise UserError(
+                        f"{self.path} holds a run of another configuration: {', '.join(different[:4])}"
+                        f"{', …' if len(different) > 4 else ''}; choose another --out or remove the folder"
+                    )
+            else:
+                self._write("config.json", config)
+            self._write("environment.json", environment)
+        except OSError as error:
+            raise UserError(f"cannot write to {self.path}: {error.strerror}; choose another --out") from error
+
+    def read(self, name: str) -> Json:
+        """One of the JSON files. Raises UserError where it is missing or damaged."""
+        try:
+            return json.loads((self.path / name).read_text())
+        except FileNotFoundError:
+            raise UserError(f"{self.path} has no {name}; is it the folder of a finished run?") from None
+        except (OSError, ValueError) as error:
+            raise UserError(f"{self.path / name} cannot be read: {error}") from None
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run is complete."""
+        return (self.path / "summary.json").exists()
+
+    def experiment(self) -> Experiment:
+        """The experiment this folder is a run of."""
+        return from_json(Experiment, self.read("config.json"))
+
+    def metrics(self) -> list[Json]:
+        """All complete lines of metrics.jsonl."""
+        path = self.path / "metrics.jsonl"
+        lines = path.read_text().splitlines() if path.exists() else []
+        parsed = []
+        for line in lines:
+            try:
+                parsed.append(json.loads(line))
+            except ValueError:
+                break  # A crash can leave a torn last line.
+        return parsed
+
+    def append(self, lines: Sequence[Json]) -> None:
+        """Adds lines to metrics.jsonl."""
+        text = "".join(json.dumps(_finite(line)) + "\n" for line in lines)
+        try:
+            with (self.path / "metrics.jsonl").open("a") as file:
+                file.write(text)
+        except OSError as error:
+            raise UserError(
+                f"cannot write to {self.path}: {error.strerror}; run the same command again to go on from the last checkpoint"
+            ) from error
+
+    def forget_after(self, step: int) -> None:
+        """Drops what was recorded after `step`, which a resumed run will record again."""
+        kept = [line for line in self.metrics() if line["step"] <= step]
+        path = self.path / "metrics.jsonl"
+        temporary = path.with_suffix(".tmp")
+        temporary.write_text("".join(json.dumps(line) + "\n" for line in kept))
+        temporary.replace(path)
+
+    def finish(self, summary: Json) -> None:
+        """Writes summary.json, which marks the run complete."""
+        try:
+            self._write("summary.json", summary)
+        except OSError as error:
+            raise UserError(f"cannot write to {self.path}: {error.strerror}; run the same command again") from error
+
+    def _write(self, name: str, content: Json) -> None:
+        temporary = self.path / f".{name}.tmp"
+        temporary.write_text(json.dumps(_finite(content), indent=1) + "\n")
+        temporary.replace(self.path / name)
+
+
+def find_runs(folder: Path) -> list[RunFolder]:
+    """All run folders at or below `folder`, by path."""
+    return [RunFolder(path.parent) for path in sorted(folder.rglob("config.json"))]
+
+
+def spread(values: Sequence[float]) -> Json:
+    """{"values", "mean", "std", "n"} over the seeds that came to a finite result; std is the sample's (n - 1)."""
+    finite = [float(v) for v in values if math.isfinite(v)]
+    return {
+        "values": [float(v) for v in values],
+        "mean": float(np.mean(finite)) if finite else math.nan,
+        "std": float(np.std(finite, ddof=1)) if len(finite) > 1 else math.nan,
+        "n": len(finite),
+    }
+
+
+def environment(devices: Mapping[str, Any]) -> Json:
+    """Versions and hardware; `devices` is parallel.describe_devices()."""
+    packages = ("jaxnets", "jax", "jaxlib", "flax", "optax", "numpy")
+    return {
+        "versions": {"python": platform.python_version(), **{name: _version(name) for name in packages}},
+        "devices": dict(devices),
+        "processor": _processor(),
+        "commit": _commit(),
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def _commit() -> str | None:
+    """The commit of the source tree, with "+" if there are changes on top; None outside a checkout."""
+    git = ["git", "-C", str(Path(__file__).parent)]
+    try:
+        commit = subprocess.run([*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=True)
+        changes = subprocess.run([*git, "status", "--porcelain", "-uno"], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return commit.stdout.strip() + ("+" if changes.stdout.strip() else "")
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no NaN or infinity: they become null."""
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

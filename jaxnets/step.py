@@ -1,0 +1,102 @@
+"""The training step, one for every experiment, and many steps in one call."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import lax
+
+from jaxnets.feed import Arrays, Feed
+from jaxnets.metrics import Metrics, merge
+from jaxnets.state import Stream, TrainState, stream
+from jaxnets.tasks import Batch, Task
+
+Array = jax.Array
+Step = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
+
+
+def make_step(
+    model: Any, task: Task, tx: optax.GradientTransformationExtraArgs, axis_name: str | None = None
+) -> Step:
+    """The function (state, batch) -> (state, metrics of the batch before the update).
+
+    With `axis_name` the step follows pmap's contract: it runs once per device on that device's share of the batch, and
+    sums losses, gradients and metrics over the named axis itself. Without, it sees the whole batch.
+    """
+
+    def psum(tree: Any) -> Any:
+        return lax.psum(tree, axis_name) if axis_name else tree
+
+    def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+        _, key = step_keys(state, axis_name)
+
+        def loss_fn(params: Any) -> tuple[Array, tuple[Any, Metrics]]:
+            outputs, variables = model.apply(
+                {"params": params, **state.variables},
+                *task.inputs(batch),
+                train=True,
+                rngs={"dropout": key},
+                mutable=list(state.variables),
+            )
+            loss = task.loss(outputs, batch)
+            # Per device this is a share of the mean over the whole batch; the shares are summed below.
+            return loss.total / psum(loss.count), (dict(variables), task.metrics(outputs, batch))
+
+        (loss, (variables, metrics)), grads = jax.value_and_grad(loss_fn, has_aux=True)(state.params)
+        loss, grads, metrics = psum((loss, grads, metrics))
+        updates, opt_state = tx.update(
+            grads, state.opt_state, state.params, value=loss, value_fn=lambda params: psum(loss_fn(params)[0])
+        )
+        params = optax.apply_updates(state.params, updates)
+        fine = jnp.isfinite(loss) & (state.failed_at < 0)
+        kept = jax.tree.map(
+            lambda new, old: jnp.where(fine, new, old),
+            (params, variables, opt_state),
+            (state.params, state.variables, state.opt_state),
+        )
+        failed_at = jnp.where(fine | (state.failed_at >= 0), state.failed_at, state.step)
+        return TrainState(state.step + 1, *kept, state.key, failed_at), metrics
+
+    return step
+
+
+def step_keys(state: TrainState, axis_name: str | None = None) -> tuple[Array, Array]:
+    """Keys of this step: (to make the batch, to run the model)."""
+    key = jax.random.fold_in(stream(state.key, Stream.STEP), state.step)
+    if axis_name:
+        key = jax.random.fold_in(key, lax.axis_index(axis_name))
+    batch_key, model_key = jax.random.split(key)
+    return batch_key, model_key
+
+
+def many_steps(step: Step, feed: Feed, axis_name: str | None = None) -> Callable[..., tuple[TrainState, Metrics]]:
+    """The function (state, plan, arrays) -> (state, metrics [K]): one step for each of the K items of `plan`."""
+
+    def run(state: TrainState, plan: Any, arrays: Arrays) -> tuple[TrainState, Metrics]:
+        def body(state: TrainState, item: Any) -> tuple[TrainState, Metrics]:
+            batch_key, _ = step_keys(state, axis_name)
+            return step(state, feed.batch(arrays, item, batch_key))
+
+        return lax.scan(body, state, plan)
+
+    return run
+
+
+def make_evaluate(model: Any, task: Task, feed: Feed, details: bool = False) -> Callable[..., Any]:
+    """The function (params, variables, arrays) -> (metrics, details) over every example of a split, in evaluation mode.
+
+    `details` asks for the task's additive arrays too; otherwise they are an empty dict.
+    """
+
+    def evaluate(params: Any, variables: Any, arrays: Arrays) -> tuple[Metrics, dict[str, Array]]:
+        def body(carry: None, item: Any) -> tuple[None, Any]:
+            batch = feed.batch(arrays, item, None)
+            outputs = model.apply({"params": params, **variables}, *task.inputs(batch), train=False)
+            return carry, (task.metrics(outputs, batch), task.details(outputs, batch) if details else {})
+
+        _, parts = lax.scan(body, None, feed.plan(None, 0))
+        return merge(parts)
+
+    return evaluate
