@@ -50,7 +50,8 @@ def load_file(path: Path) -> list[Experiment]:
     if not path.is_file():
         raise UserError(f"config file {path}: no such file")
     spec = importlib.util.spec_from_file_location(f"jaxnets_config_{path.stem}", path)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)

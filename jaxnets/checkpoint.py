@@ -55,7 +55,7 @@ class Checkpoints:
 
         `like` gives structure, shapes and placement. Raises UserError if there are checkpoints but none fits.
         """
-        problems = []
+        problems: list[tuple[int, str]] = []
         abstract = jax.tree.map(_abstract, _plain_keys((like.latest, like.best)))
         for step in sorted(self._manager.all_steps(), reverse=True):
             items = ocp.args.Composite(

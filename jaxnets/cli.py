@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import io
+import itertools
 import json
 import re
 import sys
@@ -131,13 +132,14 @@ def _parse(kind: Any, command: str, args: list[str], default: Any = None, descri
 
 
 def _one_line(box: str) -> str:
-    """The gist of tyro's framed error text: the first sentence, and the option it suggests."""
-    lines = [re.sub(r"[╭╮╰╯│─]", "", line).strip() for line in box.splitlines()]
-    lines = [line for line in lines if line]
-    message = next((line for line in lines[1:] if line), "bad arguments")
+    """The gist of tyro's framed error text: its first paragraph, and the option it suggests."""
+    # Frames are drawn with box characters, or with rows of hyphens where the terminal has no others.
+    lines = [re.sub(r"[╭╮╰╯│─]|^\s*-{4,}\s*$", "", line).strip() for line in box.strip().splitlines()]
+    after_title = itertools.dropwhile(lambda line: not line, lines[1:])
+    paragraph = " ".join(itertools.takewhile(bool, after_title)) or "bad arguments"
     suggestion = re.search(r"Perhaps you meant:\s+(--[\w.-]+)", " ".join(lines))
     hint = f"; did you mean {suggestion.group(1)}?" if suggestion else "; see --help"
-    return message.rstrip(".") + hint
+    return paragraph.rstrip(".") + hint
 
 
 def _list(args: list[str]) -> int:
@@ -234,9 +236,7 @@ def _run(args: list[str]) -> int:
         raise UserError("run needs the id of an experiment first, for example: jaxnets run cifar10/lenet/super --epochs 5")
     experiments = catalogue.select(names or ["cifar10/lenet/super"])
     description = f"Trains experiments: jaxnets run ID… [OPTIONS]. The defaults below are those of {experiments[0].id}."
-    runs = [
-        _parse(RunOptions, f"run {' '.join(names) or 'ID…'}", rest, RunOptions(e), description) for e in experiments
-    ]
+    runs = [_parse(RunOptions, f"run {' '.join(names) or 'ID…'}", rest, RunOptions(e), description) for e in experiments]
     runs = [dataclasses.replace(run, experiment=validate(run.experiment)) for run in runs]
     if runs[0].checkpoint_every < 0:
         raise UserError(f"checkpoint_every must be 0 or more seconds, got {runs[0].checkpoint_every}")

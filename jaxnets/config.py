@@ -183,7 +183,9 @@ def from_json(kind: Any, value: Any) -> Any:
     if dataclasses.is_dataclass(kind):
         hints = typing.get_type_hints(kind)
         known = {field.name for field in dataclasses.fields(kind)}
-        return kind(**{name: from_json(hints[name], item) for name, item in value.items() if name in known})
+        return kind(  # type: ignore[operator]
+            **{name: from_json(hints[name], item) for name, item in value.items() if name in known}
+        )
     if isinstance(value, list):
         inner = typing.get_args(kind)
         return tuple(from_json(inner[0] if inner else Any, item) for item in value)
@@ -195,8 +197,6 @@ def differences(ours: Any, theirs: Any, path: str = "") -> list[str]:
     if isinstance(ours, dict) and isinstance(theirs, dict):
         keys = sorted(ours.keys() | theirs.keys())
         return [
-            item
-            for key in keys
-            for item in differences(ours.get(key), theirs.get(key), f"{path}.{key}" if path else key)
+            item for key in keys for item in differences(ours.get(key), theirs.get(key), f"{path}.{key}" if path else key)
         ]
     return [] if ours == theirs else [f"{path} ({theirs} there, {ours} here)"]

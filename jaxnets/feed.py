@@ -21,10 +21,10 @@ class Feed(NamedTuple):
     """One pass over a split."""
 
     steps: int
-    plan: Callable[[Array, Any], Any]
-    """(key, epoch) -> what each step uses: a tree of arrays [steps, batch]."""
-    batch: Callable[[Arrays, Any, Array], Batch]
-    """(arrays of the split, one step of the plan, key) -> batch."""
+    plan: Callable[[Any, Any], Any]
+    """(key or None, epoch) -> what each step uses: a tree of arrays [steps, batch]."""
+    batch: Callable[[Arrays, Any, Any], Batch]
+    """(arrays of the split, one step of the plan, key) -> batch. Evaluation needs no keys."""
 
 
 class Normalization(NamedTuple):

@@ -12,12 +12,12 @@ class Mean(NamedTuple):
     """A mean as its two sums, so that batches of unequal size merge exactly."""
 
     total: Array
-    count: Array
+    weight: Array
 
     @property
     def value(self) -> Array:
-        """total / count; NaN where nothing was counted."""
-        return self.total / self.count
+        """total / weight; NaN where nothing was counted."""
+        return self.total / self.weight
 
 
 Metrics = dict[str, Mean]

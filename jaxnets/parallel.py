@@ -9,12 +9,13 @@ Two layouts over a mesh of one axis:
 `per_device=True` keeps pmap's contract: the program sees one device's share and sums over the named axis itself.
 """
 
+import contextlib
 import os
 import platform
 import resource
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -30,7 +31,7 @@ SPLIT = PartitionSpec(AXIS)
 
 def use_compilation_cache() -> None:
     """Keeps compiled programs on disk from one process to the next: $JAX_COMPILATION_CACHE_DIR, or ~/.cache/jaxnets/jit."""
-    if not jax.config.jax_compilation_cache_dir:
+    if jax.config.values["jax_compilation_cache_dir"] is None:
         jax.config.update("jax_compilation_cache_dir", str(Path.home() / ".cache" / "jaxnets" / "jit"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 
@@ -94,7 +95,7 @@ def seed_parallel(function: Callable, mesh: Mesh, donate: bool = False) -> Calla
 
 
 def batch_parallel(run: Callable, mesh: Mesh) -> Callable:
-    """Compiles `over_seeds(run)` for `run(state, plan, arrays)`, each batch of the plan [S, K, batch] split over the mesh."""
+    """Compiles `over_seeds(run)` for `run(state, plan, arrays)`, batches of the plan [S, K, batch] split over the mesh."""
     plan = PartitionSpec(None, None, AXIS)
     return data_parallel(over_seeds(run), mesh, specs=(REPLICATED, plan, REPLICATED))
 
@@ -108,7 +109,8 @@ def split_cpu(seeds: int) -> None:
     cores = available_cores()
     fitting = [devices for devices in range(cores, 3 * cores + 1) if seeds % devices == 0]
     if cores > 1 and fitting:
-        jax.config.update("jax_num_cpu_devices", fitting[0])
+        with contextlib.suppress(RuntimeError):  # Devices are in use already: then they stay as they are.
+            jax.config.update("jax_num_cpu_devices", fitting[0])
 
 
 def available_cores() -> int:
@@ -116,17 +118,25 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def choose_layout(seeds: int, batch_size: int) -> str:
-    """"seeds", "data" or "single": the first that divides evenly over the devices.
+class Layout(NamedTuple):
+    """How one run lies on the devices."""
+
+    split: str
+    """What is split over the mesh: "seeds" or "data"."""
+    mesh: Mesh
+
+
+def choose_layout(seeds: int, batch_size: int) -> Layout:
+    """Splits seeds over all devices if they divide evenly, else the batch if that does, else uses one device.
 
     Devices of one CPU share its cores, so splitting a batch over them gains nothing.
     """
     devices = jax.device_count()
-    if devices == 1:
-        return "single"
     if seeds % devices == 0:
-        return "seeds"
-    return "data" if batch_size % devices == 0 and jax.default_backend() != "cpu" else "single"
+        return Layout("seeds", make_mesh())
+    if batch_size % devices == 0 and jax.default_backend() != "cpu":
+        return Layout("data", make_mesh())
+    return Layout("seeds", make_mesh(jax.devices()[:1]))
 
 
 def steps_per_call(steps: int) -> int:
@@ -145,9 +155,9 @@ def steps_per_call(steps: int) -> int:
     return max(divisors, default=min(wanted, steps))
 
 
-def place(tree: Any, mesh: Mesh | None, spec: PartitionSpec = REPLICATED) -> Any:
-    """Puts host arrays on the devices; without a mesh, on the default device."""
-    return jax.device_put(tree, NamedSharding(mesh, spec) if mesh else None)
+def replicate(tree: Any, mesh: Mesh) -> Any:
+    """Puts host arrays whole on every device of the mesh."""
+    return jax.device_put(tree, NamedSharding(mesh, REPLICATED))
 
 
 def peak_memory() -> int:

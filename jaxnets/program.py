@@ -11,6 +11,7 @@ from jaxnets import feed, models, optim, parallel, state, tasks
 from jaxnets.config import Experiment
 from jaxnets.data.store import Prepared
 from jaxnets.errors import UserError
+from jaxnets.parallel import Layout
 from jaxnets.state import Stream, TrainState
 from jaxnets.step import make_evaluate, make_step, many_steps
 from jaxnets.tasks import Task
@@ -94,7 +95,7 @@ def build(experiment: Experiment, data: Prepared) -> Program:
         total_steps=total_steps,
         batch_size=config.batch_size,
         parameters=count_parameters(experiment, len(data.meta["class_names"]), sample.shape[1:]),
-        layout=layout,
+        layout=layout.split,
         compile_seconds=lambda: compiled.seconds,
     )
 
@@ -109,28 +110,25 @@ def count_parameters(experiment: Experiment, classes: int, image_shape: tuple[in
 class Compiler:
     """Lays functions out over the devices, compiles them at their first call, and counts the seconds that takes."""
 
-    def __init__(self, layout: str) -> None:
+    def __init__(self, layout: Layout) -> None:
         self.seconds = 0.0
         self._layout = layout
-        self._mesh = None if layout == "single" else parallel.make_mesh()
 
     def place(self, tree: Any) -> Any:
         """Puts a tree on every device."""
-        return parallel.place(tree, self._mesh)
+        return parallel.replicate(tree, self._layout.mesh)
 
     def over_seeds(self, function: Callable) -> Callable:
         """`function(*own, shared)` for all seeds."""
-        if self._layout == "seeds":
-            return self._timed(parallel.seed_parallel(function, self._mesh))
-        return self._timed(jax.jit(parallel.over_seeds(function)))
+        if self._layout.split == "data":
+            return self._timed(jax.jit(parallel.over_seeds(function)))
+        return self._timed(parallel.seed_parallel(function, self._layout.mesh))
 
     def training(self, run: Callable) -> Callable:
         """`run(state, plan, arrays)` for all seeds; the state is donated."""
-        if self._layout == "seeds":
-            return self._timed(parallel.seed_parallel(run, self._mesh, donate=True))
-        if self._layout == "data":
-            return self._timed(parallel.batch_parallel(run, self._mesh))
-        return self._timed(jax.jit(parallel.over_seeds(run), donate_argnums=0))
+        if self._layout.split == "data":
+            return self._timed(parallel.batch_parallel(run, self._layout.mesh))
+        return self._timed(parallel.seed_parallel(run, self._layout.mesh, donate=True))
 
     def _timed(self, function: Any) -> Callable:
         executables: dict[Any, Callable] = {}

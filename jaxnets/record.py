@@ -1,10 +1,10 @@
 """A run's folder: what was asked, on what it ran, what was measured.
 
-    config.json        the experiment, whole
-    environment.json   versions, devices, processor, commit
-    metrics.jsonl      one line an epoch; one line for each of the first steps
-    summary.json       final figures per seed with mean and standard deviation; written when the run is complete
-    checkpoints/       see jaxnets.checkpoint
+config.json        the experiment, whole
+environment.json   versions, devices, processor, commit
+metrics.jsonl      one line an epoch; one line for each of the first steps
+summary.json       final figures per seed with mean and standard deviation; written when the run is complete
+checkpoints/       see jaxnets.checkpoint
 """
 
 import importlib.metadata
@@ -87,7 +87,8 @@ class RunFolder:
                 file.write(text)
         except OSError as error:
             raise UserError(
-                f"cannot write to {self.path}: {error.strerror}; run the same command again to go on from the last checkpoint"
+                f"cannot write to {self.path}: {error.strerror}; "
+                "run the same command again to go on from its last checkpoint"
             ) from error
 
     def forget_after(self, step: int) -> None:

@@ -33,7 +33,7 @@ Distribution = Callable[[Array, tuple[int, ...], Any], Array]
 class SpsaState(NamedTuple):
     """State of `spsa_gradient`."""
 
-    count: Array
+    count: Array  # type: ignore[assignment]  # optax names it so
     """Estimates made so far."""
     key: Array
     """The root of all directions; estimate k uses fold_in(key, k)."""
@@ -85,16 +85,14 @@ def spsa_gradient(
     ) -> tuple[Any, SpsaState]:
         del updates, extra
         if params is None:
-            raise ValueError(optax.NO_PARAMS_MSG if hasattr(optax, "NO_PARAMS_MSG") else "spsa needs params")
+            raise ValueError("spsa needs the parameters: call update(updates, state, params, value_fn=...)")
         count = optax.safe_increment(state.count)
         width = c / count.astype(jnp.float32) ** gamma
 
         def estimate(direction_key: Array) -> Any:
             delta = _draw(direction_key, params, distribution)
-            above, below = (
-                value_fn(jax.tree.map(lambda p, d: p + (side * width * d).astype(p.dtype), params, delta))
-                for side in (1.0, -1.0)
-            )
+            moved = lambda side: jax.tree.map(lambda p, d: p + (side * width * d).astype(p.dtype), params, delta)
+            above, below = value_fn(moved(1.0)), value_fn(moved(-1.0))
             slope = (above - below) / (2 * width)
             return jax.tree.map(lambda d: (slope / d).astype(d.dtype), delta)
 
@@ -118,10 +116,14 @@ def spsa(
     """The whole algorithm: `spsa_gradient` followed by a step of length a / (k + A)^alpha against the estimate.
 
     Args:
-      key, c, gamma, directions, distribution: see `spsa_gradient`.
+      key: see `spsa_gradient`, also for c, gamma, directions and distribution.
       a: numerator of the step length.
       big_a: A, the stability constant; about a tenth of the number of steps.
+      c: size of the first perturbation.
       alpha: decay exponent of the step length.
+      gamma: decay exponent of the perturbation.
+      directions: perturbations averaged in a step.
+      distribution: of the directions' components.
 
     Spall's practical exponents, 0.602 and 0.101, are the defaults; 1 and 1/6 are optimal in the limit.
 
@@ -144,6 +146,5 @@ def spsa(
 
 def _draw(key: Array, params: Any, distribution: Distribution) -> Any:
     """One direction: a tree like `params`, each leaf from a key of its own."""
-    leaves, structure = jax.tree.flatten(params)
-    keys = jax.random.split(key, len(leaves))
-    return structure.unflatten([distribution(k, p.shape, p.dtype) for k, p in zip(keys, leaves, strict=True)])
+    keys = iter(jax.random.split(key, len(jax.tree.leaves(params))))
+    return jax.tree.map(lambda p: distribution(next(keys), p.shape, p.dtype), params)

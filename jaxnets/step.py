@@ -17,9 +17,7 @@ Array = jax.Array
 Step = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
 
 
-def make_step(
-    model: Any, task: Task, tx: optax.GradientTransformationExtraArgs, axis_name: str | None = None
-) -> Step:
+def make_step(model: Any, task: Task, tx: optax.GradientTransformationExtraArgs, axis_name: str | None = None) -> Step:
     """The function (state, batch) -> (state, metrics of the batch before the update).
 
     With `axis_name` the step follows pmap's contract: it runs once per device on that device's share of the batch, and
@@ -42,7 +40,7 @@ def make_step(
             )
             loss = task.loss(outputs, batch)
             # Per device this is a share of the mean over the whole batch; the shares are summed below.
-            return loss.total / psum(loss.count), (dict(variables), task.metrics(outputs, batch))
+            return loss.total / psum(loss.weight), (dict(variables), task.metrics(outputs, batch))
 
         (loss, (variables, metrics)), grads = jax.value_and_grad(loss_fn, has_aux=True)(state.params)
         loss, grads, metrics = psum((loss, grads, metrics))
@@ -57,7 +55,8 @@ def make_step(
             (state.params, state.variables, state.opt_state),
         )
         failed_at = jnp.where(fine | (state.failed_at >= 0), state.failed_at, state.step)
-        return TrainState(state.step + 1, *kept, state.key, failed_at), metrics
+        params, variables, opt_state = kept
+        return TrainState(state.step + 1, params, variables, opt_state, state.key, failed_at), metrics
 
     return step
 

@@ -27,7 +27,7 @@ _FIRST_STEPS = 400
 """Steps whose loss is recorded one by one, for the look of the first descent."""
 
 
-class Interrupted(Exception):
+class Interrupted(Exception):  # noqa: N818  # Nothing went wrong.
     """Training stopped on a signal, after saving. `signal` is its number."""
 
     def __init__(self, number: int, message: str) -> None:
@@ -94,7 +94,7 @@ class _Training:
         )
         self.step = 0
         self.sums: dict[str, np.ndarray] = {}
-        """Measures of the epoch under way: name -> [2, S] (total, count)."""
+        """Measures of the epoch under way: name -> [2, S] (total, weight)."""
         self.seconds = {"train": 0.0, "eval": 0.0, "compile": 0.0}
         self._keep_best = jax.jit(_keep_best)
         self._saved_at = time.perf_counter()
@@ -168,24 +168,22 @@ class _Training:
         if time.perf_counter() - self._saved_at >= self.checkpoint_every:
             self._save()
 
-    def _gather(
-        self, waiting: tuple[int, Metrics] | None, epoch: int, start: float, first: int, compiled: float
-    ) -> None:
+    def _gather(self, waiting: tuple[int, Metrics] | None, epoch: int, start: float, first: int, compiled: float) -> None:
         """Adds one call's metrics [S, K] to the epoch's sums and records the run's first steps."""
         if waiting is None:
             return
         before, metrics = waiting[0], jax.device_get(waiting[1])
         for name, mean in metrics.items():
-            pair = np.stack([mean.total, mean.count]).astype(np.float64).sum(-1)
+            pair = np.stack([mean.total, mean.weight]).astype(np.float64).sum(-1)
             self.sums[name] = self.sums.get(name, 0.0) + pair
-        losses = metrics["loss"].total / metrics["loss"].count
+        losses = metrics["loss"].total / metrics["loss"].weight
         lines = [
             {"step": before + k + 1, "loss": losses[:, k].tolist()}
             for k in range(losses.shape[1])
             if before + k < _FIRST_STEPS
         ]
         self.run.append(lines)
-        means = {name: float(np.nanmean(total / count)) for name, (total, count) in self.sums.items()}
+        means = {name: float(np.nanmean(total / weight)) for name, (total, weight) in self.sums.items()}
         self.reporter.step(
             before + losses.shape[1],
             epoch + 1,
@@ -217,7 +215,7 @@ class _Training:
         line = {
             "epoch": epoch + 1,
             "step": self.step,
-            "train": {name: (total / count).tolist() for name, (total, count) in self.sums.items()},
+            "train": {name: (total / weight).tolist() for name, (total, weight) in self.sums.items()},
             "validation": {name: value.tolist() for name, value in validation.items()},
             "seconds": dict(self.seconds),
         }
@@ -305,7 +303,7 @@ def _signals() -> Iterator[list[int]]:
 
     def note(number: int, frame: Any) -> None:
         received.append(number)
-        signal.signal(number, before[number])
+        signal.signal(number, before[signal.Signals(number)])
 
     before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

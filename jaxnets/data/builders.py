@@ -19,7 +19,7 @@ from jaxnets.data import store
 from jaxnets.errors import UserError, first_line
 
 
-class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg]
     """Base of our builders: pinned downloads, or files of a manual directory."""
 
     VERSION = tfds.core.Version("1.0.0")

@@ -5,7 +5,7 @@ import pickle
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -26,7 +26,7 @@ _SPLIT_SEED, _VALIDATION = 45_000, 5_000
 class Cifar10(Builder):
     """Reads the binary or the Python version, as archive or unpacked."""
 
-    downloads = {
+    downloads: ClassVar = {
         _SITE + _BINARY: tfds.download.checksums.UrlInfo(
             size=170_052_171,
             checksum="c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
@@ -114,7 +114,7 @@ def _parse(name: str, content: bytes) -> tuple[np.ndarray, np.ndarray]:
 class _PlainUnpickler(pickle.Unpickler):
     """Loads NumPy arrays, dicts, lists, numbers and bytes, and refuses to call anything else a pickle may name."""
 
-    _ALLOWED = {
+    _ALLOWED: ClassVar = {
         ("numpy.core.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0],
         ("numpy", "ndarray"): np.ndarray,
         ("numpy", "dtype"): np.dtype,

@@ -53,7 +53,15 @@ def open_set(name: str, embedded: str) -> Prepared:
     if not store.is_prepared(name):
         if not data_set.made_here:
             raise UserError(
-                f"data set {name} is not prepared. {data_set.howto}. Or try `--data.source embedded` ({embedded}, no download)"
+                f"data set {name} is not prepared. {data_set.howto}. "
+                f"Or try `--data.source embedded` ({embedded}, no download)"
             )
         data_set.prepare(None)
     return store.load(name)
+
+
+def class_names(name: str, classes: int) -> list[str]:
+    """The class names of a prepared set; numbers where the set is not on this machine."""
+    if store.is_prepared(name):
+        return list(store.load(name).meta["class_names"])
+    return [str(i) for i in range(classes)]

@@ -30,8 +30,8 @@ def prepare(manual_dir: Path | None) -> Path:
 def draw(rng: np.random.Generator, examples: int) -> dict[str, Array]:
     """{"image": uint8 [examples, 32, 32, 3], "label": int32 [examples]}, classes in equal shares, in random order."""
     labels = rng.permutation(np.arange(examples) % len(_SHAPES)).astype(np.int32)
-    angle = rng.uniform(0, 2 * np.pi, examples)
-    radius = rng.uniform(6, 12, examples)
+    angle = rng.uniform(-np.pi / 6, np.pi / 6, examples)
+    radius = rng.uniform(9, 14, examples)
     x, y = _shape_frame(rng, angle, radius, examples)
     distance = np.empty_like(x)
     for label, shape in enumerate(_SHAPES.values()):
@@ -44,7 +44,7 @@ def draw(rng: np.random.Generator, examples: int) -> dict[str, Array]:
     image = background * (1 - cover) + colour * cover
     bar, bar_colour = _bar(rng, examples)
     image = image * (1 - bar) + bar_colour * bar
-    image = image + rng.normal(0, 1, image.shape) * rng.uniform(0.02, 0.12, (examples, 1, 1, 1))
+    image = image + rng.normal(0, 1, image.shape) * rng.uniform(0.02, 0.08, (examples, 1, 1, 1))
     return {"image": np.round(np.clip(image, 0, 1) * 255).astype(np.uint8), "label": labels}
 
 
@@ -139,8 +139,8 @@ def _opacity(distance: Array) -> Array:
 def _background(rng: np.random.Generator, n: int) -> Array:
     """A colour gradient plus blotches: noise on an 8×8 grid, smoothed up to 32×32."""
     corners = rng.uniform(0, 1, (n, 2, 2, 3))
-    blotches = rng.normal(0, 1, (n, 8, 8, 1)) * rng.uniform(0, 0.18, (n, 1, 1, 1))
-    return _enlarge(corners * 0.6 + 0.4 * corners[:, :1, :1]) + _enlarge(blotches)
+    blotches = rng.normal(0, 1, (n, 8, 8, 1)) * rng.uniform(0, 0.12, (n, 1, 1, 1))
+    return _enlarge(corners * 0.4 + 0.6 * corners[:, :1, :1]) + _enlarge(blotches)
 
 
 def _enlarge(grid: Array) -> Array:

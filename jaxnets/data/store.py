@@ -56,7 +56,9 @@ def save(name: str, splits: Splits, meta: Mapping[str, Any]) -> Path:
         finally:
             shutil.rmtree(building, ignore_errors=True)
     except OSError as error:
-        raise UserError(f"cannot write the data set to {target}: {error.strerror}; set JAXNETS_DATA to another folder")
+        raise UserError(
+            f"cannot write the data set to {target}: {error.strerror}; set JAXNETS_DATA to another folder"
+        ) from error
     return target
 
 
@@ -75,7 +77,9 @@ def load(name: str) -> Prepared:
         if shapes != meta["splits"]:
             raise ValueError("shapes differ from meta.json")
     except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"prepared data in {folder} is damaged ({error}): run `jaxnets data prepare {name}` again")
+        raise UserError(
+            f"prepared data in {folder} is damaged ({error}): run `jaxnets data prepare {name}` again"
+        ) from error
     return Prepared(name, splits, meta)
 
 

@@ -32,7 +32,7 @@ class LeNet(nn.Module):
 
         x = Dropout(config.dropout_input)(images, train=train)
         for features, dropout in zip((6, 16), config.dropout_conv, strict=True):
-            x = avg_pool(finish(Conv(features, kernel=5, init=config.init)(x), dropout))
+            x = avg_pool(finish(Conv(features, kernel=5, start=config.init)(x), dropout))
         x = x.reshape(x.shape[0], -1)
         for width in config.dense:
             x = finish(Dense(width, config.init)(x), config.dropout_dense)
@@ -51,7 +51,7 @@ class TutorialNet(nn.Module):
         del train  # The net behaves alike in training and evaluation.
         x = images
         for features in (6, 16):
-            x = max_pool(jax.nn.relu(Conv(features, kernel=5, init=self.config.init)(x)))
+            x = max_pool(jax.nn.relu(Conv(features, kernel=5, start=self.config.init)(x)))
         x = x.reshape(x.shape[0], -1)
         for width in (120, 84):
             x = jax.nn.relu(Dense(width, self.config.init)(x))

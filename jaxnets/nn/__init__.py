@@ -1,0 +1,1 @@
+"""Layers and the functions under them: convolution, normalisation, native CPU kernels."""

@@ -26,10 +26,13 @@ def conv2d(x: Array, w: Array, b: Array, *, stride: int = 1, padding: int | Padd
       [N, H', W', C_out] with H' = (H + top + bottom - KH) // stride + 1, W' likewise.
     """
     pads = ((padding, padding), (padding, padding)) if isinstance(padding, int) else padding
-    return (_conv2d if cpu.serves(x, w, b) else _xla_conv2d)(stride, pads, x, w, b)
+    return (_conv2d if cpu.serves(x, w, b) else _xla_conv2d)(stride, pads, *cpu.vary_alike(x, w, b))
 
 
 def _xla_conv2d(stride: int, padding: Padding, x: Array, w: Array, b: Array) -> Array:
+    if any(pad >= size for pads, size in zip(padding, w.shape[:2], strict=True) for pad in pads):
+        # The gradient would need a negative padding, for which XLA reads outside its operand on CPUs (jax 0.10.2).
+        x, padding = jnp.pad(x, ((0, 0), *padding, (0, 0))), ((0, 0), (0, 0))
     y = lax.conv_general_dilated(x, w, (stride, stride), padding, dimension_numbers=("NHWC", "HWIO", "NHWC"))
     return y + b.reshape(1, 1, 1, -1)
 
@@ -37,17 +40,14 @@ def _xla_conv2d(stride: int, padding: Padding, x: Array, w: Array, b: Array) -> 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
 def _conv2d(stride: int, padding: Padding, x: Array, w: Array, b: Array) -> Array:
     """The native kernels where the program is lowered for a CPU, XLA's convolution on every other platform."""
+    xla = functools.partial(_xla_conv2d, stride, padding)
 
     def native(x: Array, w: Array, b: Array) -> Array:
-        height, width = (
-            (size + sum(pads) - kernel) // stride + 1
-            for size, pads, kernel in zip(x.shape[1:3], padding, w.shape[:2], strict=True)
-        )
-        shape = (x.shape[0], height, width, w.shape[-1])
-        forward = cpu.call(cpu.FORWARD, [shape], [cpu.BATCH_MINOR, cpu.ROW_MAJOR, cpu.VECTOR], [cpu.BATCH_MINOR])
-        return forward(x, w, b, **_attributes(stride, padding))[0]
+        y = jax.eval_shape(xla, x, w, b)
+        forward = cpu.call(cpu.FORWARD, y, (cpu.BATCH_MINOR, cpu.ROW_MAJOR, cpu.VECTOR), cpu.BATCH_MINOR)
+        return forward(x, w, b, **_attributes(stride, padding))
 
-    return lax.platform_dependent(x, w, b, cpu=native, default=functools.partial(_xla_conv2d, stride, padding))
+    return lax.platform_dependent(x, w, b, cpu=native, default=xla)
 
 
 def _conv2d_fwd(stride: int, padding: Padding, x: Array, w: Array, b: Array) -> tuple[Array, tuple[Array, Array]]:
@@ -56,7 +56,7 @@ def _conv2d_fwd(stride: int, padding: Padding, x: Array, w: Array, b: Array) -> 
 
 def _conv2d_bwd(stride: int, padding: Padding, residuals: tuple[Array, Array], dy: Array) -> tuple[Array, ...]:
     x, w = residuals
-    no_bias = jnp.zeros(w.shape[-1:])
+    no_bias = jnp.zeros_like(w[0, 0, 0])
 
     def xla(x: Array, w: Array, dy: Array) -> tuple[Array, Array]:
         return jax.vjp(lambda x, w: _xla_conv2d(stride, padding, x, w, no_bias), x, w)[1](dy)
@@ -64,9 +64,10 @@ def _conv2d_bwd(stride: int, padding: Padding, residuals: tuple[Array, Array], d
     def native(x: Array, w: Array, dy: Array) -> tuple[Array, Array]:
         attributes = _attributes(stride, padding)
         images, filters = cpu.BATCH_MINOR, cpu.ROW_MAJOR
-        input_grad = cpu.call(cpu.INPUT_GRAD, [x.shape], [images, filters], [images])
-        weight_grad = cpu.call(cpu.WEIGHT_GRAD, [w.shape], [images, images], [filters])
-        return input_grad(dy, w.swapaxes(2, 3), **attributes)[0], weight_grad(x, dy, **attributes)[0]
+        like_x, like_w = jax.eval_shape(xla, x, w, dy)
+        input_grad = cpu.call(cpu.INPUT_GRAD, like_x, (images, filters), images)
+        weight_grad = cpu.call(cpu.WEIGHT_GRAD, like_w, (images, images), filters)
+        return input_grad(dy, w.swapaxes(2, 3), **attributes), weight_grad(x, dy, **attributes)
 
     dx, dw = lax.platform_dependent(x, w, dy, cpu=native, default=xla)
     db, _ = cpu.channel_sums(dy, dy, no_bias)

@@ -46,17 +46,29 @@ def serves(*arrays: Array) -> bool:
     return all(array.dtype == jnp.float32 for array in arrays) and backend() == "native"
 
 
-def call(
-    name: str, results: Sequence[tuple[int, ...]], inputs: Sequence[tuple[int, ...]], outputs: Sequence[tuple[int, ...]]
-) -> Callable[..., Any]:
-    """The kernel `name` with float32 results of the given shapes and the given storage orders.
+def call(name: str, like: Any, inputs: Sequence[tuple[int, ...]], outputs: Any) -> Callable[..., Any]:
+    """The kernel `name` as a function of arrays and integer attributes.
+
+    Args:
+      name: one of the constants above.
+      like: shape and type of the result, or a tuple of them: jax.eval_shape of the XLA function that the kernel replaces.
+      inputs: the storage order of each operand.
+      outputs: the storage order of the result, or a tuple of them.
 
     Under vmap the kernel loops over the new leading axis itself.
     """
-    shapes = tuple(jax.ShapeDtypeStruct(shape, jnp.float32) for shape in results)
-    return jax.ffi.ffi_call(
-        name, shapes, vmap_method="expand_dims", input_layouts=tuple(inputs), output_layouts=tuple(outputs)
-    )
+    return jax.ffi.ffi_call(name, like, vmap_method="expand_dims", input_layouts=tuple(inputs), output_layouts=outputs)
+
+
+def vary_alike(*arrays: Array) -> list[Array]:
+    """Under shard_map, marks arrays as varying over every mesh axis that any of them varies over; otherwise nothing.
+
+    Differentiating this sums the gradient of a replicated array over the devices that used it.
+    """
+    varying = [jax.typeof(array).manual_axis_type.varying for array in arrays]
+    axes = frozenset[str]().union(*varying)
+    missing = [tuple(axes - own) for own in varying]
+    return [lax.pcast(array, over, to="varying") if over else array for array, over in zip(arrays, missing, strict=True)]
 
 
 def channel_moments(x: Array) -> tuple[Array, Array]:
@@ -67,8 +79,7 @@ def channel_moments(x: Array) -> tuple[Array, Array]:
         return mean, jnp.square(x - mean.reshape(1, 1, 1, -1)).mean((0, 1, 2))
 
     def native(x: Array) -> tuple[Array, Array]:
-        mean, variance = call(_MOMENTS, [x.shape[3:]] * 2, [BATCH_MINOR], [VECTOR] * 2)(x)
-        return mean, variance
+        return tuple(call(_MOMENTS, jax.eval_shape(xla, x), [BATCH_MINOR], (VECTOR, VECTOR))(x))
 
     return lax.platform_dependent(x, cpu=native, default=xla) if serves(x) else xla(x)
 
@@ -80,8 +91,8 @@ def channel_sums(dy: Array, x: Array, shift: Array) -> tuple[Array, Array]:
         return dy.sum((0, 1, 2)), (dy * (x - shift.reshape(1, 1, 1, -1))).sum((0, 1, 2))
 
     def native(dy: Array, x: Array, shift: Array) -> tuple[Array, Array]:
-        plain, product = call(_SUMS, [x.shape[3:]] * 2, [BATCH_MINOR, BATCH_MINOR, VECTOR], [VECTOR] * 2)(dy, x, shift)
-        return plain, product
+        like = jax.eval_shape(xla, dy, x, shift)
+        return tuple(call(_SUMS, like, [BATCH_MINOR, BATCH_MINOR, VECTOR], (VECTOR, VECTOR))(dy, x, shift))
 
     if not serves(dy, x, shift):
         return xla(dy, x, shift)

@@ -30,7 +30,7 @@ class Conv(nn.Module):
 
     features: int
     kernel: int
-    init: Init
+    start: Init
     stride: int = 1
     padding: int | Padding = 0
 
@@ -38,8 +38,8 @@ class Conv(nn.Module):
     def __call__(self, x: Array) -> Array:
         shape = (self.kernel, self.kernel, x.shape[-1], self.features)
         # Parameters are drawn in float32 whatever the compute dtype.
-        w = self.param("kernel", kernel_init(self.init), shape)
-        b = self.param("bias", bias_init(self.init, fans(shape)[0]), (self.features,))
+        w = self.param("kernel", kernel_init(self.start), shape)
+        b = self.param("bias", bias_init(self.start, fans(shape)[0]), (self.features,))
         return conv2d(x, w.astype(x.dtype), b.astype(x.dtype), stride=self.stride, padding=self.padding)
 
 
@@ -47,13 +47,13 @@ class Dense(nn.Module):
     """Affine map of the last axis: [..., inputs] -> [..., features]."""
 
     features: int
-    init: Init
+    start: Init
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
         shape = (x.shape[-1], self.features)
-        w = self.param("kernel", kernel_init(self.init), shape)
-        b = self.param("bias", bias_init(self.init, shape[0]), (self.features,))
+        w = self.param("kernel", kernel_init(self.start), shape)
+        b = self.param("bias", bias_init(self.start, shape[0]), (self.features,))
         y = jnp.dot(x, w.astype(x.dtype))
         return y + b.astype(x.dtype).reshape((1,) * (y.ndim - 1) + (-1,))
 
@@ -70,7 +70,10 @@ class BatchNorm(nn.Module):
     @nn.compact
     def __call__(self, x: Array, *, train: bool) -> Array:
         channels = x.shape[-1:]
-        scale, bias = self.param("scale", nn.initializers.ones, channels), self.param("bias", nn.initializers.zeros, channels)
+        scale, bias = (
+            self.param("scale", nn.initializers.ones, channels),
+            self.param("bias", nn.initializers.zeros, channels),
+        )
         mean = self.variable("batch_stats", "mean", jnp.zeros, channels)
         variance = self.variable("batch_stats", "var", jnp.ones, channels)
         images = x.reshape(x.shape[0], *((1,) * (4 - x.ndim) + x.shape[1:]))

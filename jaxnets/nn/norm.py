@@ -7,15 +7,12 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxnets.nn.cpu import channel_moments, channel_sums
+from jaxnets.nn.cpu import channel_moments, channel_sums, vary_alike
 
 Array = jax.Array
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(3, 4))
-def batch_norm(
-    x: Array, scale: Array, bias: Array, epsilon: float, axis_name: str | None
-) -> tuple[Array, Array, Array]:
+def batch_norm(x: Array, scale: Array, bias: Array, epsilon: float, axis_name: str | None) -> tuple[Array, Array, Array]:
     """Normalises each channel over the batch: y = (x - mean) / sqrt(variance + epsilon) · scale + bias.
 
     Args:
@@ -30,6 +27,11 @@ def batch_norm(
     The gradient is written out because it needs just two sums over the batch, where differentiating the formulas above
     step by step takes several more.
     """
+    return _batch_norm(*vary_alike(x, scale, bias), epsilon, axis_name)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(3, 4))
+def _batch_norm(x: Array, scale: Array, bias: Array, epsilon: float, axis_name: str | None) -> tuple[Array, Array, Array]:
     return _forward(x, scale, bias, epsilon, axis_name)[0]
 
 
@@ -64,7 +66,7 @@ def _backward(
     return dx, dscale, dbias
 
 
-batch_norm.defvjp(_forward, _backward)
+_batch_norm.defvjp(_forward, _backward)
 
 
 def _channels(values: Array) -> Array:

@@ -34,7 +34,7 @@ class Row(NamedTuple):
 
 
 def mean_std(spread: Json | None, factor: float = 1, digits: int = 2) -> str:
-    """"66.31 ± 0.20" from a spread of jaxnets.record; without "±" for a single seed; "–" for none."""
+    """A text like 66.31 ± 0.20 from a spread of jaxnets.record; without "±" for a single seed; "–" for none."""
     if not spread or spread["mean"] is None:
         return "–"
     text = f"{factor * spread['mean']:.{digits}f}"
@@ -44,7 +44,9 @@ def mean_std(spread: Json | None, factor: float = 1, digits: int = 2) -> str:
 
 def row(summary: Json) -> Row:
     """The row of one finished run."""
-    reported, final = summary["reported"], summary["final"]
+    # What was measured on another data set is no yardstick.
+    reported = {} if summary["embedded"] else summary["reported"]
+    final = summary["final"]
     figures = {}
     for name in TITLES:
         ours = summary["initial_loss"] if name == "initial_loss" else None

@@ -1,0 +1,1 @@
+"""PyTorch twins of the models: the same layers, so that weights carry over and speeds compare."""

@@ -1,0 +1,153 @@
+"""Plots of runs, as matplotlib figures. Colours are Okabe and Ito's, which colour-blind readers can tell apart."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+Json = Mapping[str, Any]
+
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#7F7F7F")
+_WIDE, _SQUARE = (5.6, 3.2), (5.6, 5.0)
+
+
+def curves(metrics: Sequence[Json], measure: str, reported: Mapping[str, float], chance: float | None = None) -> Figure:
+    """A measure by epoch on training and validation data: mean over seeds, and a band of one standard deviation.
+
+    `reported` maps a label to a level drawn as a dotted line.
+    """
+    figure, axes = _axes(_WIDE, "epoch", _title(measure))
+    epochs = [line for line in metrics if "epoch" in line]
+    for colour, split in zip(PALETTE, ("train", "validation"), strict=False):
+        values = _by_seed(epochs, split, measure)
+        label = f"{split} (running, in training mode)" if split == "train" else split
+        _band(axes, [line["epoch"] for line in epochs], values, colour, label)
+    for i, (label, level) in enumerate(reported.items()):
+        axes.axhline(level, linestyle=":", linewidth=1.4, color=PALETTE[i + 2], label=f"reported {label}")
+    if chance is not None:
+        axes.axhline(chance, linestyle="--", linewidth=0.8, color="#7F7F7F", label="chance")
+    axes.legend(frameon=False, fontsize=8)
+    return figure
+
+
+def compare(runs: Mapping[str, Sequence[Json]], measure: str) -> Figure:
+    """One measure on validation data by epoch, a line and band for each run."""
+    figure, axes = _axes(_WIDE, "epoch", f"validation {_title(measure)}")
+    for i, (label, metrics) in enumerate(runs.items()):
+        epochs = [line for line in metrics if "epoch" in line]
+        style = "-" if i < len(PALETTE) else "--"
+        values = _by_seed(epochs, "validation", measure)
+        _band(axes, [line["epoch"] for line in epochs], values, PALETTE[i % len(PALETTE)], label, style)
+    axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+    return figure
+
+
+def hockey_stick(metrics: Sequence[Json], classes: int) -> Figure:
+    """Loss of each of the first steps, before its update. A good start lies near ln(classes)."""
+    figure, axes = _axes(_WIDE, "step", "training loss")
+    steps = [line for line in metrics if "epoch" not in line]
+    values = np.array([[_number(v) for v in line["loss"]] for line in steps])
+    _band(axes, [line["step"] for line in steps], values, PALETTE[0], "mean over seeds")
+    axes.axhline(np.log(classes), linestyle="--", linewidth=0.8, color="#7F7F7F", label=f"ln {classes}")
+    axes.legend(frameon=False, fontsize=8)
+    return figure
+
+
+def confusion(counts: Sequence[Sequence[float]], names: Sequence[str]) -> Figure:
+    """Share of each true class (row) that was taken for each class (column), in percent."""
+    matrix = np.asarray(counts, float)
+    share = 100 * matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
+    figure, axes = plt.subplots(figsize=_SQUARE, layout="constrained")
+    axes.imshow(share, cmap="Blues", vmin=0, vmax=100)
+    ticks = range(len(names))
+    axes.set_xticks(ticks, names, rotation=45, ha="right", fontsize=8)
+    axes.set_yticks(ticks, names, fontsize=8)
+    axes.set(xlabel="predicted", ylabel="true")
+    for i in ticks:
+        for j in ticks:
+            colour = "white" if share[i, j] > 55 else "black"
+            axes.text(j, i, f"{share[i, j]:.0f}", ha="center", va="center", fontsize=7, color=colour)
+    return figure
+
+
+def per_class(counts: Sequence[Sequence[float]], names: Sequence[str], reported: Mapping[str, float]) -> Figure:
+    """Accuracy of each class in percent, ours as bars, the reported one as a mark."""
+    matrix = np.asarray(counts, float)
+    ours = 100 * matrix.diagonal() / np.maximum(matrix.sum(1), 1)
+    figure, axes = _axes(_WIDE, "", "accuracy %")
+    axes.bar(names, ours, color=PALETTE[0], width=0.65, label="ours")
+    if reported:
+        levels = [reported.get(name, np.nan) for name in names]
+        axes.plot(names, levels, "D", color=PALETTE[1], markersize=6, label="reported")
+        axes.legend(frameon=False, fontsize=8)
+    axes.set_ylim(0, 100)
+    axes.tick_params(axis="x", rotation=30)
+    return figure
+
+
+def reported_and_ours(summaries: Sequence[Json], figure_name: str, split: str) -> Figure | None:
+    """Reported test (or validation) accuracy beside ours with its standard deviation; None if nothing was reported."""
+    shown = [s for s in summaries if figure_name in s["reported"] and not s["embedded"] and s["final"].get(split)]
+    if not shown:
+        return None
+    figure, axes = plt.subplots(figsize=(7.2, 1.2 + 0.36 * len(shown)), layout="constrained")
+    height = np.arange(len(shown))[::-1]
+    spreads = [s["final"][split]["accuracy"] for s in shown]
+    means = [100 * _number(s["mean"]) for s in spreads]
+    axes.errorbar(
+        means,
+        height,
+        xerr=[100 * (s["std"] or 0) for s in spreads],
+        fmt="o",
+        color=PALETTE[0],
+        capsize=3,
+        label="ours, ± std over seeds",
+    )
+    axes.plot([s["reported"][figure_name] for s in shown], height, "D", color=PALETTE[1], label="reported")
+    axes.set_yticks(height, [s["id"] for s in shown], fontsize=8)
+    axes.set_xlabel(f"{split} accuracy %")
+    axes.set_ylim(-0.6, len(shown) - 0.4)
+    axes.grid(axis="x", alpha=0.3)
+    axes.legend(frameon=False, fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
+    _open(axes)
+    return figure
+
+
+def _axes(size: tuple[float, float], xlabel: str, ylabel: str) -> tuple[Figure, Axes]:
+    figure, axes = plt.subplots(figsize=size, layout="constrained")
+    axes.set(xlabel=xlabel, ylabel=ylabel)
+    axes.grid(alpha=0.3)
+    _open(axes)
+    return figure, axes
+
+
+def _open(axes: Axes) -> None:
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _title(measure: str) -> str:
+    return "accuracy %" if measure == "accuracy" else measure
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else value
+
+
+def _by_seed(lines: Sequence[Json], split: str, measure: str) -> np.ndarray:
+    """[epochs, seeds], accuracies in percent."""
+    values = np.array([[_number(v) for v in line[split][measure]] for line in lines], float)
+    return 100 * values if measure == "accuracy" else values
+
+
+def _band(axes: Axes, x: Sequence[float], values: np.ndarray, colour: str, label: str, style: str = "-") -> None:
+    fine = np.ma.masked_invalid(values)
+    mean, std = fine.mean(1), fine.std(1)
+    axes.plot(x, mean, style, color=colour, linewidth=1.6, label=label, marker="o" if len(x) == 1 else None)
+    axes.fill_between(x, mean - std, mean + std, color=colour, alpha=0.2, linewidth=0)

@@ -1,0 +1,51 @@
+"""Shared set-up: four virtual CPU devices, strict rank promotion, a data folder of the test session's own."""
+
+import os
+from pathlib import Path
+
+import hypothesis
+import jax
+import pytest
+
+jax.config.update("jax_num_cpu_devices", 4)
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+# The same examples every time; a compilation is no reason to give up on one.
+hypothesis.settings.register_profile("jaxnets", deadline=None, derandomize=True, database=None, print_blob=False)
+hypothesis.settings.load_profile("jaxnets")
+
+REPOSITORY = Path(__file__).parent.parent
+REAL_DATA = Path(os.environ.get("JAXNETS_TEST_DATA", REPOSITORY.parent / "shared" / "data"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def data_folder(tmp_path_factory):
+    """Prepared sets are made once a session, away from the user's own."""
+    folder = tmp_path_factory.mktemp("data")
+    os.environ["JAXNETS_DATA"] = str(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shapes10():
+    """The embedded data set, prepared."""
+    from jaxnets.data import sets
+
+    return sets.open_set("shapes10", "shapes10")
+
+
+@pytest.fixture(scope="session")
+def real_data(tmp_path_factory):
+    """The folder into which the real data sets are unpacked; skips where they are absent."""
+    if not (REAL_DATA / "unpack.py").exists():
+        pytest.skip(f"no real data: {REAL_DATA}/unpack.py is missing; set JAXNETS_TEST_DATA")
+    import subprocess
+    import sys
+
+    folder = tmp_path_factory.mktemp("real")
+
+    def unpack(name):
+        subprocess.run([sys.executable, REAL_DATA / "unpack.py", folder, name], check=True, capture_output=True)
+        return folder
+
+    return unpack

@@ -1,0 +1,193 @@
+"""CIFAR-10 from every form in which it comes, on made-up images of the real size, and from the real files."""
+
+import io
+import pickle
+import shutil
+import tarfile
+
+import numpy as np
+import pytest
+
+from jaxnets.data import builders, cifar10, store
+from jaxnets.errors import UserError
+
+NAMES = [*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"]
+SIZE = 10_000
+
+
+@pytest.fixture(scope="module")
+def batches():
+    """Random labels and pixels [10000, 3072] for each batch file."""
+    rng = np.random.default_rng(0)
+    return {name: (rng.integers(0, 10, SIZE), rng.integers(0, 256, (SIZE, 3072)).astype(np.uint8)) for name in NAMES}
+
+
+@pytest.fixture(scope="module")
+def sources(batches, tmp_path_factory):
+    """A folder with cifar-10-batches-bin/ and cifar-10-batches-py/ as the publisher lays them out."""
+    root = tmp_path_factory.mktemp("cifar")
+    (root / "cifar-10-batches-bin").mkdir()
+    (root / "cifar-10-batches-py").mkdir()
+    for name, (labels, pixels) in batches.items():
+        rows = np.concatenate([labels[:, None].astype(np.uint8), pixels], 1)
+        (root / "cifar-10-batches-bin" / f"{name}.bin").write_bytes(rows.tobytes())
+        content = {b"batch_label": b"x", b"labels": labels.tolist(), b"data": pixels, b"filenames": [b"a"]}
+        (root / "cifar-10-batches-py" / name).write_bytes(pickle.dumps(content, protocol=2))
+    return root
+
+
+def place(sources, form, folder):
+    """Lays out one of the four forms in `folder`."""
+    kind = "bin" if "bin" in form else "py"
+    if form.endswith("/"):
+        shutil.copytree(sources / f"cifar-10-batches-{kind}", folder / f"cifar-10-batches-{kind}")
+    else:
+        with tarfile.open(folder / form, "w:gz", compresslevel=1) as tar:
+            tar.add(sources / f"cifar-10-batches-{kind}", f"cifar-10-batches-{kind}")
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    monkeypatch.setenv("JAXNETS_DATA", str(tmp_path / "data"))
+    (tmp_path / "manual").mkdir()
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "form", ["cifar-10-batches-bin/", "cifar-10-batches-py/", "cifar-10-binary.tar.gz", "cifar-10-python.tar.gz"]
+)
+def test_every_form_gives_the_same_files(sources, batches, tmp_path, form):
+    place(sources, form, tmp_path)
+    files = cifar10.read_files(tmp_path)
+    for name, (labels, pixels) in batches.items():
+        images, found = cifar10._parse(name, files[name])
+        np.testing.assert_array_equal(found, labels)
+        np.testing.assert_array_equal(images, pixels.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
+
+
+def test_preparing_splits_by_a_fixed_permutation(sources, batches, root):
+    cifar10.prepare(sources)
+    found = store.load("cifar10")
+    assert {split: found.examples(split) for split in found.splits} == {"train": 45_000, "validation": 5_000, "test": 10_000}
+    images = np.concatenate([pixels for _, pixels in batches.values()]).reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
+    order = np.random.default_rng(45_000).permutation(50_000)
+    np.testing.assert_array_equal(found.splits["train"]["image"][:50], images[order[:50]])
+    np.testing.assert_array_equal(found.splits["validation"]["image"][-50:], images[order[-50:]])
+    np.testing.assert_array_equal(found.splits["test"]["image"], images[50_000:])
+    np.testing.assert_array_equal(found.splits["test"]["label"], batches["test_batch"][0])
+    assert not (store.root() / "tfds" / "cifar10").exists()
+
+
+def test_missing_folders_and_files(sources, root):
+    with pytest.raises(UserError, match="no such folder"):
+        cifar10.prepare(root / "nowhere")
+    with pytest.raises(UserError, match=r"holds none of cifar-10-binary\.tar\.gz"):
+        cifar10.prepare(root / "manual")
+    place(sources, "cifar-10-batches-bin/", root / "manual")
+    (root / "manual" / "cifar-10-batches-bin" / "data_batch_3.bin").unlink()
+    with pytest.raises(UserError, match=r"lacks data_batch_3\.bin"):
+        cifar10.prepare(root / "manual")
+
+
+def test_truncated_archive(sources, root):
+    place(sources, "cifar-10-binary.tar.gz", root / "manual")
+    archive = root / "manual" / "cifar-10-binary.tar.gz"
+    archive.write_bytes(archive.read_bytes()[: archive.stat().st_size // 2])
+    with pytest.raises(UserError, match="truncated or damaged .*fetch it again"):
+        cifar10.prepare(root / "manual")
+
+
+def test_truncated_batch_files(sources, root):
+    for form in ("cifar-10-batches-bin/", "cifar-10-batches-py/"):
+        place(sources, form, root / "manual")
+        folder = root / "manual" / form.rstrip("/")
+        file = next(folder.glob("data_batch_2*"))
+        file.write_bytes(file.read_bytes()[:-1000])
+        with pytest.raises(UserError, match="data_batch_2 is truncated or damaged"):
+            cifar10.prepare(root / "manual")
+        shutil.rmtree(folder)
+
+
+def test_an_archive_of_something_else(root):
+    with tarfile.open(root / "manual" / "cifar-10-python.tar.gz", "w:gz") as tar:
+        tar.addfile(tarfile.TarInfo("readme"), io.BytesIO())
+    with pytest.raises(UserError, match="has no file 'data_batch_1'"):
+        cifar10.prepare(root / "manual")
+
+
+def test_a_pickle_that_would_run_code_is_refused(sources, root):
+    class Evil:
+        def __reduce__(self):
+            import os
+
+            return os.mkdir, (str(root / "owned"),)
+
+    place(sources, "cifar-10-batches-py/", root / "manual")
+    (root / "manual" / "cifar-10-batches-py" / "data_batch_1").write_bytes(pickle.dumps(Evil()))
+    with pytest.raises(UserError, match="data_batch_1 is truncated or damaged .*mkdir"):
+        cifar10.prepare(root / "manual")
+    assert not (root / "owned").exists()
+
+
+def test_no_network(root, monkeypatch):
+    import requests
+
+    def refuse(*args, **kwargs):
+        raise requests.exceptions.ConnectionError("refused")
+
+    monkeypatch.setattr(requests.Session, "get", refuse)
+    with pytest.raises(UserError, match="cifar10: no network .*--manual-dir DIR"):
+        cifar10.prepare(None)
+
+
+def test_a_download_with_the_wrong_bytes_is_refused(root, monkeypatch, tmp_path):
+    """A server on this machine hands out something else under the pinned address."""
+    import functools
+    import http.server
+    import threading
+
+    import tensorflow_datasets as tfds
+
+    (tmp_path / "served").mkdir()
+    (tmp_path / "served" / "cifar-10-binary.tar.gz").write_bytes(b"not the archive")
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=tmp_path / "served")
+    monkeypatch.setattr(http.server.SimpleHTTPRequestHandler, "log_message", lambda *args: None)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        site = f"http://127.0.0.1:{server.server_port}/"
+        info = tfds.download.checksums.UrlInfo(size=170_052_171, checksum="0" * 64, filename="cifar-10-binary.tar.gz")
+        monkeypatch.setattr(cifar10, "_SITE", site)
+        monkeypatch.setattr(cifar10.Cifar10, "downloads", {site + "cifar-10-binary.tar.gz": info})
+        try:
+            with pytest.raises(UserError, match="does not have the expected sha256"):
+                cifar10.prepare(None)
+        finally:
+            server.shutdown()
+
+
+def test_the_pinned_download_is_tfds_own():
+    """The size and sum pinned here are those that TFDS ships for its CIFAR-10."""
+    import tensorflow_datasets as tfds
+
+    url, ours = next(iter(cifar10.Cifar10.downloads.items()))
+    published = tfds.core.download.checksums.get_all_url_infos()
+    theirs = next(info for known, info in published.items() if known.endswith(url.rpartition("/")[2]))
+    assert (ours.size, ours.checksum) == (theirs.size, theirs.checksum)
+
+
+@pytest.mark.real_data
+@pytest.mark.slow
+def test_the_real_files(real_data, root):
+    cifar10.prepare(real_data("cifar10"))
+    found = store.load("cifar10")
+    assert {split: found.examples(split) for split in found.splits} == {"train": 45_000, "validation": 5_000, "test": 10_000}
+    assert (np.bincount(found.splits["test"]["label"]) == 1000).all()
+    # Known of CIFAR-10's 50,000 training images: per-channel means .4914, .4822, .4465.
+    np.testing.assert_allclose(found.meta["mean"], [0.4914, 0.4822, 0.4465], atol=2e-3)
+    np.testing.assert_allclose(found.meta["std"], [0.2470, 0.2435, 0.2616], atol=2e-3)
+
+
+def test_builders_are_tfds_builders():
+    import tensorflow_datasets as tfds
+
+    assert issubclass(builders.Builder, tfds.core.GeneratorBasedBuilder)

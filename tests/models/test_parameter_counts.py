@@ -1,0 +1,26 @@
+"""Every model has as many parameters as its report says."""
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from jaxnets import catalogue, models, program
+
+EXPERIMENTS = [e for e in catalogue.all_experiments().values() if "parameters" in e.reported]
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS, ids=lambda e: e.id)
+def test_count_equals_the_reported_one(experiment):
+    assert program.count_parameters(experiment, classes=10, image_shape=(32, 32, 3)) == experiment.reported["parameters"]
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS, ids=lambda e: e.id)
+def test_logits_have_one_column_a_class_and_follow_the_images(experiment):
+    model = models.build(experiment.model, outputs=7)
+    images = jax.random.normal(jax.random.key(0), (3, 32, 32, 3))
+    variables = model.init(jax.random.key(1), images, train=False)
+    logits = model.apply(variables, images, train=False)
+    assert logits.shape == (3, 7)
+    # In evaluation an image's logits do not depend on its neighbours.
+    alone = model.apply(variables, images[1:2], train=False)
+    assert jnp.allclose(logits[1:2], alone, atol=1e-5)

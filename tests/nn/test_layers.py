@@ -1,0 +1,75 @@
+"""Pooling, dropout and dense layers."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import linen as nn
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jaxnets.model_config import Init
+from jaxnets.nn.layers import BatchNorm, Dense, Dropout, avg_pool, max_pool
+
+
+@settings(max_examples=12)
+@given(
+    seed=st.integers(0, 2**31), h=st.integers(3, 9), w=st.integers(3, 9), window=st.integers(1, 3), stride=st.integers(1, 3)
+)
+def test_pooling_equals_flax_with_gradients(seed, h, w, window, stride):
+    x = jnp.asarray(np.random.default_rng(seed).normal(size=(2, h, w, 3)), jnp.float32)
+    pairs = [
+        (lambda x: avg_pool(x, window), lambda x: nn.avg_pool(x, (window, window), (window, window))),
+        (lambda x: max_pool(x, window, stride), lambda x: nn.max_pool(x, (window, window), (stride, stride))),
+    ]
+    for ours, theirs in pairs:
+        y, pullback = jax.vjp(ours, x)
+        expected, expected_pullback = jax.vjp(theirs, x)
+        dy = jnp.cos(jnp.arange(y.size, dtype=jnp.float32)).reshape(y.shape)
+        np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(pullback(dy)[0], expected_pullback(dy)[0], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.2, 0.5])
+def test_dropout_keeps_the_mean_and_drops_the_stated_share(rate):
+    x = jnp.ones((301, 333))  # An odd number of elements: the last random word serves one.
+    y = Dropout(rate).apply({}, x, train=True, rngs={"dropout": jax.random.key(0)})
+    assert float((y == 0).mean()) == pytest.approx(rate, abs=0.005)
+    assert float(y.mean()) == pytest.approx(1, abs=0.01)
+    np.testing.assert_allclose(jnp.unique(y), [0, 1 / (1 - rate)], rtol=1e-4)
+
+
+def test_dropout_is_idle_in_evaluation_and_differs_by_key():
+    x = jnp.ones((8, 8))
+    assert Dropout(0.5).apply({}, x, train=False) is x
+    first, second = (Dropout(0.5).apply({}, x, train=True, rngs={"dropout": jax.random.key(i)}) for i in range(2))
+    assert not jnp.array_equal(first, second)
+
+
+def test_neighbours_drop_independently():
+    y = Dropout(0.5).apply({}, jnp.ones((400, 500)), train=True, rngs={"dropout": jax.random.key(3)}) > 0
+    bits = np.asarray(y).ravel()
+    for lag in (1, 2, 3, 250, 500):
+        assert abs(np.corrcoef(bits[:-lag], bits[lag:])[0, 1]) < 0.01
+
+
+def test_batch_norm_running_statistics_and_evaluation():
+    x = 3 + 2 * jax.random.normal(jax.random.key(0), (50, 4))
+    module = BatchNorm()
+    variables = module.init(jax.random.key(0), x, train=False)
+    _, updated = module.apply(variables, x, train=True, mutable=["batch_stats"])
+    np.testing.assert_allclose(updated["batch_stats"]["mean"], 0.1 * x.mean(0), rtol=1e-5)
+    np.testing.assert_allclose(updated["batch_stats"]["var"], 0.9 + 0.1 * x.var(0), rtol=1e-5)
+    y = module.apply({"params": variables["params"], **updated}, x, train=False)
+    stats = updated["batch_stats"]
+    np.testing.assert_allclose(y, (x - stats["mean"][None]) / jnp.sqrt(stats["var"] + 1e-5)[None], rtol=1e-4, atol=1e-5)
+
+
+def test_dense_is_affine_over_the_last_axis():
+    x = jax.random.normal(jax.random.key(0), (2, 3, 5))
+    module = Dense(4, Init("torch"))
+    variables = module.init(jax.random.key(1), x)
+    p = variables["params"]
+    np.testing.assert_allclose(
+        module.apply(variables, x), np.asarray(x) @ np.asarray(p["kernel"]) + np.asarray(p["bias"]), rtol=1e-5, atol=1e-6
+    )

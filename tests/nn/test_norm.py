@@ -1,0 +1,82 @@
+"""batch_norm against its formula, differentiated step by step."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jaxnets import parallel
+from jaxnets.nn import cpu
+from jaxnets.nn.norm import batch_norm
+
+
+def reference(x, scale, bias, epsilon):
+    mean, variance = x.mean((0, 1, 2)), x.var((0, 1, 2))
+    y = (x - mean.reshape(1, 1, 1, -1)) / jnp.sqrt(variance + epsilon).reshape(1, 1, 1, -1)
+    return y * scale.reshape(1, 1, 1, -1) + bias.reshape(1, 1, 1, -1), mean, variance
+
+
+def operands(seed, n, h, w, c, offset=0.0):
+    rng = np.random.default_rng(seed)
+    x = offset + rng.normal(size=(n, h, w, c)) * rng.uniform(0.5, 2, c)
+    return [jnp.asarray(a, jnp.float32) for a in (x, rng.uniform(0.5, 2, c), rng.normal(size=c), rng.normal(size=x.shape))]
+
+
+@settings(max_examples=12)
+@given(
+    seed=st.integers(0, 2**31),
+    n=st.integers(2, 70),
+    h=st.integers(1, 6),
+    w=st.integers(1, 6),
+    c=st.integers(1, 9),
+    offset=st.sampled_from([0.0, 3.0, -20.0]),
+)
+def test_value_and_gradient(seed, n, h, w, c, offset):
+    x, scale, bias, dy = operands(seed, n, h, w, c, offset)
+    outputs, pullback = jax.vjp(lambda *a: batch_norm(*a, 1e-3, None)[0], x, scale, bias)
+    expected, reference_pullback = jax.vjp(lambda *a: reference(*a, 1e-3)[0], x, scale, bias)
+    np.testing.assert_allclose(outputs, expected, rtol=1e-4, atol=2e-4)
+    for found, wanted in zip(pullback(dy), reference_pullback(dy), strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=2e-3, atol=2e-3 * float(jnp.abs(wanted).max()) + 1e-5)
+
+
+def test_moments_keep_their_digits_when_the_mean_is_large():
+    x = operands(0, 64, 8, 8, 3)[0] + 1000
+    _, mean, variance = jax.jit(lambda x: batch_norm(x, jnp.ones(3), jnp.zeros(3), 1e-5, None))(x)
+    wide = np.asarray(x, np.float64)
+    np.testing.assert_allclose(mean, wide.mean((0, 1, 2)), rtol=1e-6)
+    np.testing.assert_allclose(variance, wide.var((0, 1, 2)), rtol=1e-4)
+
+
+def test_devices_share_their_statistics():
+    x, scale, bias, dy = operands(1, 8, 3, 3, 4)
+    mesh = parallel.make_mesh()
+
+    def per_device(x, dy):
+        (y, mean, variance), pullback = jax.vjp(lambda x: batch_norm(x, scale, bias, 1e-5, parallel.AXIS), x)
+        return y, mean, variance, pullback((dy, jnp.zeros_like(mean), jnp.zeros_like(variance)))[0]
+
+    split, whole = parallel.SPLIT, parallel.REPLICATED
+    run = jax.shard_map(
+        per_device, mesh=mesh, in_specs=(split, split), out_specs=(split, whole, whole, split), check_vma=False
+    )
+    found = jax.jit(run)(x, dy)
+    expected, pullback = jax.vjp(lambda x: reference(x, scale, bias, 1e-5)[0], x)
+    for ours, theirs in zip(found, (*reference(x, scale, bias, 1e-5), pullback(dy)[0]), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+    assert expected.shape == x.shape
+
+
+@pytest.mark.skipif(cpu.backend() != "native", reason="the CPU kernels were not compiled: no C++ compiler")
+def test_native_sums_under_vmap():
+    xs = jnp.stack([operands(i, 19, 4, 5, 3)[0] for i in range(3)])
+    means, variances = jax.jit(jax.vmap(cpu.channel_moments))(xs)
+    np.testing.assert_allclose(means, xs.mean((1, 2, 3)), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(variances, xs.var((1, 2, 3)), rtol=1e-5)
+    shift = jnp.array([1.0, -2.0, 0.5])
+    plain, product = jax.jit(jax.vmap(cpu.channel_sums, in_axes=(0, None, None)))(xs, xs[0], shift)
+    np.testing.assert_allclose(plain, xs.sum((1, 2, 3)), rtol=1e-4, atol=1e-3)
+    expected = (xs * (xs[0] - shift.reshape(1, 1, 1, 3))[None]).sum((1, 2, 3))
+    np.testing.assert_allclose(product, expected, rtol=1e-4, atol=1e-3)

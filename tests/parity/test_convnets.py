@@ -1,0 +1,127 @@
+"""Loss and gradients equal those of PyTorch twins with copied weights."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="torch is not installed: agreement with PyTorch is not tested")
+
+from benchmarks.torch import convnets, weights  # noqa: E402
+from jaxnets import catalogue, models, state, tasks  # noqa: E402
+from jaxnets.nn.layers import Dropout  # noqa: E402
+
+TASK = tasks.classify()
+EXPERIMENTS = [e for e in catalogue.all_experiments().values() if not e.id.endswith(("/spsa", "/l2"))]
+
+
+def relative(ours, theirs, scale):
+    """Error relative to the tensor's norm; where that vanishes (biases ahead of BatchNorm), to 1 % of the largest one."""
+    return np.linalg.norm(ours - theirs) / (np.linalg.norm(theirs) + 1e-2 * scale)
+
+
+def make(config, seed=0, batch=16):
+    """Our model and its twin with the same random weights, biases and statistics, and a batch.
+
+    The twin computes in float64, so that what is measured is our rounding alone.
+    """
+    model, rng = models.build(config, 10), np.random.default_rng(seed)
+    variables = dict(model.init(jax.random.key(seed), jnp.zeros((1, 32, 32, 3)), train=False))
+    jitter = lambda x: jnp.asarray(x + 0.1 * rng.normal(size=x.shape), jnp.float32)
+    params = jax.tree.map(jitter, variables.pop("params"))
+    variables = jax.tree.map(lambda x: jnp.abs(jitter(x)) + 0.1, variables)
+    twin = convnets.build(config, 10).double()
+    weights.copy_to_torch(params, variables, twin)
+    images = rng.normal(size=(batch, 32, 32, 3)).astype(np.float32).astype(np.float64)  # Exact in both precisions.
+    labels = rng.integers(0, 10, batch)
+    return model, params, variables, twin, images, labels
+
+
+def compare(config, train, tolerance=1e-5):
+    model, params, variables, twin, images, labels = make(config)
+    batch = {"image": jnp.asarray(images, jnp.float32), "label": jnp.asarray(labels), "mask": jnp.ones(len(labels))}
+
+    def loss_fn(params):
+        outputs, updated = model.apply(
+            {"params": params, **variables},
+            batch["image"],
+            train=train,
+            rngs={"dropout": jax.random.key(0)},
+            mutable=list(variables) if train else [],
+        )
+        return TASK.loss(outputs, batch).value, updated
+
+    (loss, updated), grads = jax.jit(jax.value_and_grad(loss_fn, has_aux=True))(params)
+    twin.train(train)
+    theirs = torch.nn.functional.cross_entropy(twin(torch.tensor(images.transpose(0, 3, 1, 2))), torch.tensor(labels))
+    theirs.backward()
+    assert abs(float(loss) - theirs.item()) <= tolerance * abs(theirs.item())
+    pairs = list(weights.gradients(grads, twin))
+    assert len(pairs) == len(jax.tree.leaves(params))
+    scale = max(np.linalg.norm(g) for _, _, g in pairs)
+    for name, ours, expected in pairs:
+        assert relative(ours, expected, scale) <= tolerance, name
+    return updated, twin, len(labels)
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS, ids=lambda e: e.id)
+def test_evaluation_mode(experiment):
+    compare(experiment.model, train=False)
+
+
+def without_dropout(config):
+    zero = lambda value: tuple(0.0 for _ in value) if isinstance(value, tuple) else 0.0
+    rates = {f.name: zero(getattr(config, f.name)) for f in dataclasses.fields(config) if f.name.startswith("dropout")}
+    return dataclasses.replace(config, **rates)
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS, ids=lambda e: e.id)
+def test_training_mode(experiment):
+    updated, twin, _ = compare(without_dropout(experiment.model), train=True)
+    norms = [m for m in twin.modules() if isinstance(m, torch.nn.modules.batchnorm._BatchNorm)]
+    for i, norm in enumerate(norms):
+        stats = updated["batch_stats"][f"BatchNorm_{i}"]
+        np.testing.assert_allclose(stats["mean"], norm.running_mean, rtol=1e-4, atol=1e-5)
+
+
+def test_running_variance_differs_by_the_bessel_factor():
+    """Ours averages the biased variance, PyTorch's the unbiased one; nothing else differs."""
+    config = without_dropout(catalogue.all_experiments()["cifar10/lenet/super"].model)
+    _, _, variables, _, _, _ = make(config)
+    updated, twin, batch = compare(config, train=True)
+    first = next(m for m in twin.modules() if isinstance(m, torch.nn.BatchNorm2d))
+    count = batch * 28 * 28
+    before = np.asarray(variables["batch_stats"]["BatchNorm_0"]["var"])
+    ours = np.asarray(updated["batch_stats"]["BatchNorm_0"]["var"]) - 0.9 * before
+    theirs = first.running_var.numpy() - 0.9 * before
+    np.testing.assert_allclose(theirs, ours * count / (count - 1), rtol=1e-3)
+
+
+@pytest.mark.parametrize("variant", ["dropout", "bn_dropout", "super"])
+def test_dropout_stands_in_the_same_places_with_the_same_rates(variant, monkeypatch):
+    """With dropout replaced on both sides by a factor 1 - rate, training passes agree."""
+    monkeypatch.setattr(Dropout, "__call__", lambda self, x, *, train: x * (1 - self.rate))
+    monkeypatch.setattr(torch.nn.Dropout, "forward", lambda self, x: x * (1 - self.p))
+    compare(catalogue.all_experiments()[f"cifar10/lenet/{variant}"].model, train=True)
+
+
+def test_a_step_of_training_moves_both_alike():
+    """One update by Adam from copied weights gives the same weights."""
+    experiment = catalogue.all_experiments()["cifar10/lenet/plain"]
+    from jaxnets import optim
+    from jaxnets.step import make_step
+
+    model, params, variables, twin, images, labels = make(experiment.model)
+    tx = optim.build(experiment.optim, 1, 1, jax.random.key(0))
+    start = state.create(jax.random.key(0), model, tx, (jnp.asarray(images[:1], jnp.float32),))._replace(
+        params=params, variables=variables, opt_state=tx.init(params)
+    )
+    batch = {"image": jnp.asarray(images, jnp.float32), "label": jnp.asarray(labels), "mask": jnp.ones(len(labels))}
+    after, _ = jax.jit(make_step(model, TASK, tx))(start, batch)
+    rule = torch.optim.Adam(twin.parameters(), lr=experiment.optim.lr)
+    torch.nn.functional.cross_entropy(twin(torch.tensor(images.transpose(0, 3, 1, 2))), torch.tensor(labels)).backward()
+    rule.step()
+    for tensor, array in weights._pairs(after.params, twin):
+        np.testing.assert_allclose(array, tensor.detach().numpy(), rtol=1e-4, atol=2e-6)

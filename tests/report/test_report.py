@@ -1,0 +1,133 @@
+"""Tables, plots and the page, from run folders made by hand."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+from jaxnets.catalogue import all_experiments
+from jaxnets.config import to_json
+from jaxnets.errors import UserError
+from jaxnets.record import RunFolder, spread
+from jaxnets.report import figures, tables
+from jaxnets.report.page import write_report
+
+
+def make_run(folder, id_, test=(0.60, 0.62), embedded=False, failed=(-1, -1), finished=True):
+    """A run folder as training leaves it."""
+    run = RunFolder(folder / id_)
+    run.open(
+        all_experiments()[id_],
+        {"versions": {"jax": "0"}, "devices": {"kind": "cpu", "count": 1}, "processor": "abacus", "commit": None},
+    )
+    rng = np.random.default_rng(0)
+    run.append([{"step": k, "loss": rng.random(2).tolist()} for k in range(1, 20)])
+    measures = lambda: {"loss": rng.random(2).tolist(), "accuracy": rng.random(2).tolist()}
+    run.append([{"epoch": e, "step": 10 * e, "train": measures(), "validation": measures()} for e in range(1, 4)])
+    figures_ = {"accuracy": spread(list(test)), "loss": spread([1.0, 1.1])}
+    if finished:
+        run.finish(
+            {
+                "id": id_,
+                "dataset": "shapes10" if embedded else "cifar10",
+                "embedded": embedded,
+                "seeds": 2,
+                "epochs": 3,
+                "steps": 30,
+                "parameters": 62_458,
+                "final": {split: figures_ for split in ("train", "validation", "test")},
+                "details": {"test": {"confusion": (np.eye(10) * 50 + 5).tolist()}},
+                "initial_loss": spread([2.3, 2.4]),
+                "best_epoch": [2, 3],
+                "failed_at": list(failed),
+                "seconds": {"train": 9.0, "eval": 1.0, "compile": 2.0, "total": 12.0},
+                "images_per_second": 1234.0,
+                "peak_memory_bytes": 5e8,
+                "layout": "seeds",
+                "reported": all_experiments()[id_].reported,
+            }
+        )
+    return run
+
+
+def test_rows_set_reported_beside_ours(tmp_path):
+    row = tables.row(make_run(tmp_path, "cifar10/lenet/super").read("summary.json"))
+    assert row.figures["test_accuracy"] == ("66.00", "61.00 ± 1.41")
+    assert row.figures["initial_loss"] == ("2.2972", "2.3500 ± 0.0707")
+    assert row.seeds == "2"
+
+
+def test_a_stand_in_is_named_and_not_compared(tmp_path):
+    row = tables.row(make_run(tmp_path, "cifar10/lenet/super", embedded=True).read("summary.json"))
+    assert row.dataset == "shapes10 (embedded)"
+    assert row.figures["test_accuracy"] == ("–", "61.00 ± 1.41")
+
+
+def test_failed_seeds_show(tmp_path):
+    run = make_run(tmp_path, "cifar10/lenet/super", test=(0.6, float("nan")), failed=(-1, 7))
+    row = tables.row(run.read("summary.json"))
+    assert row.seeds == "1 of 2"
+    assert row.figures["test_accuracy"][1] == "60.00"
+
+
+def test_tables_line_up(tmp_path):
+    rows = [tables.row(make_run(tmp_path, f"cifar10/lenet/{v}").read("summary.json")) for v in ("plain", "super_badinit")]
+    header, body = tables.cells(rows)
+    lines = tables.text(header, body).splitlines()
+    assert len({line.index("|") for line in lines[1:]}) == 1
+    markdown = tables.markdown(header, body).splitlines()
+    assert len({len(re.findall(r"(?<!\\)\|", line)) for line in markdown}) == 1
+    assert "test %" in header
+
+
+def test_report_is_one_self_contained_page(tmp_path):
+    make_run(tmp_path, "cifar10/lenet/super")
+    make_run(tmp_path, "cifar10/lenet/plain")
+    make_run(tmp_path, "cifar10/lenet/bn", finished=False)
+    page = write_report([tmp_path], tmp_path)
+    text = page.read_text()
+    assert not re.search(r'(src|href)="(?!data:|#)', text)
+    assert text.count("data:image/png;base64,") == 3 + 2 * 5
+    assert "66.00 | 61.00 ± 1.41" in text
+    assert "abacus" in text
+    assert "Not finished and left out" in text
+    assert len(list(page.parent.glob("*.png"))) == 3 + 2 * 5
+    assert "cifar10/lenet/super" in (page.parent / "table.md").read_text()
+
+
+def test_reading_old_runs_needs_no_data_set(tmp_path):
+    text = write_report([make_run(tmp_path, "cifar10/tutorial_net").path], tmp_path).read_text()
+    assert "cifar10/tutorial_net" in text
+
+
+def test_nothing_to_report(tmp_path):
+    with pytest.raises(UserError, match="none at all"):
+        write_report([tmp_path], tmp_path)
+    make_run(tmp_path, "cifar10/lenet/bn", finished=False)
+    with pytest.raises(UserError, match="1 unfinished"):
+        write_report([tmp_path], tmp_path)
+
+
+def test_curves_draw_what_was_recorded(tmp_path):
+    metrics = make_run(tmp_path, "cifar10/lenet/super").metrics()
+    axes = figures.curves(metrics, "accuracy", {"test": 66.0}, chance=10).axes[0]
+    drawn = {line.get_label(): line for line in axes.lines}
+    epochs = [line for line in metrics if "epoch" in line]
+    expected = [100 * np.mean(line["validation"]["accuracy"]) for line in epochs]
+    np.testing.assert_allclose(drawn["validation"].get_ydata(), expected)
+    assert drawn["reported test"].get_ydata()[0] == 66
+    bars = figures.per_class(np.eye(10) * 3 + 1, [str(i) for i in range(10)], {}).axes[0].patches
+    np.testing.assert_allclose([bar.get_height() for bar in bars], 100 * 4 / 13)
+
+
+def test_null_measures_leave_gaps():
+    lines = [{"epoch": e, "step": e, "validation": {"loss": [None, 1.0]}} for e in (1, 2)]
+    lines = [json.loads(json.dumps(line)) for line in lines]
+    axes = figures.compare({"a": lines}, "loss").axes[0]
+    np.testing.assert_allclose(axes.lines[0].get_ydata(), [1.0, 1.0])
+
+
+def test_configs_round_trip_through_a_run_folder(tmp_path):
+    run = make_run(tmp_path, "cifar10/lenet/super")
+    assert to_json(run.experiment()) == run.read("config.json")

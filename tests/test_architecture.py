@@ -1,0 +1,76 @@
+"""The house rules that imports can break."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import jaxnets
+
+PACKAGE = Path(jaxnets.__file__).parent
+FLOORS = (
+    ("errors", "model_config", "config"),
+    ("catalogue", "init", "metrics", "losses", "tasks", "spsa", "optim", "augment", "feed", "nn", "models", "data"),
+    ("state", "parallel", "step", "checkpoint", "record", "progress"),
+    ("program", "train"),
+    ("report", "cli", "__main__"),
+)
+FLOOR_OF = {name: i for i, names in enumerate(FLOORS) for name in names}
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+def part(path):
+    """The part of the house a file belongs to: "nn" for nn/conv.py, "train" for train.py."""
+    return path.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
+def imports(path):
+    """Every dotted name a file imports, at the top or inside a function."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+@pytest.mark.parametrize("path", [p for p in FILES if part(p) not in ("__init__", "configs")], ids=str)
+def test_a_floor_imports_only_its_own_and_lower_floors(path):
+    own = FLOOR_OF[part(path)]
+    for name in imports(path):
+        parts = name.split(".")
+        if parts[0] == "jaxnets" and len(parts) > 1 and parts[1] in FLOOR_OF:
+            assert FLOOR_OF[parts[1]] <= own, f"{path.name} imports {name} from a higher floor"
+
+
+@pytest.mark.parametrize(
+    ("library", "homes"),
+    [
+        ("flax", {"nn", "models"}),
+        ("torch", set()),
+        ("tensorflow_datasets", {"data"}),
+        ("orbax", {"checkpoint"}),
+        ("matplotlib", {"report"}),
+        ("tyro", {"cli", "config"}),
+    ],
+)
+def test_a_library_is_imported_only_where_it_belongs(library, homes):
+    users = {part(path) for path in FILES for name in imports(path) if name.split(".")[0] == library}
+    assert users <= homes
+
+
+def test_data_never_imports_jax():
+    for path in (PACKAGE / "data").glob("*.py"):
+        assert not any(name.split(".")[0] == "jax" for name in imports(path)), path
+
+
+def test_devices_are_named_in_parallel_alone():
+    names = ("jax.sharding", "jax.devices", "jax.device_count", "jax.device_put", "default_backend", "jax.pmap")
+    for path in FILES:
+        if path.name != "parallel.py":
+            assert not any(name in path.read_text() for name in names), path
+
+
+def test_files_stay_small():
+    for path in FILES:
+        assert len(path.read_text().splitlines()) <= 350, path
+        assert "util" not in path.name

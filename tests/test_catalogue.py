@@ -1,0 +1,68 @@
+"""Finding experiments by id, family and file."""
+
+import pytest
+
+from jaxnets import catalogue
+from jaxnets.errors import UserError
+
+LENETS = ("plain", "bn", "dropout", "bn_dropout", "l2", "super_badinit", "super", "spsa")
+
+
+def test_a_family_id_means_all_its_variants():
+    assert [e.id for e in catalogue.select(["cifar10/lenet"])] == [f"cifar10/lenet/{v}" for v in LENETS]
+
+
+def test_naming_an_experiment_twice_runs_it_once():
+    assert len(catalogue.select(["cifar10/lenet/super", "cifar10/lenet"])) == len(LENETS)
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [("cifar10/lenet/supper", "cifar10/lenet/super"), ("cifar10/lent", "cifar10/lenet"), ("zzz", "jaxnets list")],
+)
+def test_an_unknown_id_suggests_the_nearest(name, hint):
+    with pytest.raises(UserError, match=hint):
+        catalogue.select([name])
+
+
+def test_every_experiment_says_what_was_reported_and_where():
+    for experiment in catalogue.all_experiments().values():
+        assert experiment.source[:2] in ("S0", "S1", "S2", "S3", "S4")
+        assert "parameters" in experiment.reported
+
+
+def test_config_files_of_the_users_own(tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "from dataclasses import replace\n"
+        "from jaxnets.catalogue import all_experiments\n"
+        "def experiments():\n"
+        "    base = all_experiments()['cifar10/lenet/plain']\n"
+        "    yield replace(base, id='mine/slow', epochs=3)\n"
+        "    yield replace(base, id='mine/fast', epochs=1)\n"
+    )
+    assert [e.id for e in catalogue.select([str(file)])] == ["mine/slow", "mine/fast"]
+    assert [e.epochs for e in catalogue.select([f"{file}:mine/fast"])] == [1]
+    with pytest.raises(UserError, match="no experiment 'mine/other'"):
+        catalogue.select([f"{file}:mine/other"])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("def experiments(:\n", "line 1: "),
+        ("import nothing_of_that_name\n", "ModuleNotFoundError"),
+        ("x = 1\n", "experiments"),
+        ("def experiments():\n    return []\n", "yields nothing"),
+    ],
+)
+def test_broken_config_files_are_named(tmp_path, text, message):
+    file = tmp_path / "broken.py"
+    file.write_text(text)
+    with pytest.raises(UserError, match=r"broken\.py.*" + message):
+        catalogue.select([str(file)])
+
+
+def test_a_missing_config_file_is_named():
+    with pytest.raises(UserError, match=r"nowhere\.py: no such file"):
+        catalogue.select(["nowhere.py"])

@@ -1,0 +1,65 @@
+"""Plans cover what they should, and evaluation sees every example once."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jaxnets import feed
+from jaxnets.config import ImageData
+
+PLAIN = feed.Normalization((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+
+
+@settings(max_examples=30)
+@given(examples=st.integers(1, 60), batch=st.integers(1, 20), drop_last=st.booleans())
+def test_training_plan(examples, batch, drop_last):
+    if batch > examples:
+        return
+    built = feed.train_images(ImageData("x", batch_size=batch, drop_last=drop_last), examples, PLAIN)
+    plan = np.asarray(built.plan(jax.random.key(0), 3))
+    assert plan.shape == (built.steps, batch)
+    counts = np.bincount(plan.ravel(), minlength=examples)
+    assert len(counts) == examples
+    if drop_last:
+        assert built.steps == examples // batch
+        assert counts.max() == 1
+    else:
+        # Everything once, and the last batch filled up with examples seen before.
+        assert counts.min() == 1
+        assert counts.sum() - examples < batch
+
+
+def test_order_depends_on_key_and_epoch():
+    built = feed.train_images(ImageData("x", batch_size=10), 100, PLAIN)
+    plans = [np.asarray(built.plan(jax.random.key(k), e)) for k, e in ((0, 0), (0, 1), (1, 0), (0, 0))]
+    assert (plans[0] == plans[3]).all()
+    assert not (plans[0] == plans[1]).all()
+    assert not (plans[0] == plans[2]).all()
+
+
+@settings(max_examples=20)
+@given(examples=st.integers(1, 40), batch=st.integers(1, 50))
+def test_evaluation_sees_every_example_once(examples, batch):
+    built = feed.eval_images(batch, examples, PLAIN)
+    plan = built.plan(None, 0)
+    real = np.asarray(plan["index"])[np.asarray(plan["mask"]) == 1]
+    np.testing.assert_array_equal(np.sort(real), np.arange(examples))
+
+
+def test_batches_hold_the_images_and_labels_of_their_indices():
+    images = np.random.default_rng(0).integers(0, 256, (20, 4, 4, 3)).astype(np.uint8)
+    arrays = {"image": jnp.asarray(images), "label": jnp.arange(20)}
+    built = feed.train_images(ImageData("x", batch_size=5), 20, PLAIN)
+    batch = built.batch(arrays, jnp.array([3, 19, 0, 7, 3]), jax.random.key(0))
+    np.testing.assert_array_equal(batch["label"], [3, 19, 0, 7, 3])
+    np.testing.assert_allclose(batch["image"], images[[3, 19, 0, 7, 3]] / 255, rtol=1e-6)
+
+
+def test_normalizations():
+    meta = {"mean": [0.4, 0.5, 0.6], "std": [0.2, 0.25, 0.3]}
+    get = lambda kind: feed.image_normalization(ImageData("x", normalize=kind), meta)
+    assert get("unit") == PLAIN
+    assert get("symmetric") == feed.Normalization((0.5,) * 3, (0.5,) * 3)
+    assert get("standard") == feed.Normalization((0.4, 0.5, 0.6), (0.2, 0.25, 0.3))

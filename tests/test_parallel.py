@@ -1,0 +1,125 @@
+"""Both data-parallel modes equal literal jax.pmap; seeds split over devices equal seeds in turn."""
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from jaxnets import models, parallel, state, tasks
+from jaxnets.model_config import LeNetConfig
+from jaxnets.step import make_step
+
+DEVICES = 4
+TASK = tasks.classify()
+CONFIG = LeNetConfig(batch_norm=True)
+# Plain descent: Adam would hide a gradient that is too large by a factor.
+TX = optax.with_extra_args_support(optax.sgd(0.1))
+
+
+def batches(count, size=16):
+    rng = np.random.default_rng(0)
+    for _ in range(count):
+        yield {
+            "image": jnp.asarray(rng.normal(size=(size, 32, 32, 3)), jnp.float32),
+            "label": jnp.asarray(rng.integers(0, 10, size), jnp.int32),
+            # An uneven mask: the mean over the batch is not the mean of the devices' means.
+            "mask": jnp.asarray(rng.random(size) < 0.7, jnp.float32),
+        }
+
+
+def start():
+    return state.create(jax.random.key(0), models.build(CONFIG, 10), TX, (jnp.zeros((1, 32, 32, 3)),))
+
+
+def whole_step():
+    return make_step(models.build(CONFIG, 10), TASK, TX)
+
+
+def device_step():
+    return make_step(models.build(CONFIG, 10, parallel.AXIS), TASK, TX, parallel.AXIS)
+
+
+@pytest.fixture(scope="module")
+def by_pmap():
+    """Parameters, statistics and metrics after three steps of literal jax.pmap."""
+    assert jax.device_count() == DEVICES
+    step = jax.pmap(device_step(), axis_name=parallel.AXIS)
+    current = jax.tree.map(lambda x: jnp.broadcast_to(x, (DEVICES, *x.shape)), start())
+    for batch in batches(3):
+        current, metrics = step(current, jax.tree.map(lambda x: x.reshape(DEVICES, -1, *x.shape[1:]), batch))
+    first = jax.tree.map(lambda x: x[0], (current, metrics))
+    return first[0].params, first[0].variables, first[1]
+
+
+def after_three(step):
+    current = start()
+    for batch in batches(3):
+        current, metrics = step(current, batch)
+    return current.params, current.variables, metrics
+
+
+@pytest.mark.filterwarnings("ignore:Some donated buffers were not usable")
+@pytest.mark.parametrize("per_device", [False, True])
+def test_data_parallel_equals_pmap(by_pmap, per_device):
+    step = device_step() if per_device else whole_step()
+    found = after_three(parallel.data_parallel(step, parallel.make_mesh(), per_device=per_device))
+    chex.assert_trees_all_close(found, by_pmap, rtol=2e-4, atol=2e-6)
+
+
+def test_pmap_equals_one_device(by_pmap):
+    chex.assert_trees_all_close(after_three(jax.jit(whole_step())), by_pmap, rtol=2e-4, atol=2e-6)
+
+
+def test_seeds_split_over_devices_equal_seeds_in_turn():
+    step = lambda own, shared: make_step(models.build(CONFIG, 10), TASK, TX)(own, shared)
+    states = jax.vmap(lambda key: state.create(key, models.build(CONFIG, 10), TX, (jnp.zeros((1, 32, 32, 3)),)))(
+        state.replica_keys(0, 2 * DEVICES)
+    )
+    batch = next(batches(1))
+    split = parallel.seed_parallel(step, parallel.make_mesh())(states, batch)
+    turns = jax.jit(parallel.over_seeds(step))(states, batch)
+    chex.assert_trees_all_close(split[0].params, turns[0].params, rtol=1e-5, atol=1e-6)
+
+
+def test_layouts():
+    assert parallel.choose_layout(8, 128).split == "seeds"
+    assert parallel.choose_layout(8, 128).mesh.size == DEVICES
+    # Three seeds do not divide over four devices of one CPU, and splitting batches there gains nothing.
+    assert parallel.choose_layout(3, 128).mesh.size == 1
+
+
+def test_layouts_on_accelerators(monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert parallel.choose_layout(3, 128).split == "data"
+    assert parallel.choose_layout(3, 127).mesh.size == 1
+    assert parallel.steps_per_call(351) == 351
+
+
+def test_batch_parallel_trains_like_one_device():
+    """The layout "data" of a run: seeds mapped, batches of the plan split over the mesh."""
+    from jaxnets import feed
+    from jaxnets.config import ImageData
+    from jaxnets.step import many_steps
+
+    plain = feed.Normalization((0.0,) * 3, (1.0,) * 3)
+    train = feed.train_images(ImageData("x", batch_size=8), 32, plain)
+    rng = np.random.default_rng(0)
+    arrays = {
+        "image": jnp.asarray(rng.integers(0, 256, (32, 32, 32, 3)).astype(np.uint8)),
+        "label": jnp.asarray(rng.integers(0, 10, 32), jnp.int32),
+    }
+    run = many_steps(whole_step(), train)
+    fresh = lambda: jax.vmap(lambda key: state.create(key, models.build(CONFIG, 10), TX, (jnp.zeros((1, 32, 32, 3)),)))(
+        state.replica_keys(0, 2)
+    )
+    plans = jax.vmap(lambda key: train.plan(key, 0))(fresh().key)
+    split, _ = parallel.batch_parallel(run, parallel.make_mesh())(fresh(), plans, arrays)
+    alone, _ = jax.jit(parallel.over_seeds(run))(fresh(), plans, arrays)
+    chex.assert_trees_all_close(split.params, alone.params, rtol=2e-4, atol=2e-6)
+
+
+def test_steps_per_call_divides_the_epoch_where_it_can():
+    k = parallel.steps_per_call(351)
+    assert k == 1 or (351 % k == 0 and 16 <= k <= 32)

@@ -1,0 +1,123 @@
+"""The training step: loops, seeds, failures, retracing."""
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from jaxnets import feed, models, parallel, state, tasks
+from jaxnets.config import Augment, ImageData
+from jaxnets.model_config import LeNetConfig
+from jaxnets.step import make_evaluate, make_step, many_steps
+
+PLAIN = feed.Normalization((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+TASK = tasks.classify()
+MODEL = models.build(LeNetConfig(batch_norm=True, dropout_conv=(0.1, 0.1)), 10)
+TX = optax.with_extra_args_support(optax.sgd(0.05))
+INPUTS = (jnp.zeros((1, 32, 32, 3)),)
+
+
+@pytest.fixture(scope="module")
+def arrays():
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (48, 32, 32, 3)).astype(np.uint8)
+    return {"image": jnp.asarray(images), "label": jnp.asarray(rng.integers(0, 10, 48), jnp.int32)}
+
+
+def make_feed(**augment):
+    return feed.train_images(ImageData("x", batch_size=8, augment=Augment(**augment)), 48, PLAIN)
+
+
+def replica(i, seed=0):
+    return state.create(state.replica_keys(seed, i + 1)[i], MODEL, TX, INPUTS)
+
+
+def test_many_steps_equal_one_after_the_other(arrays):
+    train = make_feed(flip=True)
+    step = make_step(MODEL, TASK, TX)
+    plan = train.plan(jax.random.key(1), 0)
+    together, metrics = jax.jit(many_steps(step, train))(replica(0), plan, arrays)
+    one = jax.jit(many_steps(step, train))
+    apart, losses = replica(0), []
+    for k in range(train.steps):
+        apart, m = one(apart, plan[k : k + 1], arrays)
+        losses.append(float(m["loss"].value[0]))
+    chex.assert_trees_all_close(together.params, apart.params, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(metrics["loss"].value, losses, rtol=1e-5)
+    assert int(together.step) == train.steps
+
+
+def test_a_step_descends(arrays):
+    step = jax.jit(make_step(MODEL, TASK, TX))
+    batch = make_feed().batch(arrays, jnp.arange(8), jax.random.key(0))
+    current = replica(0)
+    losses = []
+    for _ in range(15):
+        current, metrics = step(current, batch)
+        losses.append(float(metrics["loss"].value))
+    assert losses[-1] < 0.7 * losses[0]
+
+
+def test_replicas_are_independent_and_do_not_depend_on_their_number(arrays):
+    train = make_feed(flip=True, crop_padding=2)
+    run = many_steps(make_step(MODEL, TASK, TX), train)
+    create = lambda key, shared: state.create(key, MODEL, TX, INPUTS)
+
+    def trained(replicas):
+        keys = state.replica_keys(7, replicas)
+        states = jax.jit(parallel.over_seeds(create))(keys, None)
+        plans = jax.vmap(lambda key: train.plan(key, 0))(states.key)
+        return jax.jit(parallel.over_seeds(run))(states, plans, arrays)[0]
+
+    three, two = trained(3), trained(2)
+    chex.assert_trees_all_close(jax.tree.map(lambda x: x[:2], three.params), two.params, rtol=1e-6)
+    kernel = three.params["Conv_0"]["kernel"]
+    assert not jnp.allclose(kernel[0], kernel[1])
+
+
+def test_vmap_and_map_over_seeds_agree(arrays, monkeypatch):
+    train = make_feed()
+    run = many_steps(make_step(MODEL, TASK, TX), train)
+    states = jax.vmap(lambda key: state.create(key, MODEL, TX, INPUTS))(state.replica_keys(0, 2))
+    plans = jax.vmap(lambda key: train.plan(key, 0)[:2])(states.key)
+    mapped, _ = jax.jit(parallel.over_seeds(run))(states, plans, arrays)
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    together, _ = jax.jit(parallel.over_seeds(run))(states, plans, arrays)
+    chex.assert_trees_all_close(mapped.params, together.params, rtol=1e-4, atol=1e-5)
+
+
+def test_a_seed_whose_loss_is_not_finite_is_frozen_and_the_others_go_on(arrays):
+    train = make_feed()
+    run = jax.jit(parallel.over_seeds(many_steps(make_step(MODEL, TASK, TX), train)))
+    states = jax.vmap(lambda key: state.create(key, MODEL, TX, INPUTS))(state.replica_keys(0, 2))
+    poisoned = states.params["Dense_2"]["bias"].at[1].set(jnp.inf)
+    states.params["Dense_2"]["bias"] = poisoned
+    plans = jax.vmap(lambda key: train.plan(key, 0))(states.key)
+    after, metrics = run(states, plans, arrays)
+    assert after.failed_at.tolist() == [-1, 0]
+    assert jnp.isfinite(metrics["loss"].value[0]).all()
+    before_kernel, kernel = states.params["Conv_0"]["kernel"], after.params["Conv_0"]["kernel"]
+    assert jnp.array_equal(kernel[1], before_kernel[1])
+    assert not jnp.array_equal(kernel[0], before_kernel[0])
+    assert jnp.array_equal(after.variables["batch_stats"]["BatchNorm_0"]["mean"][1], jnp.zeros(6))
+
+
+def test_one_trace_serves_all_calls_of_a_shape(arrays):
+    chex.clear_trace_counter()
+    train = make_feed()
+    run = jax.jit(chex.assert_max_traces(many_steps(make_step(MODEL, TASK, TX), train), n=1))
+    current = replica(0)
+    for epoch in range(3):
+        current, _ = run(current, train.plan(jax.random.key(0), epoch), arrays)
+
+
+def test_evaluation_equals_one_big_batch(arrays):
+    fresh = replica(0)
+    whole = jax.jit(make_evaluate(MODEL, TASK, feed.eval_images(48, 48, PLAIN), True))
+    parts = jax.jit(make_evaluate(MODEL, TASK, feed.eval_images(7, 48, PLAIN), True))
+    (m1, d1), (m2, d2) = (f(fresh.params, fresh.variables, arrays) for f in (whole, parts))
+    chex.assert_trees_all_close(m1, m2, rtol=1e-5)
+    chex.assert_trees_all_equal(d1, d2)
+    assert d1["confusion"].sum() == 48
