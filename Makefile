@@ -14,7 +14,7 @@ INSTALL = $(PIP) --no-build-isolation --editable
 
 quickstart: $(VENV)/base
 	$(VENV)/bin/jaxnets run cifar10/lenet/plain cifar10/lenet/bn cifar10/lenet/dropout cifar10/lenet/super \
-	  --data.source embedded --epochs 15 --out runs/quickstart
+	  --data.source embedded --epochs 20 --out runs/quickstart
 	$(VENV)/bin/jaxnets report runs/quickstart
 
 test: $(VENV)/test

@@ -183,7 +183,7 @@ class _Training:
             if before + k < _FIRST_STEPS
         ]
         self.run.append(lines)
-        means = {name: float(np.nanmean(total / weight)) for name, (total, weight) in self.sums.items()}
+        means = {name: record.spread(total / weight)["mean"] for name, (total, weight) in self.sums.items()}
         self.reporter.step(
             before + losses.shape[1],
             epoch + 1,
