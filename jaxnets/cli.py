@@ -83,6 +83,8 @@ class ReportOptions:
     folders: tyro.conf.Positional[tuple[Path, ...]]
     out: Path | None = None
     """Where to write it; by default into the first folder."""
+    jsonl: Path | None = None
+    """Also write the raw figures, a line a run, to this file."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -282,8 +284,10 @@ def _report(args: list[str]) -> int:
     options = _parse(ReportOptions, "report", args)
     if not options.folders:
         raise UserError("report needs at least one folder of runs, for example: jaxnets report runs")
-    from jaxnets.report.page import write_report
+    from jaxnets.report import page, results
 
-    page = write_report(list(options.folders), options.out or options.folders[0])
-    print(f"report: {page}")
+    runs = page.finished_runs(options.folders)
+    if options.jsonl:
+        print(f"{results.write(options.jsonl, runs)} runs written to {options.jsonl}")
+    print(f"report: {page.write_report(options.folders, options.out or options.folders[0])}")
     return 0

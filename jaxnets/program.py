@@ -31,6 +31,7 @@ class Program(NamedTuple):
     evaluate: Callable[[str, Any, Any, bool], Any]
     """(split, params, variables, whether details are wanted) -> (metrics [S], details [S, ...])."""
     splits: tuple[str, ...]
+    class_names: tuple[str, ...]
     steps_per_epoch: int
     total_steps: int
     batch_size: int
@@ -91,6 +92,7 @@ def build(experiment: Experiment, data: Prepared) -> Program:
         run=lambda state, plan: run(state, plan, arrays["train"]),
         evaluate=evaluate,
         splits=tuple(arrays),
+        class_names=tuple(data.meta["class_names"]),
         steps_per_epoch=train_feed.steps,
         total_steps=total_steps,
         batch_size=config.batch_size,

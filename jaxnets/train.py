@@ -270,6 +270,7 @@ class _Training:
         summary = {
             "id": self.experiment.id,
             "dataset": self.experiment.dataset,
+            "class_names": self.program.class_names,
             "embedded": self.experiment.data.source == "embedded",
             "seeds": self.experiment.seeds,
             "epochs": self.epochs,

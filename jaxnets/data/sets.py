@@ -58,10 +58,3 @@ def open_set(name: str, embedded: str) -> Prepared:
             )
         data_set.prepare(None)
     return store.load(name)
-
-
-def class_names(name: str, classes: int) -> list[str]:
-    """The class names of a prepared set; numbers where the set is not on this machine."""
-    if store.is_prepared(name):
-        return list(store.load(name).meta["class_names"])
-    return [str(i) for i in range(classes)]

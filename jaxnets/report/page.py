@@ -10,10 +10,10 @@ import jinja2
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
-from jaxnets.data import sets
 from jaxnets.errors import UserError
 from jaxnets.record import RunFolder, find_runs
 from jaxnets.report import figures, tables
+from jaxnets.report.results import hardware
 
 _FOLDER, _DPI = "report", 110
 
@@ -23,21 +23,28 @@ def write_report(folders: Sequence[Path], out: Path) -> Path:
 
     Raises UserError if there is none.
     """
-    runs = [run for folder in folders for run in find_runs(folder)]
-    finished = [run for run in runs if run.finished]
-    if not finished:
-        where = ", ".join(str(folder) for folder in folders)
-        state = f"{len(runs)} unfinished ones" if runs else "none at all"
-        raise UserError(f"no finished run in {where} ({state}); give the folder that was --out of `jaxnets run`")
+    finished = finished_runs(folders)
+    unfinished = [run for folder in folders for run in find_runs(folder) if not run.finished]
     target = out / _FOLDER
     try:
         target.mkdir(parents=True, exist_ok=True)
-        page = _render(finished, [run for run in runs if not run.finished], target)
+        page = _render(finished, unfinished, target)
         path = target / "index.html"
         path.write_text(page)
     except OSError as error:
         raise UserError(f"cannot write to {target}: {error.strerror}; choose another --out") from error
     return path
+
+
+def finished_runs(folders: Sequence[Path]) -> list[RunFolder]:
+    """The finished runs at or below some folders. Raises UserError if there is none."""
+    runs = [run for folder in folders for run in find_runs(folder)]
+    finished = [run for run in runs if run.finished]
+    if not finished:
+        where = ", ".join(str(folder) for folder in folders)
+        state = f"{len(runs)} unfinished" if runs else "none at all"
+        raise UserError(f"no finished run in {where} ({state}); give the folder that was --out of `jaxnets run`")
+    return finished
 
 
 def _render(runs: Sequence[RunFolder], unfinished: Sequence[RunFolder], target: Path) -> str:
@@ -75,7 +82,7 @@ def _section(run: RunFolder, summary: Mapping[str, Any], metrics: Sequence[Any],
         split: reported[f"{split}_accuracy"] for split in ("train", "validation", "test") if f"{split}_accuracy" in reported
     }
     split, details = next((s, summary["details"][s]) for s in ("test", "validation") if s in summary["details"])
-    names = sets.class_names(summary["dataset"], len(details["confusion"]))
+    names = summary.get("class_names") or [str(i) for i in range(len(details["confusion"]))]
     plots: dict[str, Figure | None] = {
         "Accuracy": figures.curves(metrics, "accuracy", levels, 100 / len(names)),
         "Loss": figures.curves(metrics, "loss", {}),
@@ -87,7 +94,6 @@ def _section(run: RunFolder, summary: Mapping[str, Any], metrics: Sequence[Any],
         ),
     }  # fmt: skip
     seconds = summary["seconds"]
-    devices = environment["devices"]
     facts = {
         "what": config["summary"],
         "source": config["source"],
@@ -99,7 +105,7 @@ def _section(run: RunFolder, summary: Mapping[str, Any], metrics: Sequence[Any],
         f"evaluate {seconds['eval']:,.0f}",
         "speed": f"{summary['images_per_second']:,.0f} images/s, all seeds together",
         "peak memory": f"{summary['peak_memory_bytes'] / 1e9:.2f} GB",
-        "device": f"{devices['count']} × {devices['kind']}, {environment['processor']}",
+        "hardware": hardware(environment),
         "versions": ", ".join(f"{name} {version}" for name, version in environment["versions"].items()),
         "commit": environment["commit"] or "unknown",
     }

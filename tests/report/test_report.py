@@ -19,7 +19,12 @@ def make_run(folder, id_, test=(0.60, 0.62), embedded=False, failed=(-1, -1), fi
     run = RunFolder(folder / id_)
     run.open(
         all_experiments()[id_],
-        {"versions": {"jax": "0"}, "devices": {"kind": "cpu", "count": 1}, "processor": "abacus", "commit": None},
+        {
+            "versions": {"jax": "0"},
+            "devices": {"platform": "cpu", "kind": "cpu", "count": 3, "cores": 2},
+            "processor": "abacus",
+            "commit": None,
+        },
     )
     rng = np.random.default_rng(0)
     run.append([{"step": k, "loss": rng.random(2).tolist()} for k in range(1, 20)])
@@ -32,6 +37,7 @@ def make_run(folder, id_, test=(0.60, 0.62), embedded=False, failed=(-1, -1), fi
                 "id": id_,
                 "dataset": "shapes10" if embedded else "cifar10",
                 "embedded": embedded,
+                "class_names": list("abcdefghij"),
                 "seeds": 2,
                 "epochs": 3,
                 "steps": 30,
@@ -96,7 +102,7 @@ def test_report_is_one_self_contained_page(tmp_path):
     assert "cifar10/lenet/super" in (page.parent / "table.md").read_text()
 
 
-def test_reading_old_runs_needs_no_data_set(tmp_path):
+def test_reading_runs_needs_no_data_set(tmp_path):
     text = write_report([make_run(tmp_path, "cifar10/tutorial_net").path], tmp_path).read_text()
     assert "cifar10/tutorial_net" in text
 
