@@ -74,6 +74,8 @@ class RunOptions:
     """Each experiment gets the folder OUT/ID. A run that was stopped there is gone on with."""
     checkpoint_every: float = 60.0
     """Seconds between checkpoints, at least."""
+    tensorboard: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Also write event files for TensorBoard into the run folder."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -259,7 +261,7 @@ def _train_all(runs: list[RunOptions]) -> int:
         for run in runs:
             folder = run.out / run.experiment.id
             try:
-                summaries.append(train(run.experiment, folder, reporter, run.checkpoint_every))
+                summaries.append(train(run.experiment, folder, reporter, run.checkpoint_every, run.tensorboard))
             except UserError as error:
                 # The other experiments are not lost for one that cannot run.
                 if len(runs) == 1:

@@ -112,6 +112,27 @@ class RunFolder:
         temporary.replace(self.path / name)
 
 
+class TensorBoard:
+    """Writes each epoch's figures, averaged over seeds, as event files under RUN/tensorboard."""
+
+    def __init__(self, folder: Path) -> None:
+        try:
+            from tensorboardX import SummaryWriter
+        except ImportError:
+            raise UserError("--tensorboard needs the package tensorboardX: pip install 'jaxnets[tensorboard]'") from None
+        self._writer = SummaryWriter(str(folder / "tensorboard"))
+
+    def write(self, line: Json) -> None:
+        """One epoch's line of metrics.jsonl."""
+        for split in ("train", "validation"):
+            for name, values in line[split].items():
+                self._writer.add_scalar(f"{split}/{name}", spread(values)["mean"], line["epoch"])
+
+    def close(self) -> None:
+        """Writes what is still waiting."""
+        self._writer.close()
+
+
 def find_runs(folder: Path) -> list[RunFolder]:
     """All run folders at or below `folder`, by path."""
     return [RunFolder(path.parent) for path in sorted(folder.rglob("config.json"))]

@@ -1,10 +1,10 @@
 """Training an experiment from its start, or from where it stopped, to its summary."""
 
+import contextlib
 import math
 import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,7 +20,7 @@ from jaxnets.errors import UserError
 from jaxnets.metrics import Metrics
 from jaxnets.program import Program
 from jaxnets.progress import Reporter
-from jaxnets.record import Json, RunFolder
+from jaxnets.record import Json, RunFolder, TensorBoard
 from jaxnets.state import TrainState
 
 _FIRST_STEPS = 400
@@ -44,12 +44,18 @@ class Best(NamedTuple):
     variables: Any
 
 
-def train(experiment: Experiment, folder: Path, reporter: Reporter, checkpoint_every: float = 60.0) -> Json:
+def train(
+    experiment: Experiment,
+    folder: Path,
+    reporter: Reporter,
+    checkpoint_every: float = 60.0,
+    tensorboard: bool = False,
+) -> Json:
     """Trains all seeds of an experiment in `folder` and returns the summary.
 
     A folder that holds an unfinished run of the same experiment is gone on with, bit for bit as if it had not stopped; a
     finished one is only read. Checkpoints are written at most every `checkpoint_every` seconds, on SIGINT and SIGTERM,
-    and at the end.
+    and at the end. `tensorboard` adds event files for TensorBoard.
 
     Raises:
       UserError: data missing, sizes that do not fit, a folder of another experiment, a full disk.
@@ -57,16 +63,16 @@ def train(experiment: Experiment, folder: Path, reporter: Reporter, checkpoint_e
     """
     data = sets.open_set(experiment.dataset, experiment.data.embedded)
     run = RunFolder(folder)
+    board = TensorBoard(folder) if tensorboard else None
     run.open(experiment, record.environment(parallel.describe_devices()))
     if run.finished:
         reporter.note(f"{experiment.id}: already finished in {folder}")
         return run.read("summary.json")
     built = program.build(experiment, data)
-    checkpoints = Checkpoints(folder / "checkpoints")
-    try:
-        return _Training(experiment, built, run, checkpoints, reporter, checkpoint_every).go()
-    finally:
-        checkpoints.close()
+    with contextlib.ExitStack() as stack:
+        checkpoints = stack.enter_context(contextlib.closing(Checkpoints(folder / "checkpoints")))
+        sinks = [stack.enter_context(contextlib.closing(board)).write] if board else []
+        return _Training(experiment, built, run, checkpoints, reporter, checkpoint_every, sinks).go()
 
 
 class _Training:
@@ -80,9 +86,11 @@ class _Training:
         checkpoints: Checkpoints,
         reporter: Reporter,
         checkpoint_every: float,
+        sinks: Sequence[Callable[[Json], None]],
     ) -> None:
         self.experiment, self.program, self.run = experiment, built, run
         self.checkpoints, self.reporter, self.checkpoint_every = checkpoints, reporter, checkpoint_every
+        self.sinks = sinks
         self.epochs = -(-built.total_steps // built.steps_per_epoch)
         self.state = built.init()
         self.best = Best(
@@ -220,6 +228,8 @@ class _Training:
             "seconds": dict(self.seconds),
         }
         self.run.append([line])
+        for sink in self.sinks:
+            sink(line)
         self.sums = {}
         left = (self.epochs - epoch - 1) * (self.seconds["train"] + self.seconds["eval"]) / (epoch + 1)
         self.reporter.epoch(line, self.epochs, rate, left)
@@ -297,7 +307,7 @@ def _keep_best(best: Best, state: TrainState, score: jax.Array, epoch: int) -> B
     return jax.tree.map(lambda n, o: jnp.where(better.reshape((-1,) + (1,) * (o.ndim - 1)), n, o), new, best)
 
 
-@contextmanager
+@contextlib.contextmanager
 def _signals() -> Iterator[list[int]]:
     """Collects SIGINT and SIGTERM instead of dying of them; a second one is let through."""
     received: list[int] = []

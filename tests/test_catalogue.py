@@ -5,7 +5,7 @@ import pytest
 from jaxnets import catalogue
 from jaxnets.errors import UserError
 
-LENETS = ("plain", "bn", "dropout", "bn_dropout", "l2", "super_badinit", "super", "spsa")
+LENETS = ("plain", "bn", "dropout", "bn_dropout", "l2", "super_badinit", "super", "spsa", "gd")
 
 
 def test_a_family_id_means_all_its_variants():

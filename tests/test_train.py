@@ -164,6 +164,19 @@ def test_when_every_seed_fails_the_run_says_so_and_keeps_its_record(tmp_path, re
     assert RunFolder(tmp_path).metrics()
 
 
+def test_tensorboard_event_files(tmp_path, reporter, shapes10):
+    pytest.importorskip("tensorboardX", reason="tensorboardX is not installed")
+    train(dataclasses.replace(SMALL, epochs=1, seeds=1), tmp_path, reporter, tensorboard=True)
+    events = next((tmp_path / "tensorboard").iterdir()).read_bytes()
+    assert b"validation/accuracy" in events
+
+
+def test_tensorboard_without_its_package(tmp_path, reporter, shapes10, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorboardX", None)
+    with pytest.raises(UserError, match="needs the package tensorboardX"):
+        train(SMALL, tmp_path, reporter, tensorboard=True)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

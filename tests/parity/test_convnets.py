@@ -14,7 +14,7 @@ from jaxnets import catalogue, models, state, tasks  # noqa: E402
 from jaxnets.nn.layers import Dropout  # noqa: E402
 
 TASK = tasks.classify()
-EXPERIMENTS = [e for e in catalogue.all_experiments().values() if not e.id.endswith(("/spsa", "/l2"))]
+EXPERIMENTS = [e for e in catalogue.all_experiments().values() if not e.id.endswith(("/spsa", "/gd", "/l2"))]
 
 
 def relative(ours, theirs, scale):
