@@ -31,7 +31,7 @@ setup(
             "jaxnets.nn._cpu_kernels",
             ["jaxnets/nn/cpu_kernels.cc"],
             # No -march: instruction sets are chosen at run time.
-            extra_compile_args=["-std=c++17", "-O3", "-Wno-psabi"],
+            extra_compile_args=["-std=c++17", "-O3", "-g0", "-Wno-psabi"],
             language="c++",
             optional=True,
         )

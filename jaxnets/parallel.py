@@ -169,6 +169,15 @@ def peak_memory() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
+def device_line() -> str:
+    """The devices in a few words, and what convolves on them if they are CPUs."""
+    found = describe_devices()
+    if found["platform"] != "cpu":
+        return f"{found['count']} × {found['kind']}"
+    kernels = {"native": "native kernels", "xla": "no native kernels (slower): they need a C++ compiler at install time"}
+    return f"cpu, {found['cores']} cores, {kernels[found['kernels']]}"
+
+
 def describe_devices() -> dict[str, Any]:
     """What the run stands on, for its record."""
     device = jax.devices()[0]

@@ -115,7 +115,7 @@ class _Training:
             f"{self.experiment.id} on {self.experiment.dataset}"
             f"{' (embedded stand-in)' if self.experiment.data.source == 'embedded' else ''}: "
             f"{self.program.parameters:,} parameters, {self.experiment.seeds} seeds, {self.epochs} epochs of "
-            f"{self.program.steps_per_epoch} steps, {parallel.describe_devices()['kind']}"
+            f"{self.program.steps_per_epoch} steps, {parallel.device_line()}"
         )
         with self.reporter.run(title, self.program.total_steps, self.step), _signals() as received:
             while self.step < self.program.total_steps:
