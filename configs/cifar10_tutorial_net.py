@@ -28,6 +28,7 @@ def experiments() -> Iterator[Experiment]:
         Optim("sgd", lr=1e-3, momentum=0.9),
         epochs=2,
         reported={
+            "epochs": 2,
             "test_accuracy": 52.67,
             "parameters": 62_006,
             **{f"test_accuracy/{name}": accuracy for name, accuracy in CLASS_ACCURACY.items()},

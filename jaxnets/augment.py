@@ -43,6 +43,8 @@ def to_unit(images: Array) -> Array:
 
 def normalize(images: Array, mean: Sequence[float], std: Sequence[float]) -> Array:
     """Subtracts `mean` and divides by `std`, one number a channel."""
+    if not len(mean) == len(std) == images.shape[-1]:
+        raise ValueError(f"{len(mean)} means and {len(std)} deviations for {images.shape[-1]} channels")
     shape = (1, 1, 1, -1)
     return (images - jnp.asarray(mean, images.dtype).reshape(shape)) / jnp.asarray(std, images.dtype).reshape(shape)
 

@@ -51,7 +51,7 @@ class Checkpoints:
             ) from error
 
     def restore(self, like: Snapshot) -> tuple[Snapshot | None, list[str]]:
-        """The newest checkpoint that can be read, and a line for each newer one that could not (and was removed).
+        """The newest checkpoint that can be read, and a line for each newer one that could not, and was put aside.
 
         `like` gives structure, shapes and placement. Raises UserError if there are checkpoints but none fits.
         """
@@ -65,10 +65,10 @@ class Checkpoints:
             )
             try:
                 found = self._manager.restore(step, args=items)
-                self._remove(problems)
+                self._put_aside(problems)
                 return (
                     Snapshot(_typed_keys(found.latest, like.latest), _typed_keys(found.best, like.best), found.progress),
-                    [f"checkpoint of step {bad} could not be read ({why}); it was removed" for bad, why in problems],
+                    [f"checkpoint of step {bad} could not be read ({why}); it was put aside" for bad, why in problems],
                 )
             except Exception as error:
                 problems.append((step, first_line(error)))
@@ -80,9 +80,11 @@ class Checkpoints:
             )
         return None, []
 
-    def _remove(self, problems: list[tuple[int, str]]) -> None:
+    def _put_aside(self, problems: list[tuple[int, str]]) -> None:
         for step, _ in problems:
-            self._manager.delete(step)
+            (self._folder / str(step)).rename(self._folder / f"unreadable-{step}")
+        if problems:
+            self._manager.reload()
 
     def close(self) -> None:
         """Releases Orbax's threads."""

@@ -169,17 +169,17 @@ def _headline(experiment: Experiment) -> str:
 def _show(args: list[str]) -> int:
     options = _parse(ShowOptions, "show", args)
     [*experiments] = catalogue.select([options.id])
-    from jaxnets.program import count_parameters  # Imports jax, which `list` can do without.
+    from jaxnets import problem, program  # These import jax, which `list` can do without.
 
     shown = []
     for experiment in experiments:
         data_set = sets.get(experiment.dataset)
         ready = store.is_prepared(experiment.dataset)
-        # All image sets here are 32×32 in colour and have ten classes.
+        asked = problem.build(experiment, sets.outline(experiment.dataset))
         shown.append(
             {
                 **to_json(experiment),
-                "parameters": count_parameters(experiment, classes=10, image_shape=(32, 32, 3)),
+                "parameters": program.count_parameters(experiment, asked),
                 "data_ready": ready or data_set.made_here,
                 "data_howto": None if ready else data_set.howto,
             }
@@ -248,10 +248,11 @@ def _run(args: list[str]) -> int:
 
 
 def _train_all(runs: list[RunOptions]) -> int:
+    from jaxnets.interrupts import Interrupted
     from jaxnets.parallel import split_cpu, use_compilation_cache
     from jaxnets.progress import Reporter
     from jaxnets.report import tables
-    from jaxnets.train import Interrupted, train
+    from jaxnets.train import train
 
     use_compilation_cache()
     split_cpu(runs[0].experiment.seeds)
@@ -274,12 +275,9 @@ def _train_all(runs: list[RunOptions]) -> int:
     finally:
         if summaries:
             print("\nreported | ours, mean ± standard deviation over seeds")
-            print(tables.text(*tables.cells([tables.row(summary) for summary in summaries], _TERMINAL_FIGURES)))
+            print(tables.text(*tables.cells([tables.row(summary) for summary in summaries], brief=True)))
     print(f"\nruns are in {runs[0].out}; a page with plots: jaxnets report {runs[0].out}")
     return 1 if failures else 0
-
-
-_TERMINAL_FIGURES = ("train_accuracy", "validation_accuracy", "test_accuracy")
 
 
 def _report(args: list[str]) -> int:

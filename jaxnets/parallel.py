@@ -11,8 +11,6 @@ Two layouts over a mesh of one axis:
 
 import contextlib
 import os
-import platform
-import resource
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -95,9 +93,22 @@ def seed_parallel(function: Callable, mesh: Mesh, donate: bool = False) -> Calla
 
 
 def batch_parallel(run: Callable, mesh: Mesh) -> Callable:
-    """Compiles `over_seeds(run)` for `run(state, plan, arrays)`, batches of the plan [S, K, batch] split over the mesh."""
-    plan = PartitionSpec(None, None, AXIS)
-    return data_parallel(over_seeds(run), mesh, specs=(REPLICATED, plan, REPLICATED))
+    """Compiles `over_seeds(run)` for `run(state, plan, arrays)`.
+
+    Each batch of the plan [S, K, batch, …] is split over the mesh.
+    """
+    batches = NamedSharding(mesh, PartitionSpec(None, None, AXIS))
+
+    def split(state: Any, plan: Any, arrays: Any) -> Any:
+        spread = lambda leaf: lax.with_sharding_constraint(leaf, batches) if leaf.ndim > 2 else leaf
+        return over_seeds(run)(state, jax.tree.map(spread, plan), arrays)
+
+    return replicated(split, mesh, donate=True)
+
+
+def replicated(function: Callable, mesh: Mesh, donate: bool = False) -> Callable:
+    """Compiles a function whose results are whole on every device of the mesh."""
+    return jax.jit(function, out_shardings=NamedSharding(mesh, REPLICATED), donate_argnums=0 if donate else ())
 
 
 def split_cpu(seeds: int) -> None:
@@ -107,10 +118,11 @@ def split_cpu(seeds: int) -> None:
     it changes nothing where there is an accelerator.
     """
     cores = available_cores()
-    fitting = [devices for devices in range(cores, 3 * cores + 1) if seeds % devices == 0]
-    if cores > 1 and fitting:
-        with contextlib.suppress(RuntimeError):  # Devices are in use already: then they stay as they are.
-            jax.config.update("jax_num_cpu_devices", fitting[0])
+    # As many seeds at once as there are cores, by the fewest devices that share the seeds out evenly.
+    even = [devices for devices in range(1, 3 * cores + 1) if seeds % devices == 0]
+    best = max(even, key=lambda devices: (min(devices, cores), -devices))
+    with contextlib.suppress(RuntimeError):  # Devices are in use already: then they stay as they are.
+        jax.config.update("jax_num_cpu_devices", best)
 
 
 def available_cores() -> int:
@@ -158,15 +170,6 @@ def steps_per_call(steps: int) -> int:
 def replicate(tree: Any, mesh: Mesh) -> Any:
     """Puts host arrays whole on every device of the mesh."""
     return jax.device_put(tree, NamedSharding(mesh, REPLICATED))
-
-
-def peak_memory() -> int:
-    """Most bytes in use so far: the device's own count where it keeps one, else the process's resident memory."""
-    stats = jax.devices()[0].memory_stats() or {}
-    if "peak_bytes_in_use" in stats:
-        return int(stats["peak_bytes_in_use"])
-    unit = 1 if platform.system() == "Darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def device_line() -> str:

@@ -1,12 +1,12 @@
 """What a person sees while nets train: bars on a terminal, plain lines elsewhere."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from jaxnets.record import Json
+from jaxnets.record import Json, spread
 
 
 class Reporter:
@@ -35,32 +35,31 @@ class Reporter:
             yield
         self._bar = self._task = None
 
-    def step(self, step: int, epoch: int, epochs: int, loss: float, accuracy: float | None, rate: float) -> None:
-        """After each call of the compiled program: means over seeds of the epoch so far, and images a second."""
-        if self._bar is None or self._task is None:
-            return
-        figures = f"loss {loss:.4f}" + (f"  accuracy {100 * accuracy:.2f}%" if accuracy is not None else "")
-        self._bar.update(
-            self._task, completed=step, description=f"epoch {epoch}/{epochs}", figures=f"{figures}  {rate:,.0f} images/s"
-        )
+    def step(self, step: int, epoch: int, epochs: int, means: Mapping[str, float], rate: float) -> None:
+        """After each call of the compiled program: means over seeds of the epoch so far, and examples a second."""
+        if self._bar is not None and self._task is not None:
+            figures = f"{_figures(means)}  {rate:,.0f} examples/s"
+            self._bar.update(self._task, completed=step, description=f"epoch {epoch}/{epochs}", figures=figures)
 
     def epoch(self, line: Json, epochs: int, rate: float, left: float) -> None:
-        """After each epoch: its line of metrics.jsonl."""
-
-        def mean(split: str, name: str) -> float:
-            values = [v for v in line[split].get(name, []) if v == v]
-            return sum(values) / len(values) if values else float("nan")
-
+        """After each epoch: its line of metrics.jsonl, examples a second, and the seconds left."""
         if self._bar is None:
-            accuracy = "accuracy" in line["train"]
+            means = {
+                split: {name: spread(values)["mean"] for name, values in line[split].items()}
+                for split in ("train", "validation")
+            }
             self.note(
-                f"epoch {line['epoch']}/{epochs}  train loss {mean('train', 'loss'):.4f}"
-                + (f" accuracy {100 * mean('train', 'accuracy'):.2f}%" if accuracy else "")
-                + f"  validation loss {mean('validation', 'loss'):.4f}"
-                + (f" accuracy {100 * mean('validation', 'accuracy'):.2f}%" if accuracy else "")
-                + f"  {rate:,.0f} images/s  {left:.0f} s left"
+                f"epoch {line['epoch']}/{epochs}  train {_figures(means['train'])}  validation "
+                f"{_figures(means['validation'])}  {rate:,.0f} examples/s  {left:.0f} s left"
             )
 
     def note(self, text: str) -> None:
         """A line of its own."""
         self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def _figures(means: Mapping[str, float]) -> str:
+    """Measures in a few words: shares in percent, everything else as it is."""
+    return " ".join(
+        f"{name} {100 * value:.2f}%" if name == "accuracy" else f"{name} {value:.4f}" for name, value in means.items()
+    )

@@ -7,6 +7,8 @@ summary.json       final figures per seed with mean and standard deviation; writ
 checkpoints/       see jaxnets.checkpoint
 """
 
+import dataclasses
+import fcntl
 import importlib.metadata
 import json
 import math
@@ -14,7 +16,7 @@ import platform
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -29,25 +31,52 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._locked: IO[str] | None = None
 
     def open(self, experiment: Experiment, environment: Json) -> None:
-        """Starts a run here, or returns to the one that is here if it is of the same experiment."""
-        config = to_json(experiment)
+        """Starts a run here, or returns to the one that is here if it is of the same experiment.
+
+        Raises UserError for a run of another configuration, a run that another process is busy with, and a folder that
+        cannot be written.
+        """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
+            self._lock()
             if (self.path / "config.json").exists():
-                # Another number of seeds or rate is another run; mixing them would spoil both.
-                different = differences(config, self.read("config.json"))
-                if different:
-                    raise UserError(
-                        f"{self.path} holds a run of another configuration: {', '.join(different[:4])}"
-                        f"{', …' if len(different) > 4 else ''}; choose another --out or remove the folder"
-                    )
+                self._check(experiment)
+                if not self.finished:
+                    resumed = self.read("environment.json")
+                    resumed.setdefault("resumed", []).append(environment)
+                    self._write("environment.json", resumed)
             else:
-                self._write("config.json", config)
-            self._write("environment.json", environment)
+                self._write("environment.json", environment)
+                self._write("config.json", to_json(experiment))
         except OSError as error:
             raise UserError(f"cannot write to {self.path}: {error.strerror}; choose another --out") from error
+
+    def _lock(self) -> None:
+        """Holds the folder for this process; the lock ends with it, however it ends."""
+        self._locked = (self.path / ".lock").open("w")
+        try:
+            fcntl.flock(self._locked, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"another process is running in {self.path}; wait for it, or choose another --out") from None
+
+    def close(self) -> None:
+        """Gives the folder free for other processes."""
+        if self._locked is not None:
+            self._locked.close()
+
+    def _check(self, experiment: Experiment) -> None:
+        # Another number of seeds or rate is another run; mixing them would spoil both. Texts may change, and fields that
+        # did not exist when the run began have their defaults.
+        plain = lambda e: to_json(dataclasses.replace(e, summary="", source="", reported={}))
+        different = differences(plain(experiment), plain(self.experiment()))
+        if different:
+            raise UserError(
+                f"{self.path} holds a run of another configuration: {', '.join(different[:4])}"
+                f"{', …' if len(different) > 4 else ''}; choose another --out or remove the folder"
+            )
 
     def read(self, name: str) -> Json:
         """One of the JSON files. Raises UserError where it is missing or damaged."""
@@ -178,14 +207,14 @@ def _processor() -> str:
 
 
 def _commit() -> str | None:
-    """The commit of the source tree, with "+" if there are changes on top; None outside a checkout."""
+    """The commit of jaxnets' source tree, with "+" if there are changes on top; None where it is not under git itself."""
     git = ["git", "-C", str(Path(__file__).parent)]
+    run = lambda *args: subprocess.run([*git, *args], capture_output=True, text=True, check=True).stdout.strip()
     try:
-        commit = subprocess.run([*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=True)
-        changes = subprocess.run([*git, "status", "--porcelain", "-uno"], capture_output=True, text=True, check=True)
+        run("ls-files", "--error-unmatch", Path(__file__).name)
+        return run("rev-parse", "--short=12", "HEAD") + ("+" if run("status", "--porcelain", "-uno") else "")
     except (OSError, subprocess.CalledProcessError):
         return None
-    return commit.stdout.strip() + ("+" if changes.stdout.strip() else "")
 
 
 def _finite(value: Any) -> Any:

@@ -30,6 +30,8 @@ class TrainState(NamedTuple):
     opt_state: optax.OptState
     key: Array
     """The replica's key. It never changes: step k draws from fold_in(stream(key, STEP), k), so resuming is exact."""
+    carry: Any
+    """What the next batch takes over from the last, where the task reads on; otherwise empty."""
     failed_at: Array
     """Step at which the loss was first not finite; -1 while all is well. A failed replica no longer changes."""
 
@@ -39,8 +41,10 @@ def stream(key: Array, which: Stream) -> Array:
     return jax.random.fold_in(key, int(which))
 
 
-def create(key: Array, model: Any, tx: optax.GradientTransformation, inputs: tuple[Array, ...]) -> TrainState:
-    """A fresh replica: `model` initialised for `inputs` (values do not matter, shapes do)."""
+def create(
+    key: Array, model: Any, tx: optax.GradientTransformation, inputs: tuple[Array, ...], carry: Any = ()
+) -> TrainState:
+    """A fresh replica: `model` initialised for `inputs` (values do not matter, shapes do), starting from `carry`."""
     variables = dict(model.init(stream(key, Stream.INIT), *inputs, train=False))
     params = variables.pop("params")
     return TrainState(
@@ -49,6 +53,7 @@ def create(key: Array, model: Any, tx: optax.GradientTransformation, inputs: tup
         variables=variables,
         opt_state=tx.init(params),
         key=key,
+        carry=carry,
         failed_at=jnp.full((), -1, jnp.int32),
     )
 

@@ -1,5 +1,6 @@
 """The training step, one for every experiment, and many steps in one call."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -29,8 +30,9 @@ def make_step(model: Any, task: Task, tx: optax.GradientTransformationExtraArgs,
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         _, key = step_keys(state, axis_name)
+        batch = task.resume(batch, state.carry)
 
-        def loss_fn(params: Any) -> tuple[Array, tuple[Any, Metrics]]:
+        def loss_fn(params: Any) -> tuple[Array, tuple[Any, Any, Metrics]]:
             outputs, variables = model.apply(
                 {"params": params, **state.variables},
                 *task.inputs(batch),
@@ -40,23 +42,25 @@ def make_step(model: Any, task: Task, tx: optax.GradientTransformationExtraArgs,
             )
             loss = task.loss(outputs, batch)
             # Per device this is a share of the mean over the whole batch; the shares are summed below.
-            return loss.total / psum(loss.weight), (dict(variables), task.metrics(outputs, batch))
+            return loss.total / psum(loss.weight), (dict(variables), task.carry(outputs), task.metrics(outputs, batch))
 
-        (loss, (variables, metrics)), grads = jax.value_and_grad(loss_fn, has_aux=True)(state.params)
+        (loss, (variables, carry, metrics)), grads = jax.value_and_grad(loss_fn, has_aux=True)(state.params)
         loss, grads, metrics = psum((loss, grads, metrics))
         updates, opt_state = tx.update(
             grads, state.opt_state, state.params, value=loss, value_fn=lambda params: psum(loss_fn(params)[0])
         )
         params = optax.apply_updates(state.params, updates)
-        fine = jnp.isfinite(loss) & (state.failed_at < 0)
+        # A finite loss can have gradients that are not; what was computed from them must not be kept.
+        finite = [jnp.isfinite(leaf).all() for leaf in jax.tree.leaves((loss, params, variables))]
+        fine = functools.reduce(jnp.logical_and, finite) & (state.failed_at < 0)
         kept = jax.tree.map(
             lambda new, old: jnp.where(fine, new, old),
-            (params, variables, opt_state),
-            (state.params, state.variables, state.opt_state),
+            (params, variables, opt_state, carry),
+            (state.params, state.variables, state.opt_state, state.carry),
         )
         failed_at = jnp.where(fine | (state.failed_at >= 0), state.failed_at, state.step)
-        params, variables, opt_state = kept
-        return TrainState(state.step + 1, params, variables, opt_state, state.key, failed_at), metrics
+        params, variables, opt_state, carry = kept
+        return TrainState(state.step + 1, params, variables, opt_state, state.key, carry, failed_at), metrics
 
     return step
 
@@ -83,19 +87,20 @@ def many_steps(step: Step, feed: Feed, axis_name: str | None = None) -> Callable
     return run
 
 
-def make_evaluate(model: Any, task: Task, feed: Feed, details: bool = False) -> Callable[..., Any]:
+def make_evaluate(model: Any, task: Task, feed: Feed, details: bool = False, carry: Any = ()) -> Callable[..., Any]:
     """The function (params, variables, arrays) -> (metrics, details) over every example of a split, in evaluation mode.
 
-    `details` asks for the task's additive arrays too; otherwise they are an empty dict.
+    `details` asks for the task's additive arrays too; otherwise they are an empty dict. `carry` is what the first batch
+    takes over.
     """
 
     def evaluate(params: Any, variables: Any, arrays: Arrays) -> tuple[Metrics, dict[str, Array]]:
-        def body(carry: None, item: Any) -> tuple[None, Any]:
-            batch = feed.batch(arrays, item, None)
+        def body(carry: Any, item: Any) -> tuple[Any, Any]:
+            batch = task.resume(feed.batch(arrays, item, None), carry)
             outputs = model.apply({"params": params, **variables}, *task.inputs(batch), train=False)
-            return carry, (task.metrics(outputs, batch), task.details(outputs, batch) if details else {})
+            return task.carry(outputs), (task.metrics(outputs, batch), task.details(outputs, batch) if details else {})
 
-        _, parts = lax.scan(body, None, feed.plan(None, 0))
+        _, parts = lax.scan(body, carry, feed.plan(None, 0))
         return merge(parts)
 
     return evaluate

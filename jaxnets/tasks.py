@@ -25,6 +25,10 @@ class Task(NamedTuple):
     monitor: str
     """The measure that decides which epoch was best."""
     higher_is_better: bool
+    resume: Callable[[Batch, Any], Batch] = lambda batch, carry: batch
+    """(batch, what the batch before left) -> the batch with it; for models that read on where they stopped."""
+    carry: Callable[[Any], Any] = lambda outputs: ()
+    """What the next batch takes over from these outputs."""
 
 
 def classify() -> Task:

@@ -1,10 +1,8 @@
 """Training an experiment from its start, or from where it stopped, to its summary."""
 
 import contextlib
-import math
-import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,11 +10,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxnets import parallel, program, record
+from jaxnets import interrupts, parallel, program, record, summary
 from jaxnets.checkpoint import Checkpoints, Snapshot
 from jaxnets.config import Experiment
 from jaxnets.data import sets
 from jaxnets.errors import UserError
+from jaxnets.interrupts import Interrupted
 from jaxnets.metrics import Metrics
 from jaxnets.program import Program
 from jaxnets.progress import Reporter
@@ -25,14 +24,6 @@ from jaxnets.state import TrainState
 
 _FIRST_STEPS = 400
 """Steps whose loss is recorded one by one, for the look of the first descent."""
-
-
-class Interrupted(Exception):  # noqa: N818  # Nothing went wrong.
-    """Training stopped on a signal, after saving. `signal` is its number."""
-
-    def __init__(self, number: int, message: str) -> None:
-        super().__init__(message)
-        self.signal = number
 
 
 class Best(NamedTuple):
@@ -53,26 +44,42 @@ def train(
 ) -> Json:
     """Trains all seeds of an experiment in `folder` and returns the summary.
 
-    A folder that holds an unfinished run of the same experiment is gone on with, bit for bit as if it had not stopped; a
-    finished one is only read. Checkpoints are written at most every `checkpoint_every` seconds, on SIGINT and SIGTERM,
-    and at the end. `tensorboard` adds event files for TensorBoard.
+    A folder that holds an unfinished run of the same experiment is gone on with, on the same machine bit for bit as if it
+    had not stopped; a finished one is only read. Checkpoints are written every `checkpoint_every` seconds, on SIGINT and
+    SIGTERM, and at the end. `tensorboard` adds event files for TensorBoard.
 
     Raises:
       UserError: data missing, sizes that do not fit, a folder of another experiment, a full disk.
       Interrupted: after a signal.
     """
     data = sets.open_set(experiment.dataset, experiment.data.embedded)
-    run = RunFolder(folder)
-    board = TensorBoard(folder) if tensorboard else None
-    run.open(experiment, record.environment(parallel.describe_devices()))
-    if run.finished:
-        reporter.note(f"{experiment.id}: already finished in {folder}")
-        return run.read("summary.json")
-    built = program.build(experiment, data)
     with contextlib.ExitStack() as stack:
+        run = stack.enter_context(contextlib.closing(RunFolder(folder)))
+        run.open(experiment, record.environment(parallel.describe_devices()))
+        if run.finished:
+            reporter.note(f"{experiment.id}: already finished in {folder}")
+            return run.read("summary.json")
+        sinks = [stack.enter_context(contextlib.closing(TensorBoard(folder))).write] if tensorboard else []
+        built = program.build(experiment, data)
         checkpoints = stack.enter_context(contextlib.closing(Checkpoints(folder / "checkpoints")))
-        sinks = [stack.enter_context(contextlib.closing(board)).write] if board else []
-        return _Training(experiment, built, run, checkpoints, reporter, checkpoint_every, sinks).go()
+        received = stack.enter_context(interrupts.noted())
+        return _Training(experiment, built, run, checkpoints, reporter, checkpoint_every, sinks, received).go()
+
+
+class _Clock:
+    """Books the time between laps, and what of it was compilation."""
+
+    def __init__(self, compile_seconds: Callable[[], float]) -> None:
+        self.seconds = {"train": 0.0, "eval": 0.0, "compile": 0.0, "save": 0.0}
+        self._compile_seconds = compile_seconds
+        self._last, self._compiled = time.perf_counter(), compile_seconds()
+
+    def lap(self, what: str) -> None:
+        """Books the time since the lap before under `what`."""
+        now, compiled = time.perf_counter(), self._compile_seconds()
+        self.seconds["compile"] += compiled - self._compiled
+        self.seconds[what] += now - self._last - (compiled - self._compiled)
+        self._last, self._compiled = now, compiled
 
 
 class _Training:
@@ -87,11 +94,13 @@ class _Training:
         reporter: Reporter,
         checkpoint_every: float,
         sinks: Sequence[Callable[[Json], None]],
+        received: list[int],
     ) -> None:
-        self.experiment, self.program, self.run = experiment, built, run
+        self.experiment, self.program, self.run, self.received = experiment, built, run, received
         self.checkpoints, self.reporter, self.checkpoint_every = checkpoints, reporter, checkpoint_every
         self.sinks = sinks
         self.epochs = -(-built.total_steps // built.steps_per_epoch)
+        self.clock = _Clock(lambda: built.compiler.seconds)
         self.state = built.init()
         self.best = Best(
             score=jnp.full_like(self.state.step, -jnp.inf, jnp.float32),
@@ -103,7 +112,6 @@ class _Training:
         self.step = 0
         self.sums: dict[str, np.ndarray] = {}
         """Measures of the epoch under way: name -> [2, S] (total, weight)."""
-        self.seconds = {"train": 0.0, "eval": 0.0, "compile": 0.0}
         self._keep_best = jax.jit(_keep_best)
         self._saved_at = time.perf_counter()
         self._reported_failures: set[int] = set()
@@ -117,10 +125,13 @@ class _Training:
             f"{self.program.parameters:,} parameters, {self.experiment.seeds} seeds, {self.epochs} epochs of "
             f"{self.program.steps_per_epoch} steps, {parallel.device_line()}"
         )
-        with self.reporter.run(title, self.program.total_steps, self.step), _signals() as received:
+        with self.reporter.run(title, self.program.total_steps, self.step):
             while self.step < self.program.total_steps:
-                self._epoch(received)
-            return self._finish()
+                self._epoch()
+            found = self._finish()
+        if self.received:
+            raise Interrupted(self.received[0], f"{self.experiment.id}: finished, {self.run.path} is complete")
+        return found
 
     # ------------------------------------------------------------------------------------------------------------------
 
@@ -132,51 +143,65 @@ class _Training:
             self.state, self.best = snapshot.latest, Best(*snapshot.best)
             self.step = int(snapshot.progress["step"])
             self.sums = {name: np.asarray(pair) for name, pair in snapshot.progress["sums"].items()}
-            self.seconds = dict(snapshot.progress["seconds"])
+            self.clock.seconds |= snapshot.progress["seconds"]
             self.reporter.note(f"resuming {self.experiment.id} at step {self.step}")
         self.run.forget_after(self.step)
 
     def _snapshot(self) -> Snapshot:
-        progress = {
-            "step": self.step,
-            "sums": {name: pair.tolist() for name, pair in self.sums.items()},
-            "seconds": self.seconds,
-        }
+        sums = {name: pair.tolist() for name, pair in self.sums.items()}
+        progress = {"step": self.step, "sums": sums, "seconds": self.clock.seconds}
         return Snapshot(self.state, tuple(self.best), progress)
 
     def _save(self) -> None:
         self.checkpoints.save(self.step, self._snapshot())
         self._saved_at = time.perf_counter()
+        self.clock.lap("save")
 
-    def _epoch(self, received: list[int]) -> None:
+    def _epoch(self) -> None:
         """Trains to the end of the epoch under way, evaluates, records."""
         epoch, done = divmod(self.step, self.program.steps_per_epoch)
         stop = min(self.program.steps_per_epoch, done + self.program.total_steps - self.step)
         plan = self.program.plan(self.state.key, epoch)
         chunk = parallel.steps_per_call(self.program.steps_per_epoch)
-        start, first, compiled = time.perf_counter(), self.step, self.program.compile_seconds()
+        first, spent = self.step, self.clock.seconds["train"]
         waiting: tuple[int, Metrics] | None = None
+        rate = 0.0
         for at in range(done, stop, chunk):
             piece = jax.tree.map(lambda x: x[:, at : min(at + chunk, stop)], plan)  # noqa: B023
             self.state, metrics = self.program.run(self.state, piece)
             # The metrics of the call before are read while the device is busy with this one.
-            self._gather(waiting, epoch, start, first, compiled)
+            self._gather(waiting, epoch, rate)
             waiting = self.step, metrics
             self.step = epoch * self.program.steps_per_epoch + min(at + chunk, stop)
-            if received:
-                break
-        self._gather(waiting, epoch, start, first, compiled)
+            self.clock.lap("train")
+            rate = (self.step - first) * self.program.problem.examples * self.experiment.seeds
+            rate /= max(self.clock.seconds["train"] - spent, 1e-9)
+            due = time.perf_counter() - self._saved_at >= self.checkpoint_every
+            if (self.received or due) and at + chunk < stop:
+                self._gather(waiting, epoch, rate)
+                waiting = None
+                self.clock.lap("train")
+                self._save()
+                self._stop_if_asked()
+        self._gather(waiting, epoch, rate)
         jax.block_until_ready(self.state)
-        self._account("train", start, compiled)
-        if received and self.step < epoch * self.program.steps_per_epoch + stop:
-            self._stop(received[0])
-        self._end_epoch(epoch, self._images_per_second(first, start, compiled))
-        if received and self.step < self.program.total_steps:
-            self._stop(received[0])
-        if time.perf_counter() - self._saved_at >= self.checkpoint_every:
-            self._save()
+        self.clock.lap("train")
+        self._end_epoch(epoch, rate)
+        if self.step < self.program.total_steps:
+            if self.received or time.perf_counter() - self._saved_at >= self.checkpoint_every:
+                self._save()
+            self._stop_if_asked()
 
-    def _gather(self, waiting: tuple[int, Metrics] | None, epoch: int, start: float, first: int, compiled: float) -> None:
+    def _stop_if_asked(self) -> None:
+        """Raises Interrupted after a signal; the caller has saved."""
+        if self.received:
+            raise Interrupted(
+                self.received[0],
+                f"{self.experiment.id}: stopped at step {self.step} of {self.program.total_steps} and saved in "
+                f"{self.run.path}; run the same command again to go on",
+            )
+
+    def _gather(self, waiting: tuple[int, Metrics] | None, epoch: int, rate: float) -> None:
         """Adds one call's metrics [S, K] to the epoch's sums and records the run's first steps."""
         if waiting is None:
             return
@@ -185,119 +210,61 @@ class _Training:
             pair = np.stack([mean.total, mean.weight]).astype(np.float64).sum(-1)
             self.sums[name] = self.sums.get(name, 0.0) + pair
         losses = metrics["loss"].total / metrics["loss"].weight
-        lines = [
-            {"step": before + k + 1, "loss": losses[:, k].tolist()}
-            for k in range(losses.shape[1])
-            if before + k < _FIRST_STEPS
-        ]
-        self.run.append(lines)
+        steps = range(before + 1, before + losses.shape[1] + 1)
+        self.run.append([{"step": k, "loss": losses[:, k - before - 1].tolist()} for k in steps if k <= _FIRST_STEPS])
         means = {name: record.spread(total / weight)["mean"] for name, (total, weight) in self.sums.items()}
-        self.reporter.step(
-            before + losses.shape[1],
-            epoch + 1,
-            self.epochs,
-            means["loss"],
-            means.get("accuracy"),
-            self._images_per_second(first, start, compiled),
-        )
-
-    def _images_per_second(self, first: int, start: float, compiled: float) -> float:
-        elapsed = time.perf_counter() - start - (self.program.compile_seconds() - compiled)
-        examples = (self.step - first) * self.program.batch_size * self.experiment.seeds
-        return examples / max(elapsed, 1e-9)
-
-    def _account(self, what: str, start: float, compiled: float) -> None:
-        """Books the time since `start` under `what`, less the part spent compiling."""
-        compiling = self.program.compile_seconds() - compiled
-        self.seconds["compile"] += compiling
-        self.seconds[what] += time.perf_counter() - start - compiling
+        self.reporter.step(before + losses.shape[1], epoch + 1, self.epochs, means, rate)
 
     def _end_epoch(self, epoch: int, rate: float) -> None:
-        start, compiled = time.perf_counter(), self.program.compile_seconds()
+        task = self.program.problem.task
         metrics, _ = self.program.evaluate("validation", self.state.params, self.state.variables, False)
-        monitored = metrics[self.program.task.monitor].value
-        score = monitored if self.program.task.higher_is_better else -monitored
-        self.best = self._keep_best(self.best, self.state, score, epoch + 1)
-        validation = jax.device_get({name: mean.value for name, mean in metrics.items()})
-        self._account("eval", start, compiled)
+        monitored = metrics[task.monitor].value
+        self.best = self._keep_best(self.best, self.state, monitored if task.higher_is_better else -monitored, epoch + 1)
+        validation, failed_at = jax.device_get(({name: mean.value for name, mean in metrics.items()}, self.state.failed_at))
+        self.clock.lap("eval")
+        alive = lambda values: np.where(failed_at < 0, values, np.nan).tolist()
         line = {
             "epoch": epoch + 1,
             "step": self.step,
-            "train": {name: (total / weight).tolist() for name, (total, weight) in self.sums.items()},
-            "validation": {name: value.tolist() for name, value in validation.items()},
-            "seconds": dict(self.seconds),
+            "train": {name: alive(total / weight) for name, (total, weight) in self.sums.items()},
+            "validation": {name: alive(value) for name, value in validation.items()},
+            "seconds": dict(self.clock.seconds),
         }
         self.run.append([line])
         for sink in self.sinks:
             sink(line)
         self.sums = {}
-        left = (self.epochs - epoch - 1) * (self.seconds["train"] + self.seconds["eval"]) / (epoch + 1)
-        self.reporter.epoch(line, self.epochs, rate, left)
-        self._report_failures()
+        per_step = (self.clock.seconds["train"] + self.clock.seconds["eval"]) / self.step
+        self.reporter.epoch(line, self.epochs, rate, left=(self.program.total_steps - self.step) * per_step)
+        self._report_failures(failed_at)
 
-    def _report_failures(self) -> None:
-        failed_at = np.asarray(self.state.failed_at)
+    def _report_failures(self, failed_at: np.ndarray) -> None:
         for seed in np.flatnonzero(failed_at >= 0):
             if seed not in self._reported_failures:
                 self._reported_failures.add(int(seed))
                 others = "the other seeds go on" if (failed_at < 0).any() else "no seed is left"
                 self.reporter.note(
-                    f"{self.experiment.id}: seed {seed} stopped at step {failed_at[seed] + 1}: the loss is not finite; "
-                    f"{others}. A lower optim.lr often helps"
+                    f"{self.experiment.id}: seed {seed} stopped at step {failed_at[seed] + 1}: its loss or weights are no "
+                    f"longer finite; {others}. A lower optim.lr often helps"
                 )
         if (failed_at >= 0).all():
             raise UserError(
-                f"{self.experiment.id}: every seed's loss became infinite or NaN (first at step {failed_at.min() + 1}); "
-                f"what was measured is in {self.run.path}; try a lower optim.lr (now {self.experiment.optim.lr})"
+                f"{self.experiment.id}: every seed's loss or weights became infinite or NaN (first at step "
+                f"{failed_at.min() + 1}); what was measured is in {self.run.path}; try a lower optim.lr (now "
+                f"{self.experiment.optim.lr})"
             )
-
-    def _stop(self, number: int) -> None:
-        self._save()
-        raise Interrupted(
-            number,
-            f"{self.experiment.id}: stopped at step {self.step} of {self.program.total_steps} and saved in {self.run.path}; "
-            "run the same command again to go on",
-        )
 
     def _finish(self) -> Json:
         """Evaluates the chosen weights on every split and writes the summary."""
         self._save()
-        start, compiled = time.perf_counter(), self.program.compile_seconds()
         chosen: Best | TrainState = self.best if self.experiment.select == "best" else self.state
-        final: Json = {}
-        details: Json = {}
-        for split in self.program.splits:
-            metrics, extra = self.program.evaluate(split, chosen.params, chosen.variables, True)
-            ok = np.asarray(self.state.failed_at) < 0
-            final[split] = {
-                name: record.spread(np.where(ok, np.asarray(mean.value, np.float64), np.nan).tolist())
-                for name, mean in metrics.items()
-            }
-            details[split] = {name: np.asarray(array)[ok].sum(0).tolist() for name, array in extra.items()}
-        self._account("eval", start, compiled)
-        trained = self.program.total_steps * self.program.batch_size * self.experiment.seeds
-        first = [line for line in self.run.metrics() if line["step"] == 1 and "epoch" not in line]
-        summary = {
-            "id": self.experiment.id,
-            "dataset": self.experiment.dataset,
-            "class_names": self.program.class_names,
-            "embedded": self.experiment.data.source == "embedded",
-            "seeds": self.experiment.seeds,
-            "epochs": self.epochs,
-            "steps": self.program.total_steps,
-            "parameters": self.program.parameters,
-            "final": final,
-            "details": {split: found for split, found in details.items() if split in ("test", "validation")},
-            "initial_loss": record.spread([math.nan if v is None else v for v in first[0]["loss"]]) if first else None,
-            "best_epoch": np.asarray(self.best.epoch).tolist(),
-            "failed_at": np.asarray(self.state.failed_at).tolist(),
-            "seconds": {**self.seconds, "total": sum(self.seconds.values())},
-            "images_per_second": trained / self.seconds["train"],
-            "peak_memory_bytes": parallel.peak_memory(),
-            "layout": self.program.layout,
-            "reported": dict(self.experiment.reported),
-        }
-        self.run.finish(summary)
+        measured = summary.evaluate(self.program, chosen.params, chosen.variables, self.state)
+        self.clock.lap("eval")
+        self.run.finish(
+            summary.summarize(
+                self.experiment, self.program, self.run, self.state, self.best.epoch, measured, self.clock.seconds
+            )
+        )
         return self.run.read("summary.json")
 
 
@@ -305,20 +272,3 @@ def _keep_best(best: Best, state: TrainState, score: jax.Array, epoch: int) -> B
     better = score > best.score
     new = Best(score, jnp.full_like(best.epoch, epoch), state.params, state.variables)
     return jax.tree.map(lambda n, o: jnp.where(better.reshape((-1,) + (1,) * (o.ndim - 1)), n, o), new, best)
-
-
-@contextlib.contextmanager
-def _signals() -> Iterator[list[int]]:
-    """Collects SIGINT and SIGTERM instead of dying of them; a second one is let through."""
-    received: list[int] = []
-
-    def note(number: int, frame: Any) -> None:
-        received.append(number)
-        signal.signal(number, before[signal.Signals(number)])
-
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

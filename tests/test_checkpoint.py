@@ -35,7 +35,7 @@ def test_nothing_to_restore(checkpoints):
     assert checkpoints.restore(snapshot(0)) == (None, [])
 
 
-def test_the_newest_readable_one_is_used_and_damaged_ones_are_removed(checkpoints, tmp_path):
+def test_the_newest_readable_one_is_used_and_damaged_ones_are_put_aside(checkpoints, tmp_path):
     checkpoints.save(1, snapshot(1))
     checkpoints.save(2, snapshot(2))
     for file in (tmp_path / "checkpoints" / "2" / "latest").rglob("*"):
@@ -46,6 +46,9 @@ def test_the_newest_readable_one_is_used_and_damaged_ones_are_removed(checkpoint
     assert len(problems) == 1
     assert "step 2 could not be read" in problems[0]
     assert not (tmp_path / "checkpoints" / "2").exists()
+    assert (tmp_path / "checkpoints" / "unreadable-2").exists()
+    checkpoints.save(2, snapshot(2))
+    assert checkpoints.restore(snapshot(0))[0].progress["step"] == 2
 
 
 def test_a_checkpoint_of_another_shape_is_refused_and_kept(checkpoints, tmp_path):

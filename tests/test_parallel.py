@@ -30,15 +30,15 @@ def batches(count, size=16):
 
 
 def start():
-    return state.create(jax.random.key(0), models.build(CONFIG, 10), TX, (jnp.zeros((1, 32, 32, 3)),))
+    return state.create(jax.random.key(0), models.build(CONFIG, {"classes": 10}), TX, (jnp.zeros((1, 32, 32, 3)),))
 
 
 def whole_step():
-    return make_step(models.build(CONFIG, 10), TASK, TX)
+    return make_step(models.build(CONFIG, {"classes": 10}), TASK, TX)
 
 
 def device_step():
-    return make_step(models.build(CONFIG, 10, parallel.AXIS), TASK, TX, parallel.AXIS)
+    return make_step(models.build(CONFIG, {"classes": 10}, parallel.AXIS), TASK, TX, parallel.AXIS)
 
 
 @pytest.fixture(scope="module")
@@ -73,10 +73,10 @@ def test_pmap_equals_one_device(by_pmap):
 
 
 def test_seeds_split_over_devices_equal_seeds_in_turn():
-    step = lambda own, shared: make_step(models.build(CONFIG, 10), TASK, TX)(own, shared)
-    states = jax.vmap(lambda key: state.create(key, models.build(CONFIG, 10), TX, (jnp.zeros((1, 32, 32, 3)),)))(
-        state.replica_keys(0, 2 * DEVICES)
-    )
+    step = lambda own, shared: make_step(models.build(CONFIG, {"classes": 10}), TASK, TX)(own, shared)
+    states = jax.vmap(
+        lambda key: state.create(key, models.build(CONFIG, {"classes": 10}), TX, (jnp.zeros((1, 32, 32, 3)),))
+    )(state.replica_keys(0, 2 * DEVICES))
     batch = next(batches(1))
     split = parallel.seed_parallel(step, parallel.make_mesh())(states, batch)
     turns = jax.jit(parallel.over_seeds(step))(states, batch)
@@ -111,9 +111,9 @@ def test_batch_parallel_trains_like_one_device():
         "label": jnp.asarray(rng.integers(0, 10, 32), jnp.int32),
     }
     run = many_steps(whole_step(), train)
-    fresh = lambda: jax.vmap(lambda key: state.create(key, models.build(CONFIG, 10), TX, (jnp.zeros((1, 32, 32, 3)),)))(
-        state.replica_keys(0, 2)
-    )
+    fresh = lambda: jax.vmap(
+        lambda key: state.create(key, models.build(CONFIG, {"classes": 10}), TX, (jnp.zeros((1, 32, 32, 3)),))
+    )(state.replica_keys(0, 2))
     plans = jax.vmap(lambda key: train.plan(key, 0))(fresh().key)
     split, _ = parallel.batch_parallel(run, parallel.make_mesh())(fresh(), plans, arrays)
     alone, _ = jax.jit(parallel.over_seeds(run))(fresh(), plans, arrays)

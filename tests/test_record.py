@@ -17,16 +17,36 @@ PLAIN = catalogue.all_experiments()["cifar10/lenet/plain"]
 def run(tmp_path):
     folder = RunFolder(tmp_path / "run")
     folder.open(PLAIN, {"devices": {}})
-    return folder
+    yield folder
+    folder.close()
 
 
 def test_the_same_experiment_comes_back(run):
-    run.open(PLAIN, {})
     assert run.experiment() == PLAIN
+
+
+def test_texts_may_change_and_a_later_start_is_recorded_beside_the_first(run):
+    run.close()
+    run.open(dataclasses.replace(PLAIN, summary="better words", reported={"test_accuracy": 1.0}), {"devices": "others"})
+    assert run.read("environment.json") == {"devices": {}, "resumed": [{"devices": "others"}]}
+
+
+def test_a_field_younger_than_the_run_has_its_default(run):
+    config = run.read("config.json")
+    del config["optim"]["warmup_epochs"]
+    (run.path / "config.json").write_text(json.dumps(config))
+    run.close()
+    run.open(PLAIN, {})
+
+
+def test_a_folder_in_use_is_refused(run):
+    with pytest.raises(UserError, match="another process is running"):
+        RunFolder(run.path).open(PLAIN, {})
 
 
 def test_another_configuration_is_refused_by_name(run):
     other = dataclasses.replace(PLAIN, seeds=5)
+    run.close()
     with pytest.raises(UserError, match=r"another configuration: seeds \(3 there, 5 here\); choose another --out"):
         run.open(other, {})
 

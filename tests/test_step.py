@@ -14,7 +14,7 @@ from jaxnets.step import make_evaluate, make_step, many_steps
 
 PLAIN = feed.Normalization((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 TASK = tasks.classify()
-MODEL = models.build(LeNetConfig(batch_norm=True, dropout_conv=(0.1, 0.1)), 10)
+MODEL = models.build(LeNetConfig(batch_norm=True, dropout_conv=(0.1, 0.1)), {"classes": 10})
 TX = optax.with_extra_args_support(optax.sgd(0.05))
 INPUTS = (jnp.zeros((1, 32, 32, 3)),)
 
@@ -102,6 +102,18 @@ def test_a_seed_whose_loss_is_not_finite_is_frozen_and_the_others_go_on(arrays):
     assert jnp.array_equal(kernel[1], before_kernel[1])
     assert not jnp.array_equal(kernel[0], before_kernel[0])
     assert jnp.array_equal(after.variables["batch_stats"]["BatchNorm_0"]["mean"][1], jnp.zeros(6))
+
+
+def test_weights_that_would_become_infinite_are_not_kept(arrays):
+    """A finite loss whose update overflows."""
+    endless = optax.stateless(lambda updates, params: jax.tree.map(lambda u: jnp.full_like(u, jnp.inf), updates))
+    huge = optax.with_extra_args_support(endless)
+    step = jax.jit(make_step(MODEL, TASK, huge))
+    before = state.create(jax.random.key(0), MODEL, huge, INPUTS)
+    after, metrics = step(before, make_feed().batch(arrays, jnp.arange(8), jax.random.key(0)))
+    assert jnp.isfinite(metrics["loss"].value)
+    assert int(after.failed_at) == 0
+    chex.assert_trees_all_equal(after.params, before.params)
 
 
 def test_one_trace_serves_all_calls_of_a_shape(arrays):

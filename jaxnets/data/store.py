@@ -12,6 +12,9 @@ import numpy as np
 
 from jaxnets.errors import UserError
 
+_FORMAT = 1
+"""Raised whenever a set's content or layout changes, so that old preparations are made anew."""
+
 Splits = Mapping[str, Mapping[str, np.ndarray]]
 
 
@@ -35,8 +38,12 @@ def root() -> Path:
 
 
 def is_prepared(name: str) -> bool:
-    """Whether `load(name)` will find something."""
-    return (root() / name / "meta.json").is_file()
+    """Whether `load(name)` will find something that this version of jaxnets can use."""
+    meta = root() / name / "meta.json"
+    try:
+        return json.loads(meta.read_text())["format"] == _FORMAT
+    except (OSError, ValueError, KeyError):
+        return False
 
 
 def save(name: str, splits: Splits, meta: Mapping[str, Any]) -> Path:
@@ -50,7 +57,7 @@ def save(name: str, splits: Splits, meta: Mapping[str, Any]) -> Path:
                 for field, array in fields.items():
                     np.save(building / f"{split}.{field}.npy", array)
             described = {split: {field: list(a.shape) for field, a in fields.items()} for split, fields in splits.items()}
-            (building / "meta.json").write_text(json.dumps({**meta, "splits": described}, indent=1))
+            (building / "meta.json").write_text(json.dumps({**meta, "format": _FORMAT, "splits": described}, indent=1))
             shutil.rmtree(target, ignore_errors=True)
             building.rename(target)
         finally:

@@ -10,6 +10,7 @@ from jaxnets.nn import cpu
 
 Array = jax.Array
 Padding = tuple[tuple[int, int], tuple[int, int]]
+_MOST_TAPS = 256  # What the kernels have room for.
 
 
 def conv2d(x: Array, w: Array, b: Array, *, stride: int = 1, padding: int | Padding = 0) -> Array:
@@ -26,7 +27,8 @@ def conv2d(x: Array, w: Array, b: Array, *, stride: int = 1, padding: int | Padd
       [N, H', W', C_out] with H' = (H + top + bottom - KH) // stride + 1, W' likewise.
     """
     pads = ((padding, padding), (padding, padding)) if isinstance(padding, int) else padding
-    return (_conv2d if cpu.serves(x, w, b) else _xla_conv2d)(stride, pads, *cpu.vary_alike(x, w, b))
+    fits = w.shape[0] * w.shape[1] <= _MOST_TAPS and min(pads[0] + pads[1]) >= 0
+    return (_conv2d if fits and cpu.serves(x, w, b) else _xla_conv2d)(stride, pads, *cpu.vary_alike(x, w, b))
 
 
 def _xla_conv2d(stride: int, padding: Padding, x: Array, w: Array, b: Array) -> Array:

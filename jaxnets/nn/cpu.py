@@ -10,6 +10,7 @@ operands, and XLA's layout assignment carries that order through the element-wis
 
 import ctypes
 import functools
+import sysconfig
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -32,10 +33,11 @@ VECTOR = (0,)
 @functools.cache
 def backend() -> str:
     """What convolves on CPUs: "native" or "xla". Registers the native kernels on its first call."""
-    library = next(Path(__file__).parent.glob("_cpu_kernels*.so"), None)
-    if library is None:
+    library = Path(__file__).with_name("_cpu_kernels" + sysconfig.get_config_var("EXT_SUFFIX"))
+    try:
+        handlers = ctypes.CDLL(str(library))
+    except OSError:
         return "xla"
-    handlers = ctypes.CDLL(str(library))
     for name in (FORWARD, INPUT_GRAD, WEIGHT_GRAD, _MOMENTS, _SUMS):
         jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(getattr(handlers, name)), platform="cpu")
     return "native"

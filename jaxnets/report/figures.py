@@ -15,6 +15,8 @@ from matplotlib.figure import Figure
 Json = Mapping[str, Any]
 
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#7F7F7F")
+_NAMED = 40
+"""More classes than this are drawn without names and numbers."""
 _WIDE, _SQUARE = (5.6, 3.2), (5.6, 5.0)
 
 
@@ -39,23 +41,26 @@ def curves(metrics: Sequence[Json], measure: str, reported: Mapping[str, float],
 
 def compare(runs: Mapping[str, Sequence[Json]], measure: str) -> Figure:
     """One measure on validation data by epoch, a line and band for each run."""
-    figure, axes = _axes(_WIDE, "epoch", f"validation {_title(measure)}")
+    columns = 2 if max(map(len, runs)) <= 32 else 1
+    width, height = _WIDE
+    figure, axes = _axes((width, height + 0.2 * -(-len(runs) // columns)), "epoch", f"validation {_title(measure)}")
     for i, (label, metrics) in enumerate(runs.items()):
         epochs = [line for line in metrics if "epoch" in line]
         style = "-" if i < len(PALETTE) else "--"
         values = _by_seed(epochs, "validation", measure)
         _band(axes, [line["epoch"] for line in epochs], values, PALETTE[i % len(PALETTE)], label, style)
-    axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+    figure.legend(frameon=False, fontsize=8, loc="outside lower center", ncols=columns)
     return figure
 
 
 def hockey_stick(metrics: Sequence[Json], classes: int) -> Figure:
-    """Loss of each of the first steps, before its update. A good start lies near ln(classes)."""
+    """Loss of each of the first steps, before its update. A good start lies near ln(classes); 0 classes: no such line."""
     figure, axes = _axes(_WIDE, "step", "training loss")
     steps = [line for line in metrics if "epoch" not in line]
     values = np.array([[_number(v) for v in line["loss"]] for line in steps])
     _band(axes, [line["step"] for line in steps], values, PALETTE[0], "mean over seeds")
-    axes.axhline(np.log(classes), linestyle="--", linewidth=0.8, color="#7F7F7F", label=f"ln {classes}")
+    if classes:
+        axes.axhline(np.log(classes), linestyle="--", linewidth=0.8, color="#7F7F7F", label=f"ln {classes}")
     axes.legend(frameon=False, fontsize=8)
     return figure
 
@@ -67,6 +72,9 @@ def confusion(counts: Sequence[Sequence[float]], names: Sequence[str]) -> Figure
     figure, axes = plt.subplots(figsize=_SQUARE, layout="constrained")
     axes.imshow(share, cmap="Blues", vmin=0, vmax=100)
     ticks = range(len(names))
+    if len(names) > _NAMED:
+        axes.set(xlabel="predicted", ylabel="true")
+        return figure
     axes.set_xticks(ticks, names, rotation=45, ha="right", fontsize=8)
     axes.set_yticks(ticks, names, fontsize=8)
     axes.set(xlabel="predicted", ylabel="true")
@@ -82,6 +90,10 @@ def per_class(counts: Sequence[Sequence[float]], names: Sequence[str], reported:
     matrix = np.asarray(counts, float)
     ours = 100 * matrix.diagonal() / np.maximum(matrix.sum(1), 1)
     figure, axes = _axes(_WIDE, "", "accuracy %")
+    if len(names) > _NAMED:
+        axes.plot(np.sort(ours)[::-1], color=PALETTE[0])
+        axes.set(xlabel="classes, best first", ylim=(0, 100))
+        return figure
     axes.bar(names, ours, color=PALETTE[0], width=0.65, label="ours")
     if reported:
         levels = [reported.get(name, np.nan) for name in names]
@@ -92,27 +104,31 @@ def per_class(counts: Sequence[Sequence[float]], names: Sequence[str], reported:
     return figure
 
 
-def reported_and_ours(summaries: Sequence[Json], figure_name: str, split: str) -> Figure | None:
-    """Reported test (or validation) accuracy beside ours with its standard deviation; None if nothing was reported."""
-    shown = [s for s in summaries if figure_name in s["reported"] and not s["embedded"] and s["final"].get(split)]
+def reported_and_ours(summaries: Mapping[str, Json]) -> Figure | None:
+    """Reported accuracy on test (or else validation) data beside ours with its deviation; None if none was reported."""
+    shown = {}
+    for label, summary in summaries.items():
+        for split in ("test", "validation"):
+            if f"{split}_accuracy" in summary["reported"] and split in summary["final"] and not summary["embedded"]:
+                shown[label] = (summary["reported"][f"{split}_accuracy"], summary["final"][split]["accuracy"])
+                break
     if not shown:
         return None
     figure, axes = plt.subplots(figsize=(7.2, 1.2 + 0.36 * len(shown)), layout="constrained")
     height = np.arange(len(shown))[::-1]
-    spreads = [s["final"][split]["accuracy"] for s in shown]
-    means = [100 * _number(s["mean"]) for s in spreads]
+    spreads = [ours for _, ours in shown.values()]
     axes.errorbar(
-        means,
+        [100 * _number(ours["mean"]) for ours in spreads],
         height,
-        xerr=[100 * (s["std"] or 0) for s in spreads],
+        xerr=[100 * (ours["std"] or 0) for ours in spreads],
         fmt="o",
         color=PALETTE[0],
         capsize=3,
         label="ours, ± std over seeds",
     )
-    axes.plot([s["reported"][figure_name] for s in shown], height, "D", color=PALETTE[1], label="reported")
-    axes.set_yticks(height, [s["id"] for s in shown], fontsize=8)
-    axes.set_xlabel(f"{split} accuracy %")
+    axes.plot([reported for reported, _ in shown.values()], height, "D", color=PALETTE[1], label="reported")
+    axes.set_yticks(height, list(shown), fontsize=8)
+    axes.set_xlabel("accuracy %")
     axes.set_ylim(-0.6, len(shown) - 0.4)
     axes.grid(axis="x", alpha=0.3)
     axes.legend(frameon=False, fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
@@ -148,6 +164,6 @@ def _by_seed(lines: Sequence[Json], split: str, measure: str) -> np.ndarray:
 
 def _band(axes: Axes, x: Sequence[float], values: np.ndarray, colour: str, label: str, style: str = "-") -> None:
     fine = np.ma.masked_invalid(values)
-    mean, std = fine.mean(1), fine.std(1)
+    mean, std = fine.mean(1), fine.std(1, ddof=1) if values.shape[1] > 1 else np.zeros(len(values))
     axes.plot(x, mean, style, color=colour, linewidth=1.6, label=label, marker="o" if len(x) == 1 else None)
     axes.fill_between(x, mean - std, mean + std, color=colour, alpha=0.2, linewidth=0)

@@ -2,6 +2,8 @@
 
 import base64
 import io
+import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -37,8 +39,8 @@ def write_report(folders: Sequence[Path], out: Path) -> Path:
 
 
 def finished_runs(folders: Sequence[Path]) -> list[RunFolder]:
-    """The finished runs at or below some folders. Raises UserError if there is none."""
-    runs = [run for folder in folders for run in find_runs(folder)]
+    """The finished runs at or below some folders, each once. Raises UserError if there is none."""
+    runs = list({run.path.resolve(): run for folder in folders for run in find_runs(folder)}.values())
     finished = [run for run in runs if run.finished]
     if not finished:
         where = ", ".join(str(folder) for folder in folders)
@@ -50,16 +52,19 @@ def finished_runs(folders: Sequence[Path]) -> list[RunFolder]:
 def _render(runs: Sequence[RunFolder], unfinished: Sequence[RunFolder], target: Path) -> str:
     summaries = [run.read("summary.json") for run in runs]
     metrics = [run.metrics() for run in runs]
-    header, body = tables.cells([tables.row(summary) for summary in summaries])
+    labels = _labels(runs, summaries)
+    rows = [tables.row(summary)._replace(id=label) for summary, label in zip(summaries, labels, strict=True)]
+    header, body = tables.cells(rows)
     (target / "table.md").write_text(tables.markdown(header, body))
 
     overview: dict[str, Figure | None] = {}
     if len(runs) > 1:
-        by_id = dict(zip((s["id"] for s in summaries), metrics, strict=True))
         overview = {
-            "Reported and ours": figures.reported_and_ours(summaries, "test_accuracy", "test"),
-            "Validation accuracy": figures.compare(by_id, "accuracy"),
-            "Validation loss": figures.compare(by_id, "loss"),
+            "Reported and ours": figures.reported_and_ours(dict(zip(labels, summaries, strict=True))),
+            **{
+                f"Validation {measure}": figures.compare(dict(zip(labels, metrics, strict=True)), measure)
+                for measure in _common_measures(metrics)
+            },
         }
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("jaxnets.report", "."), autoescape=True, undefined=jinja2.StrictUndefined
@@ -71,40 +76,69 @@ def _render(runs: Sequence[RunFolder], unfinished: Sequence[RunFolder], target: 
         embedded=sorted({s["dataset"] for s in summaries if s["embedded"]}),
         unfinished=[str(run.path) for run in unfinished],
         overview=_save(overview, target, "overview"),
-        runs=[_section(run, s, m, target) for run, s, m in zip(runs, summaries, metrics, strict=True)],
+        runs=[_section(*parts, target) for parts in zip(runs, labels, summaries, metrics, strict=True)],
     )
 
 
-def _section(run: RunFolder, summary: Mapping[str, Any], metrics: Sequence[Any], target: Path) -> dict[str, Any]:
-    config, environment = run.read("config.json"), run.read("environment.json")
+def _labels(runs: Sequence[RunFolder], summaries: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The id of each run; where an id occurs more than once, with the folder that tells its runs apart."""
+    ids = [summary["id"] for summary in summaries]
+    shared = os.path.commonpath([run.path.resolve() for run in runs])
+    folders = [
+        os.path.relpath(run.path.resolve(), shared).removesuffix(id_).strip("/") for run, id_ in zip(runs, ids, strict=True)
+    ]
+    return [id_ if ids.count(id_) == 1 else f"{id_} ({folder or '.'})" for id_, folder in zip(ids, folders, strict=True)]
+
+
+def _common_measures(metrics: Sequence[Sequence[Mapping[str, Any]]]) -> list[str]:
+    """Measures that every run recorded on validation data."""
+    recorded = [next((list(line["validation"]) for line in lines if "epoch" in line), []) for lines in metrics]
+    return [name for name in recorded[0] if all(name in names for names in recorded)]
+
+
+def _section(run: RunFolder, label: str, summary: Mapping[str, Any], metrics: Sequence[Any], target: Path) -> dict[str, Any]:
+    name = re.sub(r"[^\w.-]+", "-", label).strip("-")
+    plots = _plots(summary, metrics)
+    return {"label": label, "anchor": name, "facts": _facts(run, summary), "plots": _save(plots, target, name)}
+
+
+def _plots(summary: Mapping[str, Any], metrics: Sequence[Any]) -> dict[str, Figure | None]:
+    """All plots that the run's measures allow."""
     reported = {} if summary["embedded"] else summary["reported"]
-    levels = {
-        split: reported[f"{split}_accuracy"] for split in ("train", "validation", "test") if f"{split}_accuracy" in reported
-    }
-    split, details = next((s, summary["details"][s]) for s in ("test", "validation") if s in summary["details"])
-    names = summary.get("class_names") or [str(i) for i in range(len(details["confusion"]))]
-    plots: dict[str, Figure | None] = {
-        "Accuracy": figures.curves(metrics, "accuracy", levels, 100 / len(names)),
-        "Loss": figures.curves(metrics, "loss", {}),
-        "The first steps": figures.hockey_stick(metrics, len(names)),
-        f"Confusion on the {split} split, %": figures.confusion(details["confusion"], names),
-        f"Accuracy by class on the {split} split": figures.per_class(
-            details["confusion"], names, {name: reported.get(f"test_accuracy/{name}", float("nan")) for name in names}
-            if any(key.startswith("test_accuracy/") for key in reported) else {},
-        ),
-    }  # fmt: skip
+    names = summary.get("class_names") or ()
+    plots: dict[str, Figure | None] = {}
+    for measure in _common_measures([metrics]):
+        levels = {s: reported[f"{s}_{measure}"] for s in tables.SPLITS if f"{s}_{measure}" in reported}
+        chance = 100 / len(names) if measure == "accuracy" and names else None
+        plots[f"{measure.capitalize()} by epoch"] = figures.curves(metrics, measure, levels, chance)
+    plots["The first steps"] = figures.hockey_stick(metrics, len(names))
+    for split, details in summary["details"].items():
+        if "confusion" in details and (split == "test" or "test" not in summary["details"]):
+            per_class = {
+                name: reported[f"{split}_accuracy/{name}"] for name in names if f"{split}_accuracy/{name}" in reported
+            }
+            plots[f"Confusion on the {split} split, %"] = figures.confusion(details["confusion"], names)
+            plots[f"Accuracy by class on the {split} split"] = figures.per_class(details["confusion"], names, per_class)
+    return plots
+
+
+def _facts(run: RunFolder, summary: Mapping[str, Any]) -> dict[str, str]:
+    """What the run was and on what it ran, for reading."""
+    config, environment = run.read("config.json"), run.read("environment.json")
     seconds = summary["seconds"]
+    parts = ", ".join(f"{what} {spent:,.0f}" for what, spent in seconds.items() if what != "total")
+    weights = "of the best epoch by validation" if summary["select"] == "best" else "of the last epoch"
     facts = {
         "what": config["summary"],
         "source": config["source"],
         "data": summary["dataset"] + (" (embedded stand-in)" if summary["embedded"] else ""),
         "parameters": f"{summary['parameters']:,}",
         "seeds": f"{summary['seeds']}, best epochs {', '.join(map(str, summary['best_epoch']))}",
+        "weights evaluated": weights,
         "length": f"{summary['epochs']} epochs, {summary['steps']:,} steps",
-        "time": f"{seconds['total']:,.0f} s: compile {seconds['compile']:,.0f}, train {seconds['train']:,.0f}, "
-        f"evaluate {seconds['eval']:,.0f}",
-        "speed": f"{summary['images_per_second']:,.0f} images/s, all seeds together",
-        "peak memory": f"{summary['peak_memory_bytes'] / 1e9:.2f} GB",
+        "time": f"{seconds['total']:,.0f} s: {parts}",
+        "speed": f"{summary['examples_per_second']:,.0f} examples/s, all seeds together",
+        "largest program": f"{summary['peak_memory_bytes'] / 1e9:.2f} GB of arguments, results and scratch",
         "hardware": hardware(environment),
         "versions": ", ".join(f"{name} {version}" for name, version in environment["versions"].items()),
         "commit": environment["commit"] or "unknown",
@@ -112,8 +146,7 @@ def _section(run: RunFolder, summary: Mapping[str, Any], metrics: Sequence[Any],
     failed = [f"seed {i} at step {step + 1}" for i, step in enumerate(summary["failed_at"]) if step >= 0]
     if failed:
         facts["stopped by a loss that was not finite"] = ", ".join(failed)
-    name = summary["id"].replace("/", "-")
-    return {"id": summary["id"], "anchor": name, "facts": facts, "plots": _save(plots, target, name)}
+    return facts
 
 
 def _save(plots: Mapping[str, Figure | None], target: Path, prefix: str) -> list[dict[str, str]]:

@@ -62,12 +62,9 @@ def read(path: Path) -> list[dict[str, Any]]:
 def table(path: Path) -> str:
     """A Markdown table of the runs in a file, with what they ran on."""
     found = [row for row in read(path) if row["kind"] == "run"]
-    header, body = tables.cells(
-        [tables.row(row) for row in found], ("train_accuracy", "validation_accuracy", "test_accuracy")
-    )
-    lengths = sorted({row["epochs"] for row in found})
+    header, body = tables.cells([tables.row(row) for row in found], brief=True)
     note = (
-        f"reported | ours, mean ± standard deviation over seeds; {'/'.join(map(str, lengths))} epochs; "
+        f"reported | ours, mean ± standard deviation over seeds; "
         f"{found[0]['hardware']}; jax {found[0]['versions']['jax']}; raw figures in `{path.name}`"
     )
     return f"{tables.markdown(header, body)}\n{note}\n"

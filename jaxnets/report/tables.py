@@ -1,78 +1,90 @@
 """Reported figures beside ours."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 Json = Mapping[str, Any]
 
-# Reported figure -> (split, measure, factor from ours to the reported unit).
-_MEASURED = {
-    "train_accuracy": ("train", "accuracy", 100),
-    "validation_accuracy": ("validation", "accuracy", 100),
-    "test_accuracy": ("test", "accuracy", 100),
-    "test_loss": ("test", "loss", 1),
-}
-TITLES = {
-    "train_accuracy": "train %",
-    "validation_accuracy": "validation %",
-    "test_accuracy": "test %",
-    "test_loss": "test loss",
-    "initial_loss": "initial loss",
-}
+SPLITS = ("train", "validation", "test")
+NOTHING = "–"
 
 
 class Row(NamedTuple):
-    """One run: for each figure of TITLES a pair (reported, ours) of texts; "–" where there is none."""
+    """One run."""
 
     id: str
     dataset: str
     seeds: str
+    epochs: tuple[str, str]
+    """(reported, ours)."""
     figures: Mapping[str, tuple[str, str]]
+    """For each figure, such as "test_accuracy" or "initial_loss": (reported, ours); "–" where there is none."""
     seconds: float
     parameters: int
 
 
-def mean_std(spread: Json | None, factor: float = 1, digits: int = 2) -> str:
+def factor(figure: str) -> float:
+    """From our unit to the shown one: accuracies are shares here and percentages in the reports."""
+    return 100 if figure.endswith("accuracy") else 1
+
+
+def title(figure: str) -> str:
+    """The head of a figure's column: "test %", "test perplexity", "initial loss"."""
+    return figure.replace("_accuracy", " %").replace("_", " ")
+
+
+def mean_std(spread: Json | None, scale: float = 1, digits: int = 2) -> str:
     """A text like 66.31 ± 0.20 from a spread of jaxnets.record; without "±" for a single seed; "–" for none."""
     if not spread or spread["mean"] is None:
-        return "–"
-    text = f"{factor * spread['mean']:.{digits}f}"
+        return NOTHING
+    text = f"{scale * spread['mean']:.{digits}f}"
     std = spread["std"]
-    return text if std is None or math.isnan(std) else f"{text} ± {factor * std:.{digits}f}"
+    return text if std is None or math.isnan(std) else f"{text} ± {scale * std:.{digits}f}"
 
 
 def row(summary: Json) -> Row:
     """The row of one finished run."""
     # What was measured on another data set is no yardstick.
     reported = {} if summary["embedded"] else summary["reported"]
-    final = summary["final"]
+    ours = {f"{split}_{name}": value for split, found in summary["final"].items() for name, value in found.items()}
+    ours["initial_loss"] = summary["initial_loss"]
     figures = {}
-    for name in TITLES:
-        ours = summary["initial_loss"] if name == "initial_loss" else None
-        factor = 1.0
-        if name in _MEASURED:
-            split, measure, factor = _MEASURED[name]
-            ours = final.get(split, {}).get(measure)
-        digits = 2 if factor == 100 else 4
-        said = f"{reported[name]:.{digits}f}" if name in reported else "–"
-        figures[name] = (said, mean_std(ours, factor, digits))
+    for name, value in ours.items():
+        digits = 4 if name.endswith("loss") else 2
+        said = f"{reported[name]:.{digits}f}" if name in reported else NOTHING
+        figures[name] = (said, mean_std(value, factor(name), digits))
     done = sum(step < 0 for step in summary["failed_at"])
-    seeds = f"{done}" if done == summary["seeds"] else f"{done} of {summary['seeds']}"
-    dataset = summary["dataset"] + (" (embedded)" if summary["embedded"] else "")
-    return Row(summary["id"], dataset, seeds, figures, summary["seconds"]["total"], summary["parameters"])
+    return Row(
+        id=summary["id"],
+        dataset=summary["dataset"] + (" (embedded)" if summary["embedded"] else ""),
+        seeds=f"{done}" if done == summary["seeds"] else f"{done} of {summary['seeds']}",
+        epochs=(f"{reported['epochs']:g}" if "epochs" in reported else NOTHING, f"{summary['epochs']}"),
+        figures=figures,
+        seconds=summary["seconds"]["total"],
+        parameters=summary["parameters"],
+    )
 
 
-def cells(rows: Sequence[Row], names: Iterable[str] = TITLES) -> tuple[list[str], list[list[str]]]:
-    """Header and body; each figure is "reported | ours". Columns that would be empty are left out."""
-    shown = [name for name in names if any(r.figures[name] != ("–", "–") for r in rows)]
-    header = ["experiment", "data", "seeds", *(TITLES[name] for name in shown), "parameters", "seconds"]
+def cells(rows: Sequence[Row], brief: bool = False) -> tuple[list[str], list[list[str]]]:
+    """Header and body; each figure is "reported | ours". Columns that would be empty are left out.
+
+    A brief table leaves out losses that no report states, where there is anything else to show.
+    """
+    order = [f"{split}_{name}" for split in SPLITS for name in ("accuracy", "loss")]
+    names = sorted({name for r in rows for name in r.figures}, key=lambda n: (order.index(n) if n in order else 99, n))
+    shown = [name for name in names if any(r.figures.get(name, (NOTHING, NOTHING)) != (NOTHING, NOTHING) for r in rows)]
+    if brief:
+        told = [n for n in shown if not n.endswith("loss") or any(r.figures.get(n, (NOTHING,))[0] != NOTHING for r in rows)]
+        shown = [n for n in told if n != "initial_loss"] or shown
+    header = ["experiment", "data", "seeds", "epochs", *(title(name) for name in shown), "parameters", "seconds"]
     body = [
         [
             r.id,
             r.dataset,
             r.seeds,
-            *(" | ".join(r.figures[name]) for name in shown),
+            " | ".join(r.epochs),
+            *(" | ".join(r.figures.get(name, (NOTHING, NOTHING))) for name in shown),
             f"{r.parameters:,}",
             f"{r.seconds:,.0f}",
         ]

@@ -4,19 +4,21 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from jaxnets import catalogue, models, program
+from jaxnets import catalogue, models, problem, program
+from jaxnets.data import sets
 
 EXPERIMENTS = [e for e in catalogue.all_experiments().values() if "parameters" in e.reported]
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS, ids=lambda e: e.id)
 def test_count_equals_the_reported_one(experiment):
-    assert program.count_parameters(experiment, classes=10, image_shape=(32, 32, 3)) == experiment.reported["parameters"]
+    asked = problem.build(experiment, sets.get(experiment.dataset).outline())
+    assert program.count_parameters(experiment, asked) == experiment.reported["parameters"]
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS, ids=lambda e: e.id)
 def test_logits_have_one_column_a_class_and_follow_the_images(experiment):
-    model = models.build(experiment.model, outputs=7)
+    model = models.build(experiment.model, {"classes": 7})
     images = jax.random.normal(jax.random.key(0), (3, 32, 32, 3))
     variables = model.init(jax.random.key(1), images, train=False)
     logits = model.apply(variables, images, train=False)

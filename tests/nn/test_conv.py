@@ -142,6 +142,14 @@ def test_the_xla_path_with_more_padding_than_kernel(monkeypatch):
     assert_close(value_and_grads(*args, padding=wide), args, padding=wide)
 
 
+def test_what_the_kernels_do_not_take_goes_to_xla():
+    args = operands(0, 2, 17, 18, 2, 3, 17, 17)
+    assert_close(value_and_grads(*args), args)
+    x, w, b, _ = operands(0, 2, 6, 6, 2, 3, 3, 3)
+    trimmed = conv2d(x, w, b, padding=((-1, 0), (0, -1)))
+    np.testing.assert_allclose(trimmed, conv2d(x[:, 1:, :-1], w, b), rtol=1e-5, atol=1e-5)
+
+
 def test_other_dtypes_take_xla():
     x, w, b, _ = (a.astype(jnp.bfloat16) for a in operands(0, 4, 6, 6, 3, 4, 3, 3))
     y = conv2d(x, w, b)

@@ -45,10 +45,11 @@ def make_run(folder, id_, test=(0.60, 0.62), embedded=False, failed=(-1, -1), fi
                 "final": {split: figures_ for split in ("train", "validation", "test")},
                 "details": {"test": {"confusion": (np.eye(10) * 50 + 5).tolist()}},
                 "initial_loss": spread([2.3, 2.4]),
+                "select": "best",
                 "best_epoch": [2, 3],
                 "failed_at": list(failed),
                 "seconds": {"train": 9.0, "eval": 1.0, "compile": 2.0, "total": 12.0},
-                "images_per_second": 1234.0,
+                "examples_per_second": 1234.0,
                 "peak_memory_bytes": 5e8,
                 "layout": "seeds",
                 "reported": all_experiments()[id_].reported,
@@ -105,6 +106,35 @@ def test_report_is_one_self_contained_page(tmp_path):
 def test_reading_runs_needs_no_data_set(tmp_path):
     text = write_report([make_run(tmp_path, "cifar10/tutorial_net").path], tmp_path).read_text()
     assert "cifar10/tutorial_net" in text
+
+
+def test_two_runs_of_one_id_stay_apart(tmp_path):
+    make_run(tmp_path / "a", "cifar10/lenet/super")
+    make_run(tmp_path / "b", "cifar10/lenet/super", test=(0.7, 0.7))
+    page = write_report([tmp_path, tmp_path / "a"], tmp_path)
+    text = page.read_text()
+    assert len(list(page.parent.glob("*.png"))) == text.count("data:image/png") == 3 + 2 * 5
+    assert "cifar10/lenet/super (a)" in text
+    assert "cifar10/lenet/super (b)" in text
+
+
+def test_a_language_model_has_no_accuracy_and_no_confusion(tmp_path):
+    run = make_run(tmp_path, "cifar10/lenet/super")
+    summary = run.read("summary.json")
+    measures = {"loss": spread([4.0, 4.2]), "perplexity": spread([54.0, 66.0])}
+    summary |= {"final": {"train": measures, "validation": measures}, "details": {"validation": {}}, "class_names": []}
+    summary["reported"] = {"validation_perplexity": 65.8}
+    run.finish(summary)
+    lines = [
+        {"epoch": 1, "step": 1, **{s: {"loss": [4.0, 4.2], "perplexity": [54.0, 66.0]} for s in ("train", "validation")}}
+    ]
+    (run.path / "metrics.jsonl").write_text(
+        "".join(json.dumps(line) + "\n" for line in [{"step": 1, "loss": [9.0, 9.1]}, *lines])
+    )
+    text = write_report([tmp_path], tmp_path).read_text()
+    assert "65.80 | 60.00 ± 8.49" in text
+    assert "Perplexity by epoch" in text
+    assert "Confusion" not in text
 
 
 def test_nothing_to_report(tmp_path):

@@ -1,0 +1,66 @@
+"""The final word on a run: the chosen weights evaluated on every split, and what it took to find them."""
+
+import math
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxnets import record
+from jaxnets.config import Experiment
+from jaxnets.program import Program
+from jaxnets.record import Json, RunFolder
+from jaxnets.state import TrainState
+
+
+def evaluate(program: Program, params: Any, variables: Any, state: TrainState) -> tuple[Json, Json]:
+    """(measures, details) of every split, over the seeds that did not fail: measures as spreads, details summed."""
+    ok = np.asarray(state.failed_at) < 0
+    final: Json = {}
+    details: Json = {}
+    for split in program.problem.arrays:
+        metrics, extra = jax.device_get(program.evaluate(split, params, variables, True))
+        final[split] = {
+            name: record.spread(np.where(ok, np.asarray(mean.value, np.float64), np.nan).tolist())
+            for name, mean in metrics.items()
+        }
+        if split != "train":
+            details[split] = {name: array[ok].sum(0).tolist() for name, array in extra.items()}
+    return final, details
+
+
+def summarize(
+    experiment: Experiment,
+    program: Program,
+    run: RunFolder,
+    state: TrainState,
+    best_epoch: jax.Array,
+    measured: tuple[Json, Json],
+    seconds: dict[str, float],
+) -> Json:
+    """The content of summary.json; `measured` comes from `evaluate`."""
+    final, details = measured
+    steps_per_epoch = program.steps_per_epoch
+    trained = program.total_steps * program.problem.examples * experiment.seeds
+    first = next((line["loss"] for line in run.metrics() if line["step"] == 1 and "epoch" not in line), None)
+    return {
+        "id": experiment.id,
+        "dataset": experiment.dataset,
+        "embedded": experiment.data.source == "embedded",
+        "class_names": program.problem.labels,
+        "seeds": experiment.seeds,
+        "epochs": -(-program.total_steps // steps_per_epoch),
+        "steps": program.total_steps,
+        "select": experiment.select,
+        "parameters": program.parameters,
+        "final": final,
+        "details": details,
+        "initial_loss": record.spread([math.nan if v is None else v for v in first]) if first else None,
+        "best_epoch": np.asarray(best_epoch).tolist(),
+        "failed_at": np.asarray(state.failed_at).tolist(),
+        "seconds": {**seconds, "total": sum(seconds.values())},
+        "examples_per_second": trained / seconds["train"],
+        "peak_memory_bytes": program.compiler.peak_bytes,
+        "layout": program.layout,
+        "reported": dict(experiment.reported),
+    }
