@@ -46,7 +46,7 @@ def make_batch(workload: Workload) -> dict[str, np.ndarray]:
 def ours(workload: Workload) -> Run:
     """Our step, one call a step."""
     experiment = workload.experiment
-    model, task = models.build(experiment.model, {"classes": 10}), tasks.classify()
+    model, task = models.build(experiment.model, {"classes": 10}), tasks.classify("image")
     tx = optim.build(experiment.optim, 1000, 100, jax.random.key(0))
     batch = jax.tree.map(jnp.asarray, make_batch(workload)) | {"mask": jnp.ones(workload.batch)}
     step = jax.jit(make_step(model, task, tx), donate_argnums=0)

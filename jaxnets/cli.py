@@ -169,19 +169,19 @@ def _headline(experiment: Experiment) -> str:
 def _show(args: list[str]) -> int:
     options = _parse(ShowOptions, "show", args)
     [*experiments] = catalogue.select([options.id])
-    from jaxnets import problem, program  # These import jax, which `list` can do without.
+    from jaxnets import problems, program  # These import jax, which `list` can do without.
 
     shown = []
     for experiment in experiments:
         data_set = sets.get(experiment.dataset)
         ready = store.is_prepared(experiment.dataset)
-        asked = problem.build(experiment, sets.outline(experiment.dataset))
+        asked = problems.build(experiment, sets.outline(experiment.dataset))
         shown.append(
             {
                 **to_json(experiment),
                 "parameters": program.count_parameters(experiment, asked),
                 "data_ready": ready or data_set.made_here,
-                "data_howto": None if ready else data_set.howto,
+                "data_howto": None if ready else sets.howto(experiment.dataset),
             }
         )
     if options.json:
@@ -226,7 +226,7 @@ def _data(args: list[str]) -> int:
         table.add_column(title)
     for name, data_set in sets.SETS.items():
         ready = store.is_prepared(name)
-        about = data_set.about if ready else f"{data_set.about}. To have it: {data_set.howto}"
+        about = data_set.about if ready else f"{data_set.about}. To have it: {sets.howto(name)}"
         table.add_row(name, "yes" if ready else "no", about)
     console.print(table)
     console.print(f"prepared sets are kept in {store.root()}", highlight=False, soft_wrap=True)

@@ -51,6 +51,63 @@ class ImageData:
 
 
 @dataclasses.dataclass(frozen=True)
+class NameData:
+    """Names, a row each, spelled in letters."""
+
+    source: str
+    """Name of a prepared data set, or "embedded" for the stand-in that needs no download."""
+    embedded: str = "toy_names"
+    """The stand-in that "embedded" means here."""
+    batch_size: int = 64
+
+
+@dataclasses.dataclass(frozen=True)
+class TextData:
+    """Running text, read on from batch to batch."""
+
+    source: str
+    """Name of a prepared data set, or "embedded" for the stand-in that needs no download."""
+    embedded: str = "toy_words"
+    """The stand-in that "embedded" means here."""
+    batch_size: int = 20
+    """Places of the text that are read at once."""
+    window: int = 35
+    """Tokens of each place in a batch. Gradients go back to its start, the state comes from the window before."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ReviewData:
+    """Labelled texts."""
+
+    source: str
+    """Name of a prepared data set, or "embedded" for the stand-in that needs no download."""
+    embedded: str = "toy_reviews"
+    """The stand-in that "embedded" means here."""
+    batch_size: int = 50
+    vocabulary: int = 1000
+    """The most frequent words, which alone are read."""
+    longest: int = 200
+    """Words of a review that are read: its last ones, where opinions are summed up."""
+
+
+@dataclasses.dataclass(frozen=True)
+class PairData:
+    """Sentences in two languages."""
+
+    source: str
+    """Name of a prepared data set, or "embedded" for the stand-in that needs no download."""
+    embedded: str = "toy_pairs"
+    """The stand-in that "embedded" means here."""
+    batch_size: int = 64
+    teacher_forcing: tuple[float, float] = (1.0, 1.0)
+    """Share of the true words among those that the decoder sees, in the first epoch and in the last; in between, along a
+    line. The others are its own predictions."""
+
+
+DataConfig = ImageData | NameData | TextData | ReviewData | PairData
+
+
+@dataclasses.dataclass(frozen=True)
 class Spsa:
     """Gains of simultaneous perturbation stochastic approximation, in Spall's notation (see jaxnets.spsa)."""
 
@@ -77,6 +134,8 @@ class Optim:
     """How the rate changes from its peak to the end of training: not at all, or down to 0 along a curve."""
     warmup_epochs: float = 0.0
     """Linear rise from 0 to the peak rate."""
+    clip: float = 0.0
+    """Longest gradient, as a norm over all parameters: longer ones are shortened to it. 0: as they come."""
     spsa: Spsa = Spsa()
 
 
@@ -88,7 +147,7 @@ class Experiment:
     source: tyro.conf.Suppress[str]
     """Report and section."""
     summary: tyro.conf.Suppress[str]
-    data: ImageData
+    data: DataConfig
     model: ModelConfig
     optim: Optim = Optim()
     epochs: int = 200
@@ -123,6 +182,10 @@ _RULES: Mapping[str, _Rule] = {
     "seed": ("must lie in [0, 2**32)", lambda value: 0 <= value < 2**32),
     "eval_batch_size": _POSITIVE,
     "data.batch_size": _POSITIVE,
+    "data.window": _POSITIVE,
+    "data.vocabulary": _POSITIVE,
+    "data.longest": _POSITIVE,
+    "data.teacher_forcing": ("must be two shares in [0, 1]", lambda value: all(0 <= share <= 1 for share in value)),
     "data.augment.crop_padding": _NOT_NEGATIVE,
     "data.augment.brightness": _FRACTION,
     "data.augment.contrast": _FRACTION,
@@ -131,6 +194,7 @@ _RULES: Mapping[str, _Rule] = {
     "optim.momentum": _FRACTION,
     "optim.weight_decay": _NOT_NEGATIVE,
     "optim.warmup_epochs": _NOT_NEGATIVE,
+    "optim.clip": _NOT_NEGATIVE,
     "optim.spsa.a": _RATE,
     "optim.spsa.big_a": _NOT_NEGATIVE,
     "optim.spsa.c": _RATE,

@@ -15,6 +15,8 @@ from jaxnets.tasks import Batch
 
 Array = jax.Array
 Arrays = Mapping[str, Array]
+Make = Callable[[Arrays, Array, Any], Mapping[str, Array]]
+"""(arrays of the split, indices of examples, key or None in evaluation) -> a batch, without its mask."""
 
 
 class Feed(NamedTuple):
@@ -22,9 +24,39 @@ class Feed(NamedTuple):
 
     steps: int
     plan: Callable[[Any, Any], Any]
-    """(key or None, epoch) -> what each step uses: a tree of arrays [steps, batch]."""
+    """(key or None, epoch) -> what each step uses: a tree of arrays [steps, ...]."""
     batch: Callable[[Arrays, Any, Any], Batch]
     """(arrays of the split, one step of the plan, key) -> batch. Evaluation needs no keys."""
+
+
+def shuffled(batch_size: int, examples: int, make: Make, drop_last: bool = True) -> Feed:
+    """Batches in an order of their own for every key and epoch. Without `drop_last` the last is filled up from the first."""
+    steps = examples // batch_size if drop_last else -(-examples // batch_size)
+
+    def plan(key: Array, epoch: Any) -> Array:
+        order = jax.random.permutation(jax.random.fold_in(key, epoch), examples)
+        return jnp.resize(order, (steps * batch_size,)).reshape(steps, batch_size)
+
+    def batch(arrays: Arrays, indices: Array, key: Array) -> Batch:
+        return {**make(arrays, indices, key), "mask": jnp.ones(indices.shape)}
+
+    return Feed(steps, plan, batch)
+
+
+def in_order(batch_size: int, examples: int, make: Make) -> Feed:
+    """Every example once, in order; the last batch is padded and masked."""
+    size = min(batch_size, examples)
+    steps = -(-examples // size)
+
+    def plan(key: Any, epoch: Any) -> dict[str, Array]:
+        del key, epoch
+        indices = jnp.arange(steps * size).reshape(steps, size)
+        return {"index": indices % examples, "mask": (indices < examples).astype(jnp.float32)}
+
+    def batch(arrays: Arrays, item: Mapping[str, Array], key: Any) -> Batch:
+        return {**make(arrays, item["index"], key), "mask": item["mask"]}
+
+    return Feed(steps, plan, batch)
 
 
 class Normalization(NamedTuple):
@@ -43,42 +75,61 @@ def image_normalization(config: ImageData, meta: Mapping[str, Any]) -> Normaliza
     return Normalization((half,) * len(mean), (half or 1.0,) * len(mean))
 
 
-def train_images(config: ImageData, examples: int, normalization: Normalization) -> Feed:
-    """Batches in an order of their own for every key and epoch, augmented."""
-    size = config.batch_size
-    steps = examples // size if config.drop_last else -(-examples // size)
+def images(config: ImageData, normalization: Normalization) -> Make:
+    """Images and labels; augmented in training, unchanged in evaluation."""
 
-    def plan(key: Array, epoch: Any) -> Array:
-        order = jax.random.permutation(jax.random.fold_in(key, epoch), examples)
-        return jnp.resize(order, (steps, size)) if steps * size > examples else order[: steps * size].reshape(steps, size)
+    def make(arrays: Arrays, indices: Array, key: Any) -> Mapping[str, Array]:
+        raw = arrays["image"][indices]
+        found = to_unit(raw) if key is None else augment(key, raw, config.augment)
+        return {"image": normalize(found, *normalization), "label": arrays["label"][indices]}
 
-    def batch(arrays: Arrays, indices: Array, key: Array) -> Batch:
-        images = augment(key, arrays["image"][indices], config.augment)
-        return {
-            "image": normalize(images, *normalization),
-            "label": arrays["label"][indices],
-            "mask": jnp.ones(indices.shape),
-        }
-
-    return Feed(steps, plan, batch)
+    return make
 
 
-def eval_images(batch_size: int, examples: int, normalization: Normalization) -> Feed:
-    """Every example once, in order, unchanged; the last batch is padded and masked."""
-    size = min(batch_size, examples)
-    steps = -(-examples // size)
+def windows(batch_size: int, window: int, tokens: int) -> Feed:
+    """Running text of `tokens`, read at `batch_size` places at once, on from window to window.
+
+    For every key and epoch the first place is another one of the text's first `window` tokens. Batches hold "token",
+    "next" and "mask", [N, T], and "fresh", which is 1 where the reading starts.
+    """
+    steps = max(0, tokens - 1 - window) // batch_size // window
+
+    def plan(key: Array, epoch: Any) -> dict[str, Array]:
+        offset = jax.random.randint(jax.random.fold_in(key, epoch), (), 0, window)
+        places = offset + jnp.arange(batch_size) * (steps * window)
+        first = places.reshape(1, -1) + jnp.arange(steps).reshape(-1, 1) * window
+        return {"first": first, "count": jnp.full(first.shape, window), "fresh": _fresh(steps)}
+
+    return Feed(steps, plan, _window(window))
+
+
+def every_window(batch_size: int, window: int, tokens: int) -> Feed:
+    """As `windows`, for evaluation: every token but the text's first is predicted exactly once."""
+    places = min(batch_size, tokens - 1)
+    length = -(-(tokens - 1) // places)
+    steps = -(-length // window)
 
     def plan(key: Any, epoch: Any) -> dict[str, Array]:
         del key, epoch
-        indices = jnp.arange(steps * size).reshape(steps, size)
-        return {"index": indices % examples, "mask": (indices < examples).astype(jnp.float32)}
+        start = jnp.arange(places).reshape(1, -1) * length
+        first = start + jnp.arange(steps).reshape(-1, 1) * window
+        return {"first": first, "count": jnp.minimum(start + length, tokens - 1) - first, "fresh": _fresh(steps)}
 
+    return Feed(steps, plan, _window(window))
+
+
+def _fresh(steps: int) -> Array:
+    return (jnp.arange(steps) == 0).astype(jnp.float32)
+
+
+def _window(window: int) -> Callable[[Arrays, Mapping[str, Array], Any], Batch]:
     def batch(arrays: Arrays, item: Mapping[str, Array], key: Any) -> Batch:
         del key
-        return {
-            "image": normalize(to_unit(arrays["image"][item["index"]]), *normalization),
-            "label": arrays["label"][item["index"]],
-            "mask": item["mask"],
-        }
+        at = jnp.arange(window).reshape(1, -1)
+        positions = item["first"].reshape(-1, 1) + at
+        # What lies behind the text's end is masked, so it does not matter which token stands there.
+        token, following = (jnp.take(arrays["token"], positions + i, mode="clip") for i in (0, 1))
+        mask = (at < item["count"].reshape(-1, 1)).astype(jnp.float32)
+        return {"token": token, "next": following, "mask": mask, "fresh": item["fresh"]}
 
-    return Feed(steps, plan, batch)
+    return batch

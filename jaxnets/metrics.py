@@ -1,5 +1,6 @@
 """Measures that merge: sums over examples, kept on the device until they are read."""
 
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -21,6 +22,14 @@ class Mean(NamedTuple):
 
 
 Metrics = dict[str, Mean]
+Derived = Mapping[str, tuple[str, Callable[[Any], Any]]]
+"""New measure -> (the measure whose mean it follows from, how)."""
+
+
+def values(metrics: Mapping[str, Any], derived: Derived) -> dict[str, Any]:
+    """The means by name, and what is derived from them. Each of `metrics` is a Mean or its (total, weight)."""
+    means = {name: total / weight for name, (total, weight) in metrics.items()}
+    return means | {name: function(means[source]) for name, (source, function) in derived.items()}
 
 
 def merge(parts: Any) -> Any:
@@ -29,7 +38,7 @@ def merge(parts: Any) -> Any:
 
 
 def accuracy(logits: Array, labels: Array, mask: Array) -> Mean:
-    """Share of examples whose largest logit is the label's. Shapes [N, C], [N], [N]; mask is 1 for real examples."""
+    """Share of predictions whose largest logit is the label's. Shapes [..., C], [...], [...]; mask is 1 for what counts."""
     correct = (logits.argmax(-1) == labels).astype(jnp.float32)
     return Mean((correct * mask).sum(), mask.sum())
 

@@ -4,6 +4,9 @@ import dataclasses
 from collections.abc import Iterator
 from typing import Any, Literal
 
+CellName = Literal["rnn", "lstm", "gru"]
+_WIDTHS = ("filters", "dense", "hidden", "embedding", "layers")
+
 
 @dataclasses.dataclass(frozen=True)
 class Init:
@@ -38,7 +41,7 @@ class _Architecture:
             values = value if isinstance(value, tuple) else (value,)
             if "dropout" in field.name and not all(0 <= rate < 1 for rate in values):
                 yield field.name, value
-            if field.name in ("filters", "dense") and not all(width >= 1 for width in values):
+            if field.name in _WIDTHS and not all(width >= 1 for width in values):
                 yield field.name, value
 
 
@@ -69,4 +72,81 @@ class SmallCnnConfig(_Architecture):
     dense: int = 16
 
 
-ModelConfig = LeNetConfig | TutorialNetConfig | SmallCnnConfig
+@dataclasses.dataclass(frozen=True)
+class RowsNetConfig(_Architecture):
+    """A recurrent net that reads an image row by row (report S3 Q3)."""
+
+    cell: CellName = "lstm"
+    hidden: int = 128
+
+
+@dataclasses.dataclass(frozen=True)
+class NameNetConfig(_Architecture):
+    """Spells names letter by letter (reports S4 §6.8 and S1 Q2)."""
+
+    cell: Literal["linear", "gru", "lstm"] = "linear"
+    """"linear" is the reports' own cell, whose state is a linear map of the state and the letter before."""
+    hidden: int = 128
+    dropout: float = 0.1
+    conditional: bool = False
+    """Whether the category of the name is an input."""
+
+
+@dataclasses.dataclass(frozen=True)
+class LanguageModelConfig(_Architecture):
+    """Predicts the next token of running text (reports S0 §2, S4 §6.9 and §6.10)."""
+
+    cell: CellName = "lstm"
+    embedding: int = 256
+    hidden: int = 256
+    layers: int = 2
+    dropout: float = 0.0
+    """On the embeddings, between layers, and before the head."""
+    tied: bool = False
+    """Whether the head's weights are the embedding's; needs embedding = hidden."""
+
+    def bad_fields(self) -> Iterator[tuple[str, Any]]:
+        """Also a tied head that does not fit."""
+        yield from super().bad_fields()
+        if self.tied and self.embedding != self.hidden:
+            yield "tied", f"{self.tied} where embedding is {self.embedding} and hidden {self.hidden}"
+
+
+@dataclasses.dataclass(frozen=True)
+class SentimentNetConfig(_Architecture):
+    """Tells good reviews from bad ones (report S4 §6.11)."""
+
+    cell: CellName = "lstm"
+    embedding: int = 64
+    hidden: int = 256
+    layers: int = 2
+    dropout: float = 0.3
+    """Before the last layer."""
+    dropout_inner: float = 0.0
+    """On the embeddings and between recurrent layers."""
+    pool: Literal["last", "mean_max"] = "last"
+    """What of the recurrent outputs is classified: the last one, or their mean and maximum over the words."""
+
+
+@dataclasses.dataclass(frozen=True)
+class TranslatorConfig(_Architecture):
+    """Encoder and decoder (report S4 §6.12)."""
+
+    cell: CellName = "gru"
+    hidden: int = 256
+    """Also the width of the embeddings."""
+    dropout: float = 0.0
+    attention: bool = False
+    """Luong's dot-product attention over the encoder's outputs."""
+
+
+ModelConfig = (
+    LeNetConfig
+    | TutorialNetConfig
+    | SmallCnnConfig
+    | RowsNetConfig
+    | NameNetConfig
+    | LanguageModelConfig
+    | SentimentNetConfig
+    | TranslatorConfig
+)

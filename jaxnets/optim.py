@@ -13,16 +13,16 @@ def build(config: Optim, steps: int, steps_per_epoch: int, key: jax.Array) -> op
         gains = config.spsa
         return spsa(key, gains.a, gains.big_a, gains.c, gains.alpha, gains.gamma, gains.directions)
     rate = learning_rate(config, steps, steps_per_epoch)
-    if config.name == "adamw":
-        return optax.with_extra_args_support(optax.adamw(rate, weight_decay=config.weight_decay))
     rule = {
         "sgd": lambda: optax.sgd(rate, config.momentum or None),
         "adam": lambda: optax.adam(rate),
+        "adamw": lambda: optax.adamw(rate, weight_decay=config.weight_decay),
         "rmsprop": lambda: optax.rmsprop(rate, decay=0.99, eps=1e-8, eps_in_sqrt=False, momentum=config.momentum or None),
     }[config.name]()
     # The L2 penalty's gradient joins the loss's before the rule sees it; behind the rule it would have the wrong sign.
-    decay = [optax.add_decayed_weights(config.weight_decay)] if config.weight_decay else []
-    return optax.with_extra_args_support(optax.chain(*decay, rule))
+    decay = [optax.add_decayed_weights(config.weight_decay)] if config.weight_decay and config.name != "adamw" else []
+    clip = [optax.clip_by_global_norm(config.clip)] if config.clip else []
+    return optax.with_extra_args_support(optax.chain(*clip, *decay, rule))
 
 
 def learning_rate(config: Optim, steps: int, steps_per_epoch: int) -> optax.Schedule:

@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxnets import models, optim, parallel, problem, state
+from jaxnets import models, optim, parallel, problems, state
 from jaxnets.config import Experiment
 from jaxnets.data.store import Prepared
 from jaxnets.parallel import Layout
-from jaxnets.problem import Problem
+from jaxnets.problems import Problem
 from jaxnets.state import Stream, TrainState
 from jaxnets.step import make_evaluate, make_step, many_steps
 
@@ -22,6 +22,7 @@ class Program(NamedTuple):
     """Everything is stacked over seeds: trees have a leading seed axis."""
 
     problem: Problem
+    model: Any
     init: Callable[[], TrainState]
     plan: Callable[[Array, int], Any]
     """(keys [S], epoch) -> plan [S, steps_per_epoch, ...]."""
@@ -43,7 +44,7 @@ class Program(NamedTuple):
 
 def build(experiment: Experiment, data: Prepared) -> Program:
     """Builds the program; nothing is compiled before its first call. Raises UserError for sizes that do not fit."""
-    asked = problem.build(experiment, data)
+    asked = problems.build(experiment, data)
     steps = asked.train.steps
     total_steps = experiment.steps or experiment.epochs * steps
     model = models.build(experiment.model, asked.sizes)
@@ -51,7 +52,7 @@ def build(experiment: Experiment, data: Prepared) -> Program:
     step = make_step(model, asked.task, make_tx(jax.random.key(0)))
 
     def create(key: Array, shared: None) -> TrainState:
-        return state.create(key, model, make_tx(state.stream(key, Stream.OPTIM)), asked.inputs)
+        return state.create(key, model, make_tx(state.stream(key, Stream.OPTIM)), asked.inputs, asked.carry)
 
     def plan(key: Array, epoch: Array) -> Any:
         return asked.train.plan(state.stream(key, Stream.ORDER), epoch)
@@ -63,7 +64,7 @@ def build(experiment: Experiment, data: Prepared) -> Program:
 
     def evaluate(split: str, params: Any, variables: Any, details: bool) -> Any:
         if (split, details) not in evaluators:
-            function = make_evaluate(model, asked.task, asked.evaluate(split), details)
+            function = make_evaluate(model, asked.task, asked.evaluate(split), details, asked.eval_carry)
             evaluators[split, details] = compiler.over_seeds(function)
         return evaluators[split, details](params, variables, arrays[split])
 
@@ -72,6 +73,7 @@ def build(experiment: Experiment, data: Prepared) -> Program:
     keys = state.replica_keys(experiment.seed, experiment.seeds)
     return Program(
         problem=asked,
+        model=model,
         init=lambda: init(keys, None),
         plan=lambda keys, epoch: make_plan(keys, jnp.asarray(epoch)),
         run=lambda state, plan: run(state, plan, arrays["train"]),

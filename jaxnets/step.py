@@ -40,9 +40,10 @@ def make_step(model: Any, task: Task, tx: optax.GradientTransformationExtraArgs,
                 rngs={"dropout": key},
                 mutable=list(state.variables),
             )
-            loss = task.loss(outputs, batch)
+            metrics = task.metrics(outputs, batch)
+            loss = metrics["loss"]
             # Per device this is a share of the mean over the whole batch; the shares are summed below.
-            return loss.total / psum(loss.weight), (dict(variables), task.carry(outputs), task.metrics(outputs, batch))
+            return loss.total / psum(loss.weight), (dict(variables), task.carry(outputs), metrics)
 
         (loss, (variables, carry, metrics)), grads = jax.value_and_grad(loss_fn, has_aux=True)(state.params)
         loss, grads, metrics = psum((loss, grads, metrics))

@@ -8,6 +8,8 @@ import numpy as np
 
 from jaxnets import record
 from jaxnets.config import Experiment
+from jaxnets.metrics import values
+from jaxnets.problems import Generated
 from jaxnets.program import Program
 from jaxnets.record import Json, RunFolder
 from jaxnets.state import TrainState
@@ -21,12 +23,37 @@ def evaluate(program: Program, params: Any, variables: Any, state: TrainState) -
     for split in program.problem.arrays:
         metrics, extra = jax.device_get(program.evaluate(split, params, variables, True))
         final[split] = {
-            name: record.spread(np.where(ok, np.asarray(mean.value, np.float64), np.nan).tolist())
-            for name, mean in metrics.items()
+            name: record.spread(np.where(ok, np.asarray(found, np.float64), np.nan).tolist())
+            for name, found in values(metrics, program.problem.task.derived).items()
         }
         if split != "train":
             details[split] = {name: array[ok].sum(0).tolist() for name, array in extra.items()}
     return final, details
+
+
+def write(program: Program, params: Any, variables: Any, state: TrainState) -> tuple[Json, Json | None]:
+    """What the seeds that did not fail write: (measures of it as spreads by split, examples from before and after training).
+
+    Examples are the first such seed's. Both are empty for models that write nothing.
+    """
+    generate = program.problem.generate
+    if generate is None:
+        return {}, None
+    fresh = program.init()
+    starts: list[Generated] = []
+    ends: list[Generated] = []
+    for seed in np.flatnonzero(np.asarray(state.failed_at) < 0):
+        of_seed = lambda tree: jax.tree.map(lambda x: x[seed], tree)  # noqa: B023
+        model, key = program.model, of_seed(state.key)
+        ends.append(generate(model, {"params": of_seed(params), **of_seed(variables)}, key))
+        if not starts:
+            starts.append(generate(model, {"params": of_seed(fresh.params), **of_seed(fresh.variables)}, key))
+    figures: Json = {}
+    for name in ends[0].figures:
+        split, _, measure = name.partition("_")
+        figures.setdefault(split, {})[measure] = record.spread([end.figures[name] for end in ends])
+    before, after = (list(map(list, written[0].rows)) for written in (starts, ends))
+    return figures, {"columns": list(ends[0].columns), "before": before, "after": after}
 
 
 def summarize(
@@ -36,10 +63,12 @@ def summarize(
     state: TrainState,
     best_epoch: jax.Array,
     measured: tuple[Json, Json],
+    written: tuple[Json, Json | None],
     seconds: dict[str, float],
 ) -> Json:
-    """The content of summary.json; `measured` comes from `evaluate`."""
+    """The content of summary.json; `measured` comes from `evaluate`, `written` from `write`."""
     final, details = measured
+    figures, samples = written
     steps_per_epoch = program.steps_per_epoch
     trained = program.total_steps * program.problem.examples * experiment.seeds
     first = next((line["loss"] for line in run.metrics() if line["step"] == 1 and "epoch" not in line), None)
@@ -53,8 +82,9 @@ def summarize(
         "steps": program.total_steps,
         "select": experiment.select,
         "parameters": program.parameters,
-        "final": final,
+        "final": {split: {**final.get(split, {}), **figures.get(split, {})} for split in {**final, **figures}},
         "details": details,
+        "samples": samples,
         "initial_loss": record.spread([math.nan if v is None else v for v in first]) if first else None,
         "best_epoch": np.asarray(best_epoch).tolist(),
         "failed_at": np.asarray(state.failed_at).tolist(),

@@ -16,7 +16,7 @@ from jaxnets.config import Experiment
 from jaxnets.data import sets
 from jaxnets.errors import UserError
 from jaxnets.interrupts import Interrupted
-from jaxnets.metrics import Metrics
+from jaxnets.metrics import Metrics, values
 from jaxnets.program import Program
 from jaxnets.progress import Reporter
 from jaxnets.record import Json, RunFolder, TensorBoard
@@ -98,7 +98,7 @@ class _Training:
     ) -> None:
         self.experiment, self.program, self.run, self.received = experiment, built, run, received
         self.checkpoints, self.reporter, self.checkpoint_every = checkpoints, reporter, checkpoint_every
-        self.sinks = sinks
+        self.sinks, self.task = sinks, built.problem.task
         self.epochs = -(-built.total_steps // built.steps_per_epoch)
         self.clock = _Clock(lambda: built.compiler.seconds)
         self.state = built.init()
@@ -166,6 +166,12 @@ class _Training:
         first, spent = self.step, self.clock.seconds["train"]
         waiting: tuple[int, Metrics] | None = None
         rate = 0.0
+
+        def speed() -> float:
+            """Examples per second since the epoch, or its rest, began."""
+            examples = (self.step - first) * self.program.problem.examples * self.experiment.seeds
+            return examples / max(self.clock.seconds["train"] - spent, 1e-9)
+
         for at in range(done, stop, chunk):
             piece = jax.tree.map(lambda x: x[:, at : min(at + chunk, stop)], plan)  # noqa: B023
             self.state, metrics = self.program.run(self.state, piece)
@@ -174,8 +180,7 @@ class _Training:
             waiting = self.step, metrics
             self.step = epoch * self.program.steps_per_epoch + min(at + chunk, stop)
             self.clock.lap("train")
-            rate = (self.step - first) * self.program.problem.examples * self.experiment.seeds
-            rate /= max(self.clock.seconds["train"] - spent, 1e-9)
+            rate = speed()
             due = time.perf_counter() - self._saved_at >= self.checkpoint_every
             if (self.received or due) and at + chunk < stop:
                 self._gather(waiting, epoch, rate)
@@ -186,7 +191,7 @@ class _Training:
         self._gather(waiting, epoch, rate)
         jax.block_until_ready(self.state)
         self.clock.lap("train")
-        self._end_epoch(epoch, rate)
+        self._end_epoch(epoch, speed())
         if self.step < self.program.total_steps:
             if self.received or time.perf_counter() - self._saved_at >= self.checkpoint_every:
                 self._save()
@@ -212,21 +217,21 @@ class _Training:
         losses = metrics["loss"].total / metrics["loss"].weight
         steps = range(before + 1, before + losses.shape[1] + 1)
         self.run.append([{"step": k, "loss": losses[:, k - before - 1].tolist()} for k in steps if k <= _FIRST_STEPS])
-        means = {name: record.spread(total / weight)["mean"] for name, (total, weight) in self.sums.items()}
+        means = {name: record.spread(found)["mean"] for name, found in values(self.sums, self.task.derived).items()}
         self.reporter.step(before + losses.shape[1], epoch + 1, self.epochs, means, rate)
 
     def _end_epoch(self, epoch: int, rate: float) -> None:
-        task = self.program.problem.task
+        task = self.task
         metrics, _ = self.program.evaluate("validation", self.state.params, self.state.variables, False)
         monitored = metrics[task.monitor].value
         self.best = self._keep_best(self.best, self.state, monitored if task.higher_is_better else -monitored, epoch + 1)
-        validation, failed_at = jax.device_get(({name: mean.value for name, mean in metrics.items()}, self.state.failed_at))
+        validation, failed_at = jax.device_get((values(metrics, task.derived), self.state.failed_at))
         self.clock.lap("eval")
         alive = lambda values: np.where(failed_at < 0, values, np.nan).tolist()
         line = {
             "epoch": epoch + 1,
             "step": self.step,
-            "train": {name: alive(total / weight) for name, (total, weight) in self.sums.items()},
+            "train": {name: alive(found) for name, found in values(self.sums, task.derived).items()},
             "validation": {name: alive(value) for name, value in validation.items()},
             "seconds": dict(self.clock.seconds),
         }
@@ -259,11 +264,11 @@ class _Training:
         self._save()
         chosen: Best | TrainState = self.best if self.experiment.select == "best" else self.state
         measured = summary.evaluate(self.program, chosen.params, chosen.variables, self.state)
+        written = summary.write(self.program, chosen.params, chosen.variables, self.state)
         self.clock.lap("eval")
+        seconds, best_epoch = self.clock.seconds, self.best.epoch
         self.run.finish(
-            summary.summarize(
-                self.experiment, self.program, self.run, self.state, self.best.epoch, measured, self.clock.seconds
-            )
+            summary.summarize(self.experiment, self.program, self.run, self.state, best_epoch, measured, written, seconds)
         )
         return self.run.read("summary.json")
 

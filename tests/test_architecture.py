@@ -10,8 +10,22 @@ import jaxnets
 PACKAGE = Path(jaxnets.__file__).parent
 FLOORS = (
     ("errors", "model_config", "config"),
-    ("catalogue", "init", "metrics", "losses", "tasks", "spsa", "optim", "augment", "feed", "nn", "models", "data"),
-    ("state", "parallel", "step", "checkpoint", "record", "progress", "problem", "interrupts"),
+    (
+        "catalogue",
+        "init",
+        "metrics",
+        "losses",
+        "tasks",
+        "spsa",
+        "optim",
+        "augment",
+        "feed",
+        "decode",
+        "nn",
+        "models",
+        "data",
+    ),
+    ("state", "parallel", "step", "checkpoint", "record", "progress", "problems", "interrupts"),
     ("program", "summary", "train"),
     ("report", "cli", "__main__"),
 )

@@ -10,6 +10,7 @@ from jaxnets import feed
 from jaxnets.config import ImageData
 
 PLAIN = feed.Normalization((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+IMAGES = feed.images(ImageData("x"), PLAIN)
 
 
 @settings(max_examples=30)
@@ -17,7 +18,7 @@ PLAIN = feed.Normalization((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 def test_training_plan(examples, batch, drop_last):
     if batch > examples:
         return
-    built = feed.train_images(ImageData("x", batch_size=batch, drop_last=drop_last), examples, PLAIN)
+    built = feed.shuffled(batch, examples, IMAGES, drop_last)
     plan = np.asarray(built.plan(jax.random.key(0), 3))
     assert plan.shape == (built.steps, batch)
     counts = np.bincount(plan.ravel(), minlength=examples)
@@ -32,7 +33,7 @@ def test_training_plan(examples, batch, drop_last):
 
 
 def test_order_depends_on_key_and_epoch():
-    built = feed.train_images(ImageData("x", batch_size=10), 100, PLAIN)
+    built = feed.shuffled(10, 100, IMAGES)
     plans = [np.asarray(built.plan(jax.random.key(k), e)) for k, e in ((0, 0), (0, 1), (1, 0), (0, 0))]
     assert (plans[0] == plans[3]).all()
     assert not (plans[0] == plans[1]).all()
@@ -42,7 +43,7 @@ def test_order_depends_on_key_and_epoch():
 @settings(max_examples=20)
 @given(examples=st.integers(1, 40), batch=st.integers(1, 50))
 def test_evaluation_sees_every_example_once(examples, batch):
-    built = feed.eval_images(batch, examples, PLAIN)
+    built = feed.in_order(batch, examples, IMAGES)
     plan = built.plan(None, 0)
     real = np.asarray(plan["index"])[np.asarray(plan["mask"]) == 1]
     np.testing.assert_array_equal(np.sort(real), np.arange(examples))
@@ -51,7 +52,7 @@ def test_evaluation_sees_every_example_once(examples, batch):
 def test_batches_hold_the_images_and_labels_of_their_indices():
     images = np.random.default_rng(0).integers(0, 256, (20, 4, 4, 3)).astype(np.uint8)
     arrays = {"image": jnp.asarray(images), "label": jnp.arange(20)}
-    built = feed.train_images(ImageData("x", batch_size=5), 20, PLAIN)
+    built = feed.shuffled(5, 20, IMAGES)
     batch = built.batch(arrays, jnp.array([3, 19, 0, 7, 3]), jax.random.key(0))
     np.testing.assert_array_equal(batch["label"], [3, 19, 0, 7, 3])
     np.testing.assert_allclose(batch["image"], images[[3, 19, 0, 7, 3]] / 255, rtol=1e-6)

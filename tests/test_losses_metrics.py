@@ -42,7 +42,7 @@ def test_loss_survives_huge_logits():
 def test_unequal_batches_merge_exactly():
     rng = np.random.default_rng(0)
     logits, labels = batch(rng, 10, 4)
-    task = tasks.classify()
+    task = tasks.classify("image")
     whole = task.metrics(jnp.asarray(logits), {"label": jnp.asarray(labels), "mask": jnp.ones(10)})
     halves = [(slice(0, 7), [1.0] * 7), (slice(3, 10), [0.0] * 4 + [1.0] * 3)]
     parts = [

@@ -12,7 +12,7 @@ from jaxnets.model_config import LeNetConfig
 from jaxnets.step import make_step
 
 DEVICES = 4
-TASK = tasks.classify()
+TASK = tasks.classify("image")
 CONFIG = LeNetConfig(batch_norm=True)
 # Plain descent: Adam would hide a gradient that is too large by a factor.
 TX = optax.with_extra_args_support(optax.sgd(0.1))
@@ -104,7 +104,7 @@ def test_batch_parallel_trains_like_one_device():
     from jaxnets.step import many_steps
 
     plain = feed.Normalization((0.0,) * 3, (1.0,) * 3)
-    train = feed.train_images(ImageData("x", batch_size=8), 32, plain)
+    train = feed.shuffled(8, 32, feed.images(ImageData("x"), plain))
     rng = np.random.default_rng(0)
     arrays = {
         "image": jnp.asarray(rng.integers(0, 256, (32, 32, 32, 3)).astype(np.uint8)),

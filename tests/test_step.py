@@ -13,7 +13,7 @@ from jaxnets.model_config import LeNetConfig
 from jaxnets.step import make_evaluate, make_step, many_steps
 
 PLAIN = feed.Normalization((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
-TASK = tasks.classify()
+TASK = tasks.classify("image")
 MODEL = models.build(LeNetConfig(batch_norm=True, dropout_conv=(0.1, 0.1)), {"classes": 10})
 TX = optax.with_extra_args_support(optax.sgd(0.05))
 INPUTS = (jnp.zeros((1, 32, 32, 3)),)
@@ -27,7 +27,7 @@ def arrays():
 
 
 def make_feed(**augment):
-    return feed.train_images(ImageData("x", batch_size=8, augment=Augment(**augment)), 48, PLAIN)
+    return feed.shuffled(8, 48, feed.images(ImageData("x", augment=Augment(**augment)), PLAIN))
 
 
 def replica(i, seed=0):
@@ -127,8 +127,8 @@ def test_one_trace_serves_all_calls_of_a_shape(arrays):
 
 def test_evaluation_equals_one_big_batch(arrays):
     fresh = replica(0)
-    whole = jax.jit(make_evaluate(MODEL, TASK, feed.eval_images(48, 48, PLAIN), True))
-    parts = jax.jit(make_evaluate(MODEL, TASK, feed.eval_images(7, 48, PLAIN), True))
+    whole = jax.jit(make_evaluate(MODEL, TASK, feed.in_order(48, 48, feed.images(ImageData("x"), PLAIN)), True))
+    parts = jax.jit(make_evaluate(MODEL, TASK, feed.in_order(7, 48, feed.images(ImageData("x"), PLAIN)), True))
     (m1, d1), (m2, d2) = (f(fresh.params, fresh.variables, arrays) for f in (whole, parts))
     chex.assert_trees_all_close(m1, m2, rtol=1e-5)
     chex.assert_trees_all_equal(d1, d2)

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 import tensorflow_datasets as tfds
 
-from jaxnets.data import store
+from jaxnets.data import archives, store
 from jaxnets.errors import UserError, first_line
 
 
@@ -40,6 +40,12 @@ class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type:
         features = tfds.features.FeaturesDict(features)
         # Examples keep the order in which they are generated.
         return tfds.core.DatasetInfo(builder=self, description=about, features=features, disable_shuffling=True)
+
+    def locate(self, dl_manager: tfds.download.DownloadManager, url: str, *places: str) -> Path:
+        """The file behind `url`: in the manual directory, if there is one, at the first of `places` that exists."""
+        if self.manual is not None:
+            return archives.find(self.name, self.manual, places, url)
+        return Path(dl_manager.download(url))
 
 
 def image_feature(*shape: int) -> tfds.features.Tensor:
@@ -74,8 +80,14 @@ def to_arrays(builder_class: type[Builder], manual_dir: Path | None) -> dict[str
 
 def _stack(source: Any) -> dict[str, np.ndarray]:
     examples = source.__getitems__(range(len(source)))
-    fields = {field: np.stack([example[field] for example in examples]) for field in examples[0]}
+    fields = {field: _column([example[field] for example in examples]) for field in examples[0]}
     return {field: a.astype(np.int32) if a.dtype == np.int64 else a for field, a in fields.items()}
+
+
+def _column(values: list[Any]) -> np.ndarray:
+    if isinstance(values[0], bytes):  # Texts of unequal length stay as they are.
+        return np.array([value.decode() for value in values], dtype=object)
+    return np.stack(values)
 
 
 def _root_cause(error: BaseException) -> BaseException:

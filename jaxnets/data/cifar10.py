@@ -2,7 +2,6 @@
 
 import io
 import pickle
-import tarfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
@@ -10,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 import tensorflow_datasets as tfds
 
-from jaxnets.data import store
+from jaxnets.data import archives, store
 from jaxnets.data.builders import Builder, image_feature, to_arrays
 from jaxnets.errors import UserError
 
@@ -63,36 +62,15 @@ def prepare(manual_dir: Path | None) -> Path:
 
 def read_files(where: Path) -> dict[str, bytes]:
     """The six batch files by stem, from an archive or from a folder that holds an archive or an unpacked folder."""
-    if where.is_file():
-        return _read_archive(where)
-    for folder, suffix in (("cifar-10-batches-bin", ".bin"), ("cifar-10-batches-py", "")):
-        if (where / folder).is_dir():
-            return _read_folder(where / folder, suffix)
-    for archive in (_BINARY, _PYTHON):
-        if (where / archive).is_file():
-            return _read_archive(where / archive)
-    raise UserError(
-        f"cifar10: {where} holds none of {_BINARY}, {_PYTHON}, cifar-10-batches-bin/, cifar-10-batches-py/; "
-        f"fetch {_SITE}{_BINARY} into it"
-    )
-
-
-def _read_folder(folder: Path, suffix: str) -> dict[str, bytes]:
-    missing = [name + suffix for name in _BATCHES if not (folder / (name + suffix)).is_file()]
-    if missing:
-        raise UserError(f"cifar10: {folder} lacks {', '.join(missing)}; unpack the archive again")
-    return {name: (folder / (name + suffix)).read_bytes() for name in _BATCHES}
-
-
-def _read_archive(archive: Path) -> dict[str, bytes]:
-    try:
-        with tarfile.open(archive, "r:gz") as tar:
-            found = {PurePosixPath(m.name).name.removesuffix(".bin"): m for m in tar.getmembers() if m.isfile()}
-            return {name: tar.extractfile(found[name]).read() for name in _BATCHES}  # type: ignore[union-attr]
-    except KeyError as error:
-        raise UserError(f"cifar10: {archive} has no file {error}; is it the CIFAR-10 archive?") from None
-    except (tarfile.TarError, EOFError, OSError) as error:
-        raise UserError(f"cifar10: {archive} is truncated or damaged ({error}); fetch it again") from None
+    if where.is_dir():
+        places = ("cifar-10-batches-bin", "cifar-10-batches-py", _BINARY, _PYTHON)
+        where = archives.find("cifar10", where, places, _SITE + _BINARY)
+    stem = lambda inside: PurePosixPath(inside).name.removesuffix(".bin")
+    found = archives.members("cifar10", where, lambda inside: stem(inside) in _BATCHES)
+    files = {stem(inside): content for inside, content in found.items()}
+    if missing := [name for name in _BATCHES if name not in files]:
+        raise UserError(f"cifar10: {where} lacks {', '.join(missing)}; fetch it again")
+    return files
 
 
 def _parse(name: str, content: bytes) -> tuple[np.ndarray, np.ndarray]:

@@ -1,13 +1,11 @@
-"""The data sets by name, and how each is obtained."""
+"""Data sets: where they come from by name, and how each is obtained."""
 
 import difflib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
-from jaxnets.data import cifar10, shapes10, store
+from jaxnets.data import cifar10, corpora, imdb, mnist, names, outlines, pairs, shapes10, store, toy_text
 from jaxnets.data.store import Prepared
 from jaxnets.errors import UserError
 
@@ -18,48 +16,98 @@ class DataSet(NamedTuple):
     about: str
     prepare: Callable[[Path | None], Path]
     """Makes the arrays from a folder of files fetched by hand, or without one; returns where they are."""
-    outline: Callable[[], Prepared]
-    """Shapes and names of the prepared set, known beforehand; the values are zeros that take no memory."""
-    howto: str
-    """What a user does to have it, in one line."""
-    made_here: bool = False
-    """Drawn by our own code: needs no download, so it is prepared whenever it is first used."""
+    outline: Callable[[str], Prepared] | None = None
+    """Shapes and names of the set by its name, known beforehand. None for a set drawn or written by our own code: that needs
+    no download, so it is prepared whenever it is first used."""
+    download: str = ""
+    """Size of the download."""
+    files: str = ""
+    """What a manual directory must hold instead."""
+
+    @property
+    def made_here(self) -> bool:
+        """Whether our own code makes it."""
+        return self.outline is None
 
 
 SETS: dict[str, DataSet] = {
     "cifar10": DataSet(
         "60,000 colour photographs of 32×32 pixels in 10 classes (Krizhevsky 2009)",
         cifar10.prepare,
-        lambda: images_outline("cifar10", cifar10.CLASS_NAMES, (45_000, 5_000, 10_000)),
-        "`jaxnets data prepare cifar10` downloads it (170 MB); with `--manual-dir DIR` it is read from DIR, which holds "
+        lambda name: outlines.images(name, cifar10.CLASS_NAMES, (45_000, 5_000, 10_000), (32, 32, 3)),
+        "170 MB",
         "cifar-10-binary.tar.gz, cifar-10-python.tar.gz, cifar-10-batches-bin/ or cifar-10-batches-py/",
     ),
-    "shapes10": DataSet(
-        "14,000 drawn colour images of 32×32 pixels in 10 classes of shapes, made by jaxnets itself",
-        shapes10.prepare,
-        lambda: images_outline("shapes10", shapes10.CLASS_NAMES, (10_000, 2_000, 2_000)),
-        "nothing to do: it is drawn in seconds when first used",
-        made_here=True,
+    "mnist": DataSet(
+        "70,000 handwritten digits of 28×28 pixels (LeCun, Cortes and Burges 1998)",
+        mnist.prepare,
+        lambda name: outlines.images(name, mnist.CLASS_NAMES, mnist.SIZES, (28, 28, 1)),
+        "12 MB",
+        "the four *-ubyte.gz files, or a folder mnist/ of them",
     ),
+    "names": DataSet(
+        "20,074 names of 18 nationalities (PyTorch tutorials)",
+        names.prepare_national,
+        lambda name: outlines.spelled_names(name, categories=18),
+        "3 MB",
+        "data.zip, data/ or names/",
+    ),
+    "surnames": DataSet(
+        "88,799 surnames of the United States (smashew/NameDatabases)",
+        names.prepare_surnames,
+        outlines.spelled_names,
+        "1 MB",
+        "us.txt, or a names.txt of your own with one name a line",
+    ),
+    "shakespeare_letters": DataSet(
+        "Tiny Shakespeare (Karpathy 2015): 1,115,394 characters",
+        corpora.prepare_shakespeare_letters,
+        lambda name: outlines.corpus(name, 66),
+        "1 MB",
+        "input.txt or tinyshakespeare/",
+    ),
+    "shakespeare_words": DataSet(
+        "Tiny Shakespeare by words: 21,949 types",
+        corpora.prepare_shakespeare_words,
+        lambda name: outlines.corpus(name, 21_949),
+        "1 MB",
+        "input.txt or tinyshakespeare/",
+    ),
+    "wikitext2": DataSet(
+        "WikiText-2 (Merity et al. 2016): two million words of encyclopaedia articles, 28,783 types",
+        corpora.prepare_wikitext2,
+        lambda name: outlines.corpus(name, 28_783),
+        "13 MB",
+        "train.txt, valid.txt and test.txt, or wikitext-2/",
+    ),
+    "imdb": DataSet(
+        "50,000 film reviews, half of them for the test, as their publishers split them (Maas et al. 2011)",
+        imdb.prepare,
+        lambda name: outlines.reviews(name, (22_500, 2_500, 25_000)),
+        "84 MB",
+        "aclImdb_v1.tar.gz or aclImdb/",
+    ),
+    "imdb_40k": DataSet(
+        "the same reviews, 40,000 of them for training (report S4)",
+        imdb.prepare_40k,
+        lambda name: outlines.reviews(name, (40_000, 5_000, 5_000)),
+        "84 MB",
+        "aclImdb_v1.tar.gz or aclImdb/",
+    ),
+    "eng_fra": DataSet(
+        "10,599 pairs of short French and English sentences (Tatoeba, PyTorch tutorials)",
+        pairs.prepare,
+        lambda name: outlines.sentence_pairs(name, 10_599, 4_345, 2_803),
+        "3 MB",
+        "data.zip, data/ or eng-fra.txt",
+    ),
+    "shapes10": DataSet("14,000 colour images of 32×32 pixels in 10 classes of shapes", shapes10.prepare),
+    "toy_names": DataSet("3,000 names of six invented peoples", toy_text.prepare_names),
+    "toy_letters": DataSet("2,400 sentences of a small grammar, by letters", toy_text.prepare_letters),
+    "toy_words": DataSet("12,000 sentences of a small grammar, by words", toy_text.prepare_words),
+    "toy_reviews": DataSet("3,000 short reviews of films that do not exist", toy_text.prepare_reviews),
+    "toy_pairs": DataSet("2,224 pairs of French and English sentences", toy_text.prepare_pairs),
 }
-
-
-def images_outline(
-    name: str, class_names: Sequence[str], sizes: Sequence[int], shape: tuple[int, ...] = (32, 32, 3)
-) -> Prepared:
-    """An outline of labelled images: `sizes` are those of the training, validation and test splits."""
-    zeros = lambda dtype, *shape: np.broadcast_to(np.zeros((), dtype), shape)
-    splits = {
-        split: {"image": zeros(np.uint8, examples, *shape), "label": zeros(np.int32, examples)}
-        for split, examples in zip(("train", "validation", "test"), sizes, strict=True)
-    }
-    channels = shape[-1]
-    return Prepared(name, splits, {"class_names": class_names, "mean": [0.5] * channels, "std": [0.5] * channels})
-
-
-def outline(name: str) -> Prepared:
-    """The set's shapes and names: from the prepared set where there is one."""
-    return store.load(name) if store.is_prepared(name) else get(name).outline()
 
 
 def get(name: str) -> DataSet:
@@ -71,14 +119,31 @@ def get(name: str) -> DataSet:
     return SETS[name]
 
 
-def open_set(name: str, embedded: str) -> Prepared:
+def howto(name: str) -> str:
+    """What a user does to have a set, in one line."""
+    data_set = get(name)
+    if data_set.made_here:
+        return "nothing to do: jaxnets makes it in seconds when it is first used"
+    return (
+        f"`jaxnets data prepare {name}` downloads it ({data_set.download}); with `--manual-dir DIR` it is read from DIR, "
+        f"which holds {data_set.files}"
+    )
+
+
+def outline(name: str) -> Prepared:
+    """The set's shapes and names: from the prepared set where there is one."""
+    make_outline = get(name).outline
+    if make_outline is None or store.is_prepared(name):
+        return open_set(name)
+    return make_outline(name)
+
+
+def open_set(name: str, embedded: str | None = None) -> Prepared:
     """The prepared set; one that is made here is made first if need be. `embedded` is only for the message."""
     data_set = get(name)
     if not store.is_prepared(name):
         if not data_set.made_here:
-            raise UserError(
-                f"data set {name} is not prepared. {data_set.howto}. "
-                f"Or try `--data.source embedded` ({embedded}, no download)"
-            )
+            instead = f". Or try `--data.source embedded` ({embedded}, no download)" if embedded else ""
+            raise UserError(f"data set {name} is not prepared. {howto(name)}{instead}")
         data_set.prepare(None)
     return store.load(name)

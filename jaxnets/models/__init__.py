@@ -5,11 +5,26 @@ from typing import Any
 
 from flax import linen as nn
 
-from jaxnets.model_config import LeNetConfig, ModelConfig, SmallCnnConfig, TutorialNetConfig
+from jaxnets import model_config
+from jaxnets.model_config import ModelConfig
+from jaxnets.models.language_model import LanguageModel
 from jaxnets.models.lenet import LeNet, TutorialNet
+from jaxnets.models.name_net import NameNet
+from jaxnets.models.rows_net import RowsNet
+from jaxnets.models.sentiment_net import SentimentNet
 from jaxnets.models.small_cnn import SmallCnn
+from jaxnets.models.translator import Translator
 
-_MODULES: dict[type, Any] = {LeNetConfig: LeNet, TutorialNetConfig: TutorialNet, SmallCnnConfig: SmallCnn}
+_MODULES: dict[type, Any] = {
+    model_config.LeNetConfig: LeNet,
+    model_config.TutorialNetConfig: TutorialNet,
+    model_config.SmallCnnConfig: SmallCnn,
+    model_config.RowsNetConfig: RowsNet,
+    model_config.NameNetConfig: NameNet,
+    model_config.LanguageModelConfig: LanguageModel,
+    model_config.SentimentNetConfig: SentimentNet,
+    model_config.TranslatorConfig: Translator,
+}
 
 
 def build(config: ModelConfig, sizes: Mapping[str, int], axis_name: str | None = None) -> nn.Module:

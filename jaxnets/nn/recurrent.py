@@ -1,7 +1,8 @@
-"""Recurrent nets as scans over time: RNN, LSTM and GRU in PyTorch's parametrisation.
+"""Recurrent nets as scans over time: RNN, LSTM and GRU in PyTorch's parametrisation, and the linear cell of report S4 §6.8.
 
 With x_t the input, h and c the state, σ the logistic function and * element by element:
 
+    linear h' = W_x x + b_x + W_h h + b_h
     RNN   h' = tanh(W_x x + b_x + W_h h + b_h)
     LSTM  i, f, g, o = σ, σ, tanh, σ of (W_x x + b_x + W_h h + b_h);  c' = f*c + i*g;  h' = o*tanh(c')
     GRU   r, z = σ(W_x x + b_x + W_h h + b_h);  n = tanh(W_x x + b_x + r*(W_h h + b_h));  h' = (1-z)*n + z*h
@@ -23,7 +24,7 @@ from jax import lax
 
 Array = jax.Array
 _Gradients = tuple[Array, Array, Array, Array]
-CellName = Literal["rnn", "lstm", "gru"]
+CellName = Literal["linear", "rnn", "lstm", "gru"]
 
 
 class Cell(NamedTuple):
@@ -37,6 +38,14 @@ class Cell(NamedTuple):
     """(x part [N, gates·H], h part [N, gates·H], h, c) -> (new h, new c, kept [N, kept·H])."""
     backward: Callable[[Array, Array, Array, Array, Array, Array], _Gradients]
     """(dh, dc, kept, h before, c before, c after) -> (gradients of the x part, of the h part, of h and c besides)."""
+
+
+def _linear_forward(gx: Array, gh: Array, h: Array, c: Array) -> tuple[Array, Array, Array]:
+    return gx + gh, c, h[:, :0]
+
+
+def _linear_backward(dh: Array, dc: Array, kept: Array, h: Array, c: Array, c_new: Array) -> _Gradients:
+    return dh, dh, jnp.zeros_like(dh), dc
 
 
 def _rnn_forward(gx: Array, gh: Array, h: Array, c: Array) -> tuple[Array, Array, Array]:
@@ -83,6 +92,7 @@ def _gru_backward(dh: Array, dc: Array, kept: Array, h: Array, c: Array, c_new: 
 
 
 CELLS: dict[CellName, Cell] = {
+    "linear": Cell(1, 0, _linear_forward, _linear_backward),
     "rnn": Cell(1, 1, _rnn_forward, _rnn_backward),
     "lstm": Cell(4, 4, _lstm_forward, _lstm_backward),
     "gru": Cell(3, 4, _gru_forward, _gru_backward),

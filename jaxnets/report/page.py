@@ -99,7 +99,14 @@ def _common_measures(metrics: Sequence[Sequence[Mapping[str, Any]]]) -> list[str
 def _section(run: RunFolder, label: str, summary: Mapping[str, Any], metrics: Sequence[Any], target: Path) -> dict[str, Any]:
     name = re.sub(r"[^\w.-]+", "-", label).strip("-")
     plots = _plots(summary, metrics)
-    return {"label": label, "anchor": name, "facts": _facts(run, summary), "plots": _save(plots, target, name)}
+    samples = summary.get("samples")
+    return {
+        "samples": samples,
+        "label": label,
+        "anchor": name,
+        "facts": _facts(run, summary),
+        "plots": _save(plots, target, name),
+    }
 
 
 def _plots(summary: Mapping[str, Any], metrics: Sequence[Any]) -> dict[str, Figure | None]:

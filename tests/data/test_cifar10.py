@@ -81,11 +81,11 @@ def test_preparing_splits_by_a_fixed_permutation(sources, batches, root):
 def test_missing_folders_and_files(sources, root):
     with pytest.raises(UserError, match="no such folder"):
         cifar10.prepare(root / "nowhere")
-    with pytest.raises(UserError, match=r"holds none of cifar-10-binary\.tar\.gz"):
+    with pytest.raises(UserError, match=r"holds none of cifar-10-batches-bin"):
         cifar10.prepare(root / "manual")
     place(sources, "cifar-10-batches-bin/", root / "manual")
     (root / "manual" / "cifar-10-batches-bin" / "data_batch_3.bin").unlink()
-    with pytest.raises(UserError, match=r"lacks data_batch_3\.bin"):
+    with pytest.raises(UserError, match=r"lacks data_batch_3"):
         cifar10.prepare(root / "manual")
 
 
@@ -111,7 +111,7 @@ def test_truncated_batch_files(sources, root):
 def test_an_archive_of_something_else(root):
     with tarfile.open(root / "manual" / "cifar-10-python.tar.gz", "w:gz") as tar:
         tar.addfile(tarfile.TarInfo("readme"), io.BytesIO())
-    with pytest.raises(UserError, match="has no file 'data_batch_1'"):
+    with pytest.raises(UserError, match="lacks data_batch_1"):
         cifar10.prepare(root / "manual")
 
 

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from jaxnets import catalogue, models, problem, program
+from jaxnets import catalogue, models, problems, program
 from jaxnets.data import sets
 
 EXPERIMENTS = [e for e in catalogue.all_experiments().values() if "parameters" in e.reported]
@@ -12,11 +12,11 @@ EXPERIMENTS = [e for e in catalogue.all_experiments().values() if "parameters" i
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS, ids=lambda e: e.id)
 def test_count_equals_the_reported_one(experiment):
-    asked = problem.build(experiment, sets.get(experiment.dataset).outline())
+    asked = problems.build(experiment, sets.get(experiment.dataset).outline(experiment.dataset))
     assert program.count_parameters(experiment, asked) == experiment.reported["parameters"]
 
 
-@pytest.mark.parametrize("experiment", EXPERIMENTS, ids=lambda e: e.id)
+@pytest.mark.parametrize("experiment", [e for e in EXPERIMENTS if e.dataset == "cifar10"], ids=lambda e: e.id)
 def test_logits_have_one_column_a_class_and_follow_the_images(experiment):
     model = models.build(experiment.model, {"classes": 7})
     images = jax.random.normal(jax.random.key(0), (3, 32, 32, 3))

@@ -13,8 +13,8 @@ from benchmarks.torch import convnets, weights  # noqa: E402
 from jaxnets import catalogue, models, state, tasks  # noqa: E402
 from jaxnets.nn.layers import Dropout  # noqa: E402
 
-TASK = tasks.classify()
-EXPERIMENTS = [e for e in catalogue.all_experiments().values() if not e.id.endswith(("/spsa", "/gd", "/l2"))]
+TASK = tasks.classify("image")
+EXPERIMENTS = [e for e in catalogue.select(["cifar10"]) if not e.id.endswith(("/spsa", "/gd", "/l2"))]
 
 
 def relative(ours, theirs, scale):
@@ -54,7 +54,7 @@ def compare(config, train, tolerance=1e-5):
             rngs={"dropout": jax.random.key(0)},
             mutable=list(variables) if train else [],
         )
-        return TASK.loss(outputs, batch).value, updated
+        return TASK.metrics(outputs, batch)["loss"].value, updated
 
     (loss, updated), grads = jax.jit(jax.value_and_grad(loss_fn, has_aux=True))(params)
     twin.train(train)

@@ -1,0 +1,54 @@
+"""A recurrent language model (reports S0 §2, S4 §6.9 and §6.10)."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from jaxnets.init import bias_init, kernel_init
+from jaxnets.model_config import LanguageModelConfig
+from jaxnets.nn.layers import Dropout
+from jaxnets.nn.sequence import Embed, Recurrent, State
+
+Array = jax.Array
+
+
+class Read(NamedTuple):
+    """Outputs of LanguageModel. The logits are features @ kernel + bias; whoever needs them decides how many at once."""
+
+    features: Array
+    """Behind each token: [N, T, F]."""
+    kernel: Array
+    """[F, types]."""
+    bias: Array
+    """[types]."""
+    state: State
+    """Behind the last token."""
+
+
+class LanguageModel(nn.Module):
+    """Tokens [N, T], state -> Read.
+
+    A tied head shares the embedding's table (Press and Wolf 2017). Tables start small, uniform within ±0.1 as in
+    PyTorch's word-model example: a tied table of standard deviation 1 would make the first losses huge.
+    """
+
+    config: LanguageModelConfig
+    types: int
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, tokens: Array, state: State | None = None, *, train: bool) -> Read:
+        config = self.config
+        embed = Embed(self.types, config.embedding, std=0.1 / 3**0.5)
+        x = Dropout(config.dropout)(embed(tokens.T), train=train)
+        lengths = jnp.full((tokens.shape[0],), tokens.shape[1])
+        h, state = Recurrent(config.cell, config.hidden, config.layers, config.dropout)(x, lengths, state, train=train)
+        h = Dropout(config.dropout)(h, train=train)
+        if config.tied:
+            kernel = embed.table.T
+        else:
+            kernel = self.param("kernel", kernel_init(config.init), (config.hidden, self.types))
+        bias = self.param("bias", bias_init(config.init, config.hidden), (self.types,))
+        return Read(h.swapaxes(0, 1), kernel, bias, state)

@@ -1,0 +1,87 @@
+"""Layers for sequences, time first: [T, N, ...]."""
+
+import math
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from jaxnets.nn.layers import Dropout
+from jaxnets.nn.recurrent import CELLS, CellName, recur
+
+Array = jax.Array
+
+
+class State(NamedTuple):
+    """What a stack of recurrent layers remembers: [layers, N, hidden] each. Only the LSTM uses c."""
+
+    h: Array
+    c: Array
+
+
+def zero_state(layers: int, batch: int, hidden: int) -> State:
+    """The state before the first step."""
+    zeros = jnp.zeros((layers, batch, hidden))
+    return State(zeros, zeros)
+
+
+class Embed(nn.Module):
+    """Rows of a table by number: int [...] -> [..., features]. Starts normal with standard deviation `std`."""
+
+    count: int
+    features: int
+    std: float = 1.0
+
+    def setup(self) -> None:
+        self.table = self.param(
+            "table", lambda key, shape: self.std * jax.random.normal(key, shape), (self.count, self.features)
+        )
+
+    def __call__(self, numbers: Array) -> Array:
+        return self.table[numbers]
+
+    def attend(self, x: Array) -> Array:
+        """The table as a linear map back: [..., features] -> [..., count]."""
+        return x @ self.table.T
+
+
+class Recurrent(nn.Module):
+    """A stack of recurrent layers, torch.nn.RNN, LSTM or GRU with other axes: [T, N, inputs] -> [T, N, hidden].
+
+    Weights and biases start uniform in ±1/sqrt(hidden), as PyTorch's do. Dropout acts between layers.
+    """
+
+    cell: CellName
+    hidden: int
+    layers: int = 1
+    dropout: float = 0.0
+
+    @nn.compact
+    def __call__(self, x: Array, lengths: Array, state: State | None = None, *, train: bool) -> tuple[Array, State]:
+        """Outputs, zero behind each sequence's end, and the state after it. `state` None: zeros."""
+        start = state or zero_state(self.layers, x.shape[1], self.hidden)
+        bound = 1 / math.sqrt(self.hidden)
+        uniform = lambda key, shape: jax.random.uniform(key, shape, minval=-bound, maxval=bound)
+        width = CELLS[self.cell].gates * self.hidden
+        finals = []
+        for k in range(self.layers):
+            if k:
+                x = Dropout(self.dropout)(x, train=train)
+            w_x = self.param(f"input_kernel_{k}", uniform, (x.shape[-1], width))
+            b_x = self.param(f"input_bias_{k}", uniform, (width,))
+            w_h = self.param(f"hidden_kernel_{k}", uniform, (self.hidden, width))
+            b_h = self.param(f"hidden_bias_{k}", uniform, (width,))
+            x, final = recur(self.cell, x @ w_x + b_x.reshape(1, 1, -1), w_h, b_h, start.h[k], start.c[k], lengths)
+            finals.append(final)
+        return x, State(*(jnp.stack(parts) for parts in zip(*finals, strict=True)))
+
+
+def at_end(outputs: Array, lengths: Array) -> Array:
+    """The output of each sequence's last real step: [T, N, H], [N] -> [N, H]."""
+    return jnp.take_along_axis(outputs, (lengths - 1).reshape(1, -1, 1), axis=0)[0]
+
+
+def running(steps: int, lengths: Array) -> Array:
+    """Whether a sequence is still running at a step, as 0 and 1: [N, T]."""
+    return (jnp.arange(steps).reshape(1, -1) < lengths.reshape(-1, 1)).astype(jnp.float32)
