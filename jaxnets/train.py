@@ -35,6 +35,17 @@ class Best(NamedTuple):
     variables: Any
 
 
+def first_best(state: TrainState) -> Best:
+    """The best weights before any epoch: those of the state, which no score is below."""
+    return Best(
+        score=jnp.full_like(state.step, -jnp.inf, jnp.float32),
+        epoch=jnp.zeros_like(state.step),
+        # Copies: the state's own buffers are donated to the first step.
+        params=jax.tree.map(jnp.copy, state.params),
+        variables=jax.tree.map(jnp.copy, state.variables),
+    )
+
+
 def train(
     experiment: Experiment,
     folder: Path,
@@ -102,13 +113,7 @@ class _Training:
         self.epochs = -(-built.total_steps // built.steps_per_epoch)
         self.clock = _Clock(lambda: built.compiler.seconds)
         self.state = built.init()
-        self.best = Best(
-            score=jnp.full_like(self.state.step, -jnp.inf, jnp.float32),
-            epoch=jnp.zeros_like(self.state.step),
-            # Copies: the state's own buffers are donated to the first step.
-            params=jax.tree.map(jnp.copy, self.state.params),
-            variables=jax.tree.map(jnp.copy, self.state.variables),
-        )
+        self.best = first_best(self.state)
         self.step = 0
         self.sums: dict[str, np.ndarray] = {}
         """Measures of the epoch under way: name -> [2, S] (total, weight)."""

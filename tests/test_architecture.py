@@ -26,7 +26,7 @@ FLOORS = (
         "data",
     ),
     ("state", "parallel", "step", "checkpoint", "record", "progress", "problems", "interrupts"),
-    ("program", "summary", "train"),
+    ("program", "summary", "train", "trained"),
     ("report", "cli", "__main__"),
 )
 FLOOR_OF = {name: i for i, names in enumerate(FLOORS) for name in names}

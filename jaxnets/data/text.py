@@ -41,7 +41,7 @@ class Vocabulary:
         encoded = [numbers.get(token, unknown) for token in tokens]
         if None in encoded:
             missing = sorted({token for token in tokens if token not in numbers})
-            raise UserError(f"{what}: {', '.join(map(repr, missing[:5]))} not in the vocabulary of {len(self.tokens):,}")
+            raise UserError(f"{what}: {', '.join(map(repr, missing[:5]))} not among the {len(self.tokens):,} known symbols")
         return encoded  # type: ignore[return-value]
 
     def decode(self, numbers: Iterable[int]) -> list[str]:

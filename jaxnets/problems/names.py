@@ -72,7 +72,10 @@ def sample(
 ) -> list[str]:
     """A name for each of `starts`, which it begins with; `categories` are numbers [N]."""
     vocabulary = text.Vocabulary(tuple(meta["tokens"]))
-    encoded = [vocabulary.encode(start, "the start of a name") for start in starts]
+    starts = [text.without_accents(start) for start in starts]
+    if not all(starts):
+        raise UserError("the start of a name is empty: give at least one letter")
+    encoded = [vocabulary.encode(start, f"the start {start!r}") for start in starts]
     tokens, lengths = text.pad(encoded, max(map(len, encoded)), np.int32)
     written = np.asarray(_sample(model, variables, jnp.asarray(tokens), jnp.asarray(lengths), categories, key, temperature))
     return [start + "".join(vocabulary.decode(row)) for start, row in zip(starts, written, strict=True)]

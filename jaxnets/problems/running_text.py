@@ -73,7 +73,9 @@ def continue_text(
     tokens = [token for token in tokeniser(prompt) if token != text.END]
     if not tokens:
         raise UserError("the prompt is empty: give at least one letter or word")
-    encoded = jnp.asarray([vocabulary.encode(tokens, f"the prompt {prompt!r}")])
+    if unknown := sorted({token for token in tokens if token not in vocabulary.numbers}):
+        raise UserError(f"the prompt {prompt!r}: {', '.join(map(repr, unknown))} never stood in the training text")
+    encoded = jnp.asarray([vocabulary.encode(tokens, "the prompt")])
     if width:
         end = vocabulary.numbers.get(text.END, -1)
         [written], _ = _beam(model, variables, encoded, end, length, width)

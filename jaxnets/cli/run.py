@@ -1,0 +1,75 @@
+"""`jaxnets run`."""
+
+import dataclasses
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from rich.console import Console
+
+from jaxnets import catalogue
+from jaxnets.cli.parse import parse
+from jaxnets.config import Experiment, validate
+from jaxnets.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class RunOptions:
+    """Trains experiments."""
+
+    experiment: Annotated[Experiment, tyro.conf.arg(name="")]
+    out: Path = Path("runs")
+    """Each experiment gets the folder OUT/ID. A run that was stopped there is gone on with."""
+    checkpoint_every: float = 60.0
+    """Seconds between checkpoints, at least."""
+    tensorboard: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Also write event files for TensorBoard into the run folder."""
+
+
+def run(args: list[str]) -> int:
+    """Trains experiments, one after the other."""
+    names = [arg for arg in args[: next((i for i, arg in enumerate(args) if arg.startswith("-")), len(args))]]
+    rest = args[len(names) :]
+    if not names and not {"-h", "--help"} & set(rest):
+        raise UserError("run needs the id of an experiment first, for example: jaxnets run cifar10/lenet/super --epochs 5")
+    experiments = catalogue.select(names or ["cifar10/lenet/super"])
+    description = f"Trains experiments: jaxnets run ID… [OPTIONS]. The defaults below are those of {experiments[0].id}."
+    runs = [parse(RunOptions, f"run {' '.join(names) or 'ID…'}", rest, RunOptions(e), description) for e in experiments]
+    runs = [dataclasses.replace(run, experiment=validate(run.experiment)) for run in runs]
+    if runs[0].checkpoint_every < 0:
+        raise UserError(f"checkpoint_every must be 0 or more seconds, got {runs[0].checkpoint_every}")
+    return _train_all(runs)
+
+
+def _train_all(runs: list[RunOptions]) -> int:
+    from jaxnets.interrupts import Interrupted
+    from jaxnets.parallel import split_cpu, use_compilation_cache
+    from jaxnets.progress import Reporter
+    from jaxnets.report import tables
+    from jaxnets.train import train
+
+    use_compilation_cache()
+    split_cpu(runs[0].experiment.seeds)
+    reporter = Reporter(Console())
+    summaries, failures = [], []
+    try:
+        for run in runs:
+            folder = run.out / run.experiment.id
+            try:
+                summaries.append(train(run.experiment, folder, reporter, run.checkpoint_every, run.tensorboard))
+            except UserError as error:
+                # The other experiments are not lost for one that cannot run.
+                if len(runs) == 1:
+                    raise
+                failures.append(run.experiment.id)
+                print(f"jaxnets: error: {error}", file=sys.stderr)
+    except Interrupted as stop:
+        print(f"jaxnets: {stop}", file=sys.stderr)
+        return 128 + stop.signal
+    finally:
+        if summaries:
+            print("\nreported | ours, mean ± standard deviation over seeds")
+            print(tables.text(*tables.cells([tables.row(summary) for summary in summaries], brief=True)))
+    print(f"\nruns are in {runs[0].out}; a page with plots: jaxnets report {runs[0].out}")
+    return 1 if failures else 0
