@@ -1,5 +1,7 @@
 """Plans cover what they should, and evaluation sees every example once."""
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -64,3 +66,30 @@ def test_normalizations():
     assert get("unit") == PLAIN
     assert get("symmetric") == feed.Normalization((0.5,) * 3, (0.5,) * 3)
     assert get("standard") == feed.Normalization((0.4, 0.5, 0.6), (0.2, 0.25, 0.3))
+
+
+@settings(max_examples=25)
+@given(tokens=st.integers(2, 200), places=st.integers(1, 12), window=st.integers(1, 9))
+def test_evaluation_predicts_every_token_of_a_text_once(tokens, places, window):
+    arrays = {"token": jnp.arange(tokens)}
+    built = feed.every_window(places, window, tokens)
+    plan = built.plan(None, 0)
+    batches = [built.batch(arrays, jax.tree.map(lambda x: x[i], plan), None) for i in range(built.steps)]  # noqa: B023
+    predicted = [int(n) for b in batches for n, m in zip(b["next"].ravel(), b["mask"].ravel(), strict=True) if m]
+    assert sorted(predicted) == list(range(1, tokens))
+    assert [float(b["fresh"]) for b in batches] == [1.0] + [0.0] * (built.steps - 1)
+
+
+def test_training_reads_on_from_window_to_window():
+    arrays = {"token": jnp.arange(1000)}
+    built = feed.windows(4, 10, 1000)
+    plan = built.plan(jax.random.key(0), 0)
+    batches = [built.batch(arrays, jax.tree.map(lambda x: x[i], plan), None) for i in range(built.steps)]  # noqa: B023
+    for before, after in itertools.pairwise(batches):
+        np.testing.assert_array_equal(before["next"][:, -1], after["token"][:, 0])
+    for b in batches:
+        np.testing.assert_array_equal(b["next"], b["token"] + 1)
+    seen = np.concatenate([b["token"].ravel() for b in batches])
+    assert len(set(seen.tolist())) == built.steps * 40  # No token twice in an epoch.
+    starts = {int(built.plan(jax.random.key(0), epoch)["first"][0, 0]) for epoch in range(8)}
+    assert len(starts) > 2

@@ -1,11 +1,14 @@
 """Losses and measures against NumPy, and the property that padding never changes them."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxnets import losses, metrics, tasks
+from jaxnets.metrics import Mean
 
 
 def batch(rng, n, classes):
@@ -51,3 +54,29 @@ def test_unequal_batches_merge_exactly():
     stacked = {name: metrics.Mean(*(jnp.stack(x) for x in zip(*(p[name] for p in parts), strict=True))) for name in whole}
     for name, mean in metrics.merge(stacked).items():
         np.testing.assert_allclose(mean.value, whole[name].value, rtol=1e-6)
+
+
+@pytest.mark.parametrize("most", [1 << 22, 40])
+def test_head_cross_entropy_is_that_of_all_logits(most, monkeypatch):
+    monkeypatch.setattr(losses, "_MOST_LOGITS", most)
+    rng = np.random.default_rng(0)
+    features, kernel, bias = (jnp.asarray(rng.normal(size=shape), jnp.float32) for shape in ((3, 5, 4), (4, 11), (11,)))
+    labels = jnp.asarray(rng.integers(0, 11, (3, 5)))
+    mask = jnp.asarray(rng.integers(0, 2, (3, 5)))
+
+    def whole(args):
+        return losses.cross_entropy(args[0] @ args[1] + args[2].reshape(1, 1, -1), labels, mask)
+
+    def in_parts(args):
+        return losses.head_cross_entropy(*args, labels, mask)
+
+    args = features, kernel, bias
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), in_parts(args), whole(args))
+    ours, wanted = (jax.grad(lambda args: f(args).value)(args) for f in (in_parts, whole))  # noqa: B023
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), ours, wanted)
+
+
+def test_derived_measures():
+    found = metrics.values({"loss": Mean(np.array([6.0, 2.0]), np.array([3.0, 2.0]))}, {"ppl": ("loss", np.exp)})
+    np.testing.assert_allclose(found["loss"], [2.0, 1.0])
+    np.testing.assert_allclose(found["ppl"], np.exp([2.0, 1.0]))

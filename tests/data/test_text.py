@@ -1,0 +1,81 @@
+"""Normalisation, tokens, vocabularies and padding."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jaxnets.data import corpora, imdb, pairs, text
+from jaxnets.errors import UserError
+
+
+def test_vocabulary_is_ordered_by_frequency_then_alphabet():
+    made = text.vocabulary([["b", "a", "c", "c"], ["b", "d"]], first=("<x>",), least=1)
+    assert made.tokens == ("<x>", "b", "c", "a", "d")
+    assert text.vocabulary([["b", "a", "c", "c"], ["b"]], least=2).tokens == ("b", "c")
+    assert text.vocabulary([["b", "a", "b"]], first=("<x>",), most=2).tokens == ("<x>", "b")
+
+
+@given(st.lists(st.text(st.sampled_from("abcd"), min_size=1, max_size=3), min_size=1))
+def test_encoding_and_decoding_are_inverse(tokens):
+    made = text.vocabulary([tokens], first=(text.END,))
+    numbers = made.encode(tokens, "here")
+    assert made.decode([*numbers, 0, *numbers]) == tokens
+
+
+def test_unknown_tokens():
+    with pytest.raises(UserError, match="the line: 'q' not among the 1 known symbols"):
+        text.Vocabulary(("a",)).encode("aq", "the line")
+    assert text.Vocabulary((text.UNKNOWN, "a")).encode("aq", "the line") == [1, 0]
+
+
+def test_names_are_reduced_to_the_alphabet():
+    assert text.to_ascii("Ślusàrski") == "Slusarski"
+    assert text.to_ascii("O'Néàl, Jr. жx") == "O'Neal, Jr. x"
+    assert len(text.LETTERS) == 58
+
+
+@pytest.mark.parametrize(
+    ("sentence", "wanted"),
+    [
+        ("Ça va ?", "ca va ?"),
+        ("J'ai 17 ans!", "j ai ans !"),
+        ("Il est là...", "il est la . . ."),
+        ("Oui, «tout»", "oui tout "),  # The space left by the closing quotation mark counts as an empty token.
+    ],
+)
+def test_sentences_as_the_report_normalises_them(sentence, wanted):
+    assert pairs.normalise(sentence) == wanted
+
+
+def test_trimming_rule():
+    assert pairs.is_kept("je suis la .", "i m here .")
+    assert not pairs.is_kept("tu sais", "you know")
+    assert not pairs.is_kept("a " * 9, "i m here .")  # nine spaces: ten tokens, the last one empty
+    assert pairs.is_kept("a " * 8 + "a", "he is in")
+
+
+def test_tokenisers():
+    assert corpora.plain_words("To be,  or\nNot") == ["to", "be,", "or", text.END, "not", text.END]
+    assert corpora.wiki_words(" \nThe <unk> ( x ) , 12th\n") == ["the", "<unk>", "(", "x", ")", ",", "12th", text.END]
+    assert corpora.letters("a\nb") == ["a", "\n", "b"]
+
+
+def test_reviews_lose_markup_and_stop_words():
+    assert imdb.clean("It's <br />a GREAT, très-fine film, not bad!") == ["great", "tres", "fine", "film", "not", "bad"]
+
+
+@given(st.lists(st.lists(st.integers(1, 9), max_size=6), min_size=1), st.integers(1, 4))
+def test_padding(rows, length):
+    padded, lengths = text.pad(rows, length, np.int32)
+    for row, filled, n in zip(rows, padded, lengths, strict=True):
+        assert n == min(len(row), length)
+        assert filled.tolist() == row[:n] + [0] * (length - n)
+
+
+def test_random_split_is_a_partition_and_always_the_same():
+    parts = text.random_split(103, seed=1)
+    assert sorted(np.concatenate(list(parts.values()))) == list(range(103))
+    assert [len(part) for part in parts.values()] == [82, 11, 10]
+    again = text.random_split(103, seed=1)
+    assert all((again[split] == part).all() for split, part in parts.items())

@@ -1,0 +1,148 @@
+"""The sets of text: what their rules yield on the real files, and files that are not what they should be."""
+
+import gzip
+import zipfile
+
+import numpy as np
+import pytest
+
+from jaxnets.data import corpora, imdb, mnist, names, outlines, pairs, sets, store, text
+from jaxnets.errors import UserError
+
+
+@pytest.fixture
+def manual(tmp_path, monkeypatch):
+    """An empty manual directory, and a data folder of the test's own."""
+    monkeypatch.setenv("JAXNETS_DATA", str(tmp_path / "prepared"))
+    folder = tmp_path / "manual"
+    folder.mkdir()
+    return folder
+
+
+@pytest.mark.real_data
+def test_sentence_pairs_have_the_reported_numbers(real_data, manual):
+    pairs.prepare(real_data("tutorial"))
+    found = store.load("eng_fra")
+    assert sum(found.examples(split) for split in found.splits) == 10_599
+    assert (len(found.meta["source_tokens"]), len(found.meta["target_tokens"])) == (4_345, 2_803)
+    source, target = (text.Vocabulary(tuple(found.meta[f"{side}_tokens"])) for side in ("source", "target"))
+    everything = {
+        " ".join(source.decode(s)): " ".join(target.decode(t))
+        for fields in found.splits.values()
+        for s, t in zip(fields["source"], fields["target"], strict=True)
+    }
+    assert everything["je me rejouis de l entendre ."] == "i m glad to hear that ."
+
+
+@pytest.mark.real_data
+def test_names_of_eighteen_nationalities(real_data, manual):
+    names.prepare_national(real_data("tutorial"))
+    found = store.load("names")
+    assert len(found.meta["categories"]) == 18
+    assert sum(found.examples(split) for split in found.splits) == 20_074
+    vocabulary = text.Vocabulary(tuple(found.meta["tokens"]))
+    row = int(np.flatnonzero(found.splits["train"]["category"] == found.meta["categories"].index("Korean"))[0])
+    spelled = "".join(vocabulary.decode(found.splits["train"]["token"][row]))
+    assert len(spelled) == found.splits["train"]["length"][row]
+
+
+@pytest.mark.real_data
+def test_shakespeare_has_the_reported_number_of_words(real_data, manual):
+    corpora.prepare_shakespeare_words(real_data("shakespeare"))
+    assert len(store.load("shakespeare_words").meta["tokens"]) == 21_949
+
+
+@pytest.mark.real_data
+def test_mnist(real_data, manual):
+    mnist.prepare(real_data("mnist"))
+    found = store.load("mnist")
+    assert tuple(found.examples(split) for split in outlines.SPLITS) == mnist.SIZES
+    assert found.splits["test"]["label"][:5].tolist() == [7, 2, 1, 0, 4]
+    assert found.meta["mean"] == pytest.approx([0.1307], abs=1e-3)
+
+
+def test_names_from_an_archive(manual):
+    with zipfile.ZipFile(manual / "data.zip", "w") as archive:
+        archive.writestr("data/names/Irish.txt", "O'Néill\nBrady\n" * 10)
+        archive.writestr("data/names/Greek.txt", "Galanos\n\nж\n" * 10)
+        archive.writestr("data/eng-fra.txt", "")
+    names.prepare_national(manual)
+    found = store.load("names")
+    vocabulary = text.Vocabulary(tuple(found.meta["tokens"]))
+    train = found.splits["train"]
+    nationality = found.meta["categories"]
+    spelled = {
+        ("".join(vocabulary.decode(token)), nationality[number])
+        for token, number in zip(train["token"], train["category"], strict=True)
+    }
+    assert spelled == {("O'Neill", "Irish"), ("Brady", "Irish"), ("Galanos", "Greek")}
+
+
+def write_reviews(folder, parts=("train", "test")):
+    for split in parts:
+        for opinion, word in (("pos", "great"), ("neg", "dull")):
+            (folder / "aclImdb" / split / opinion).mkdir(parents=True)
+            for i in range(20):
+                path = folder / "aclImdb" / split / opinion / f"{i}_{i % 10}.txt"
+                path.write_text(f"What a {word} film.<br />{'Really. ' * i}")
+
+
+def test_reviews_from_a_folder(manual):
+    write_reviews(manual)
+    imdb.prepare(manual)
+    found = store.load("imdb")
+    assert [found.examples(split) for split in outlines.SPLITS] == [36, 4, 40]
+    tokens, labels = found.splits["test"]["token"], found.splits["test"]["label"]
+    great = found.meta["tokens"].index("great")
+    assert ((tokens == great).any(1) == (labels == 1)).all()
+    imdb.prepare_40k(manual)
+    assert [store.load("imdb_40k").examples(split) for split in outlines.SPLITS] == [64, 8, 8]
+
+
+@pytest.mark.parametrize(
+    ("prepare", "files", "message"),
+    [
+        (pairs.prepare, {"eng-fra.txt": b"Go.\tVa !\nRun!"}, r"line 2 of the pairs has no tab .*'Run!'"),
+        (pairs.prepare, {"eng-fra.txt": "Été\tx".encode("latin-1")}, r"not UTF-8 text \(byte 0\)"),
+        (pairs.prepare, {"eng-fra.txt": b" \n"}, "is empty; fetch it again"),
+        (pairs.prepare, {"data.zip": b"PK"}, "truncated or damaged"),
+        (names.prepare_surnames, {}, r"holds none of us\.txt.*fetch https"),
+        (names.prepare_surnames, {"us.txt": b"\xff\xfe"}, "not UTF-8"),
+        (names.prepare_national, {"data/names/A.txt": b""}, "is empty"),
+        (corpora.prepare_wikitext2, {"wikitext-2/train.txt": b"a b"}, r"holds none of wikitext-2/valid\.txt"),
+        (mnist.prepare, {"train-images-idx3-ubyte.gz": gzip.compress(b"\0\0\x08\x03")}, "truncated or damaged"),
+        (imdb.prepare, {"aclImdb_v1.tar.gz": b"\x1f\x8b"}, "truncated or damaged"),
+    ],
+)
+def test_bad_files_are_told_in_one_line(manual, prepare, files, message):
+    for name, content in files.items():
+        (manual / name).parent.mkdir(parents=True, exist_ok=True)
+        (manual / name).write_bytes(content)
+    with pytest.raises(UserError, match=message) as found:
+        prepare(manual)
+    assert "\n" not in str(found.value)
+
+
+def test_reviews_that_lack_a_split(manual):
+    write_reviews(manual, parts=("train",))
+    with pytest.raises(UserError, match="lacks reviews in test/pos or test/neg"):
+        imdb.prepare(manual)
+
+
+@pytest.mark.parametrize("name", [name for name, one in sets.SETS.items() if one.made_here])
+def test_embedded_sets_are_the_same_every_time(name, manual):
+    first = sets.open_set(name)
+    arrays = {(s, f): np.array(a) for s, fields in first.splits.items() for f, a in fields.items()}
+    sets.get(name).prepare(None)
+    again = store.load(name)
+    for (split, field), array in arrays.items():
+        np.testing.assert_array_equal(again.splits[split][field], array)
+        assert len(array) == first.examples(split)
+
+
+@pytest.mark.parametrize("name", [name for name, one in sets.SETS.items() if not one.made_here])
+def test_sets_that_are_not_there_say_how_to_get_them(name, manual):
+    with pytest.raises(UserError, match=f"jaxnets data prepare {name}.*--manual-dir DIR"):
+        sets.open_set(name)
+    outlined = sets.outline(name)
+    assert all(outlined.examples(split) > 0 for split in outlines.SPLITS)
