@@ -29,7 +29,7 @@ lint: $(VENV)/test
 torch: $(VENV)/test
 	$(PIP) torch==2.13.0
 
-$(VENV)/base: pyproject.toml setup.py constraints.txt jaxnets/nn/cpu_kernels.cc
+$(VENV)/base: pyproject.toml setup.py constraints.txt $(wildcard jaxnets/nn/native/*)
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) setuptools wheel jax
 	$(INSTALL) .

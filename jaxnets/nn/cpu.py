@@ -1,11 +1,11 @@
-"""The native CPU kernels (cpu_kernels.cc), compiled when the package is installed.
+"""The native CPU kernels (the folder native), compiled when the package is installed.
 
-Convolutions of few channels and sums per channel are several times slower in XLA on a CPU than they need be, and slower
-still inside `lax.scan`. Without a C++ compiler the package installs all the same and XLA serves everywhere; `backend`
-says which it is.
+Convolutions of few channels, sums per channel and recurrences are slower in XLA on a CPU than they need be, convolutions
+by several times, and slower still inside `lax.scan`. Without a C++ compiler the package installs all the same and XLA serves
+everywhere; `backend` says which it is.
 
-The kernels want the batch innermost in memory. Nothing here transposes: a call only states the storage order of its
-operands, and XLA's layout assignment carries that order through the element-wise operations in between.
+Convolutions and sums want the batch innermost in memory. Nothing here transposes: a call only states the storage order of
+its operands, and XLA's layout assignment carries that order through the element-wise operations in between.
 """
 
 import ctypes
@@ -23,6 +23,7 @@ Array = jax.Array
 
 FORWARD, INPUT_GRAD, WEIGHT_GRAD = (f"jaxnets_conv2d_{name}" for name in ("forward", "input_grad", "weight_grad"))
 _MOMENTS, _SUMS = "jaxnets_channel_moments", "jaxnets_channel_sums"
+RECURRENCE, RECURRENCE_GRAD = "jaxnets_recurrence", "jaxnets_recurrence_grad"
 
 # Storage orders, outermost axis first.
 BATCH_MINOR = (1, 2, 3, 0)  # logically [N, H, W, C], stored [H, W, C, N]
@@ -38,7 +39,7 @@ def backend() -> str:
         handlers = ctypes.CDLL(str(library))
     except OSError:
         return "xla"
-    for name in (FORWARD, INPUT_GRAD, WEIGHT_GRAD, _MOMENTS, _SUMS):
+    for name in (FORWARD, INPUT_GRAD, WEIGHT_GRAD, _MOMENTS, _SUMS, RECURRENCE, RECURRENCE_GRAD):
         jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(getattr(handlers, name)), platform="cpu")
     return "native"
 
@@ -48,18 +49,19 @@ def serves(*arrays: Array) -> bool:
     return all(array.dtype == jnp.float32 for array in arrays) and backend() == "native"
 
 
-def call(name: str, like: Any, inputs: Sequence[tuple[int, ...]], outputs: Any) -> Callable[..., Any]:
+def call(name: str, like: Any, inputs: Sequence[tuple[int, ...]] | None, outputs: Any) -> Callable[..., Any]:
     """The kernel `name` as a function of arrays and integer attributes.
 
     Args:
       name: one of the constants above.
       like: shape and type of the result, or a tuple of them: jax.eval_shape of the XLA function that the kernel replaces.
-      inputs: the storage order of each operand.
-      outputs: the storage order of the result, or a tuple of them.
+      inputs: the storage order of each operand; None: all row-major.
+      outputs: the storage order of the result, or a tuple of them; None: row-major.
 
     Under vmap the kernel loops over the new leading axis itself.
     """
-    return jax.ffi.ffi_call(name, like, vmap_method="expand_dims", input_layouts=tuple(inputs), output_layouts=outputs)
+    layouts = {"input_layouts": tuple(inputs), "output_layouts": outputs} if inputs is not None else {}
+    return jax.ffi.ffi_call(name, like, vmap_method="expand_dims", **layouts)
 
 
 def vary_alike(*arrays: Array) -> list[Array]:

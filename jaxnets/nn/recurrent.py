@@ -22,6 +22,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from jaxnets.nn import cpu
+
 Array = jax.Array
 _Gradients = tuple[Array, Array, Array, Array]
 CellName = Literal["linear", "rnn", "lstm", "gru"]
@@ -38,6 +40,10 @@ class Cell(NamedTuple):
     """(x part [N, gates·H], h part [N, gates·H], h, c) -> (new h, new c, kept [N, kept·H])."""
     backward: Callable[[Array, Array, Array, Array, Array, Array], _Gradients]
     """(dh, dc, kept, h before, c before, c after) -> (gradients of the x part, of the h part, of h and c besides)."""
+    memory: bool = False
+    """Whether c is used."""
+    own_dgh: bool = False
+    """Whether the h part's gradient differs from the x part's."""
 
 
 def _linear_forward(gx: Array, gh: Array, h: Array, c: Array) -> tuple[Array, Array, Array]:
@@ -94,9 +100,12 @@ def _gru_backward(dh: Array, dc: Array, kept: Array, h: Array, c: Array, c_new: 
 CELLS: dict[CellName, Cell] = {
     "linear": Cell(1, 0, _linear_forward, _linear_backward),
     "rnn": Cell(1, 1, _rnn_forward, _rnn_backward),
-    "lstm": Cell(4, 4, _lstm_forward, _lstm_backward),
-    "gru": Cell(3, 4, _gru_forward, _gru_backward),
+    "lstm": Cell(4, 4, _lstm_forward, _lstm_backward, memory=True),
+    "gru": Cell(3, 4, _gru_forward, _gru_backward, own_dgh=True),
 }
+
+_NUMBERS = {name: number for number, name in enumerate(CELLS)}
+"""As native/recurrent.cc numbers them."""
 
 
 def recur(
@@ -115,7 +124,8 @@ def recur(
     Returns:
       The outputs h_t [T, N, H], and the state (h, c) after each sequence's last real step.
     """
-    return _recur(cell, gx, w, b, h, c, lengths)
+    gx, w, b, h, c = cpu.vary_alike(gx, w, b, h, c)
+    return _recur(cell, gx, w, b, h, c, lengths.astype(jnp.int32))
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
@@ -128,9 +138,16 @@ def _recur(
 def _forward(
     cell: CellName, gx: Array, w: Array, b: Array, h: Array, c: Array, lengths: Array
 ) -> tuple[tuple[Array, tuple[Array, Array]], tuple[Array, ...]]:
-    hs, cs, kept, final = _scan_forward(cell, gx, w, b, h, c, lengths)
+    scan = functools.partial(_scan_forward, cell)
+    operands = gx, w, b, h, c, lengths
+
+    def native(*operands: Array) -> tuple[Array, ...]:
+        return tuple(cpu.call(cpu.RECURRENCE, jax.eval_shape(scan, *operands), None, None)(*operands, cell=_NUMBERS[cell]))
+
+    served = cpu.serves(gx, w, b, h, c)
+    hs, cs, kept = lax.platform_dependent(*operands, cpu=native, default=scan) if served else scan(*operands)
     outputs = jnp.where(_running(gx.shape[0], lengths), hs, 0)
-    return (outputs, final), (w, h, c, lengths, hs, cs, kept)
+    return (outputs, (hs[-1], cs[-1] if CELLS[cell].memory else c)), (w, h, c, lengths, hs, cs, kept)
 
 
 def _backward(
@@ -138,10 +155,17 @@ def _backward(
 ) -> tuple[Array | None, ...]:
     w, h, c, lengths, hs, cs, kept = residuals
     dhs, (dh, dc) = cotangents
-    before = jnp.concatenate([h[None], hs[:-1]])
-    c_before = jnp.concatenate([c[None], cs[:-1]])
-    dgx, dgh, dh, dc = _scan_backward(cell, w, lengths, dhs, dh, dc, before, c_before, cs, kept)
-    dw = jnp.einsum("tnh,tng->hg", before, dgh)
+    scan = functools.partial(_scan_backward, cell)
+    operands = w, h, c, hs, cs, kept, dhs, dh, dc, lengths
+
+    def native(*operands: Array) -> tuple[Array, ...]:
+        like = jax.eval_shape(scan, *operands)
+        return tuple(cpu.call(cpu.RECURRENCE_GRAD, like, None, None)(*operands, cell=_NUMBERS[cell]))
+
+    served = cpu.serves(*operands[:-1])
+    dgx, dgh, dh, dc = lax.platform_dependent(*operands, cpu=native, default=scan) if served else scan(*operands)
+    dgh = dgh if CELLS[cell].own_dgh else dgx
+    dw = jnp.einsum("tnh,tng->hg", hs[:-1], dgh[1:]) + h.T @ dgh[0]
     return dgx, dw, dgh.sum((0, 1)), dh, dc, None
 
 
@@ -155,8 +179,11 @@ def _running(steps: int, lengths: Array) -> Array:
 
 def _scan_forward(
     cell: CellName, gx: Array, w: Array, b: Array, h: Array, c: Array, lengths: Array
-) -> tuple[Array, Array, Array, tuple[Array, Array]]:
-    """(states h [T, N, H], states c, kept values, final state); states repeat behind a sequence's end."""
+) -> tuple[Array, Array, Array]:
+    """(states h [T, N, H], states c [T, N, H], kept values); states repeat behind a sequence's end.
+
+    Cells without memory return no c: [0, N, H].
+    """
     forward = CELLS[cell].forward
 
     def body(state: tuple[Array, Array], item: tuple[Array, Array]) -> tuple[tuple[Array, Array], tuple[Array, ...]]:
@@ -165,25 +192,32 @@ def _scan_forward(
         h, c = jnp.where(running, h_new, h), jnp.where(running, c_new, c)
         return (h, c), (h, c, kept)
 
-    final, (hs, cs, kept) = lax.scan(body, (h, c), (gx, _running(gx.shape[0], lengths)))
-    return hs, cs, kept, final
+    _, (hs, cs, kept) = lax.scan(body, (h, c), (gx, _running(gx.shape[0], lengths)))
+    return hs, cs if CELLS[cell].memory else cs[:0], kept
 
 
 def _scan_backward(
     cell: CellName,
     w: Array,
-    lengths: Array,
+    h: Array,
+    c: Array,
+    hs: Array,
+    cs: Array,
+    kept: Array,
     dhs: Array,
     dh: Array,
     dc: Array,
-    before: Array,
-    c_before: Array,
-    cs: Array,
-    kept: Array,
+    lengths: Array,
 ) -> tuple[Array, Array, Array, Array]:
-    """Gradients of the x parts and h parts of all steps, and of the first state."""
-    backward = CELLS[cell].backward
+    """Gradients of the x parts and h parts of all steps, and of the first state.
+
+    Where the two parts' gradients are the same, the second is returned empty: [0, N, gates·H].
+    """
+    backward, memory = CELLS[cell].backward, CELLS[cell].memory
     w_transposed = w.T
+    before = jnp.concatenate([h[None], hs[:-1]])
+    c_after = cs if memory else jnp.broadcast_to(c, hs.shape)
+    c_before = jnp.concatenate([c[None], c_after[:-1]])
 
     def body(carry: tuple[Array, Array], item: tuple[Array, ...]) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
         dh, dc = carry
@@ -194,6 +228,6 @@ def _scan_backward(
         dh = jnp.where(running, dh_direct + dgh @ w_transposed, dh)
         return (dh, jnp.where(running, dc_new, dc)), (dgx, dgh)
 
-    items = (dhs, before, c_before, cs, kept, _running(dhs.shape[0], lengths))
+    items = (dhs, before, c_before, c_after, kept, _running(dhs.shape[0], lengths))
     (dh, dc), (dgx, dgh) = lax.scan(body, (dh, dc), items, reverse=True)
-    return dgx, dgh, dh, dc
+    return dgx, dgh if CELLS[cell].own_dgh else dgh[:0], dh, dc

@@ -1,4 +1,4 @@
-// Direct 2-D convolution and per-channel sums on CPUs, float32, called from XLA through its FFI (see cpu.py).
+// Direct 2-D convolution on CPUs, float32, called from XLA through its FFI (see jaxnets/nn/cpu.py).
 //
 // Small nets have few channels (3, 6, 16) and large batches, so the batch is the one axis that always fills a vector
 // register. Every activation here is stored batch-minor: [lead..., H, W, C, N] with N contiguous. Weights are
@@ -10,50 +10,17 @@
 //   input grad    the same sum with the roles of input and output exchanged: src() inverts the stride
 //   weight grad   dw[t, i, o]   = sum over pixels p and batch n of  x[src(p, t), i, n] * dy[p, o, n]
 //
-//   moments       mean and variance of each channel
-//   sums          of dy and of dy * (x - shift), for each channel: what the gradients of biases and BatchNorm need
-//
-// The inner loops keep a tile of sums in registers. They are compiled once per instruction set (baseline, AVX2, AVX-512)
-// and chosen at load time, so one binary runs everywhere. Sums are formed in an order that depends on shapes alone,
+// The inner loops keep a tile of sums in registers. Sums are formed in an order that depends on shapes alone,
 // never on the number of threads, so that a run can be repeated bit for bit.
 
 #include <algorithm>
-#include <atomic>
-#include <cstdint>
-#include <functional>
-#include <memory>
-#include <thread>
 #include <vector>
 
-#include "xla/ffi/api/ffi.h"
+#include "vector.h"
+#include "work.h"
 
-namespace ffi = xla::ffi;
-
+namespace jaxnets {
 namespace {
-
-#define JAXNETS_INLINE inline __attribute__((always_inline))
-
-// ---------------------------------------------------------------------------------------------------------------------
-// Vectors: `Lanes` floats, loaded and stored at any address. One lane is a plain float.
-
-template <int Lanes> struct Vector {
-  typedef float Type __attribute__((vector_size(Lanes * sizeof(float)), aligned(alignof(float)), may_alias));
-};
-template <> struct Vector<1> {
-  typedef float Type;
-};
-
-template <int Lanes> JAXNETS_INLINE float SumLanes(const typename Vector<Lanes>::Type& v) {
-  float sum = 0;
-  const float* lane = reinterpret_cast<const float*>(&v);
-  // Pairwise, as the halves of a register would be added.
-  float part[Lanes];
-  for (int i = 0; i < Lanes; ++i) part[i] = lane[i];
-  for (int width = Lanes / 2; width > 0; width /= 2)
-    for (int i = 0; i < width; ++i) part[i] += part[i + width];
-  sum = part[0];
-  return sum;
-}
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Geometry of one convolution. Names follow the forward direction: x is the input, y the output.
@@ -285,141 +252,38 @@ JAXNETS_INLINE void Weights(const WeightJob& job, const Band& band, float* dw) {
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
-// Per-channel sums over pixels and batch. Lanes sum in float over one pixel, pixels in double.
-
-struct ChannelJob {
-  const float* a;
-  const float* b;  // may equal a
-  int64_t pixels, channels, batch;
-};
-
-// Sum over all pixels of one channel of a and of (a - shift_a) * (b - shift_b).
-template <int Lanes>
-JAXNETS_INLINE void Channel(const ChannelJob& job, int64_t channel, float shift_a, float shift_b, double* out) {
-  using V = typename Vector<Lanes>::Type;
-  constexpr int kUnroll = 4;
-  out[0] = out[1] = 0;
-  for (int64_t p = 0; p < job.pixels; ++p) {
-    const float* a = job.a + (p * job.channels + channel) * job.batch;
-    const float* b = job.b + (p * job.channels + channel) * job.batch;
-    V plain[kUnroll] = {}, product[kUnroll] = {};
-    int64_t n = 0;
-    for (; n + kUnroll * Lanes <= job.batch; n += kUnroll * Lanes)
-      for (int u = 0; u < kUnroll; ++u) {
-        const V va = *reinterpret_cast<const V*>(a + n + u * Lanes), vb = *reinterpret_cast<const V*>(b + n + u * Lanes);
-        plain[u] += va;
-        product[u] += (va - shift_a) * (vb - shift_b);
-      }
-    float rest[2] = {0, 0};
-    for (; n < job.batch; ++n) {
-      rest[0] += a[n];
-      rest[1] += (a[n] - shift_a) * (b[n] - shift_b);
-    }
-    out[0] += SumLanes<Lanes>(plain[0] + plain[1] + plain[2] + plain[3]) + rest[0];
-    out[1] += SumLanes<Lanes>(product[0] + product[1] + product[2] + product[3]) + rest[1];
-  }
-}
-
-// ---------------------------------------------------------------------------------------------------------------------
 // One copy of the inner loops per instruction set.
 
 struct Kernels {
   void (*pixels)(const PixelJob&, int64_t begin, int64_t end);
   void (*weights)(const WeightJob&, const Band&, float* dw);
-  void (*channel)(const ChannelJob&, int64_t channel, float shift_a, float shift_b, double* out);
 };
 constexpr int64_t kInBlock = 3;  // input channels of a weight tile, in every instruction set
 
 void PixelsBase(const PixelJob& job, int64_t begin, int64_t end) { Pixels<4, 2, 8>(job, begin, end); }
 void WeightsBase(const WeightJob& job, const Band& band, float* dw) { Weights<4, kInBlock, 3>(job, band, dw); }
-void ChannelBase(const ChannelJob& job, int64_t c, float a, float b, double* out) { Channel<4>(job, c, a, b, out); }
-
-#if defined(__x86_64__) && defined(__GNUC__)
-__attribute__((target("avx2,fma"))) void PixelsAvx2(const PixelJob& job, int64_t begin, int64_t end) {
-  Pixels<8, 2, 12>(job, begin, end);
-}
-__attribute__((target("avx2,fma"))) void WeightsAvx2(const WeightJob& job, const Band& band, float* dw) {
+#ifdef JAXNETS_X86
+JAXNETS_AVX2 void PixelsAvx2(const PixelJob& job, int64_t begin, int64_t end) { Pixels<8, 2, 12>(job, begin, end); }
+JAXNETS_AVX2 void WeightsAvx2(const WeightJob& job, const Band& band, float* dw) {
   Weights<8, kInBlock, 3>(job, band, dw);
 }
-__attribute__((target("avx2,fma"))) void ChannelAvx2(const ChannelJob& job, int64_t c, float a, float b, double* out) {
-  Channel<8>(job, c, a, b, out);
-}
-__attribute__((target("avx512f"))) void PixelsAvx512(const PixelJob& job, int64_t begin, int64_t end) {
-  Pixels<16, 4, 24>(job, begin, end);
-}
-__attribute__((target("avx512f"))) void WeightsAvx512(const WeightJob& job, const Band& band, float* dw) {
+JAXNETS_AVX512 void PixelsAvx512(const PixelJob& job, int64_t begin, int64_t end) { Pixels<16, 4, 24>(job, begin, end); }
+JAXNETS_AVX512 void WeightsAvx512(const WeightJob& job, const Band& band, float* dw) {
   Weights<16, kInBlock, 8>(job, band, dw);
-}
-__attribute__((target("avx512f"))) void ChannelAvx512(const ChannelJob& job, int64_t c, float a, float b, double* out) {
-  Channel<16>(job, c, a, b, out);
 }
 #endif
 
 Kernels Choose() {
-#if defined(__x86_64__) && defined(__GNUC__)
-  __builtin_cpu_init();
-  if (__builtin_cpu_supports("avx512f")) return {PixelsAvx512, WeightsAvx512, ChannelAvx512};
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return {PixelsAvx2, WeightsAvx2, ChannelAvx2};
+#ifdef JAXNETS_X86
+  if (Chosen() == InstructionSet::kAvx512) return {PixelsAvx512, WeightsAvx512};
+  if (Chosen() == InstructionSet::kAvx2) return {PixelsAvx2, WeightsAvx2};
 #endif
-  return {PixelsBase, WeightsBase, ChannelBase};
+  return {PixelsBase, WeightsBase};
 }
 const Kernels kKernels = Choose();
 
 // ---------------------------------------------------------------------------------------------------------------------
-// Work sharing: the caller and the pool's threads take items from one counter. The caller never waits for a thread that
-// has not begun, so a busy pool costs speed, not progress.
-
-void ParallelFor(ffi::ThreadPool pool, int64_t items, const std::function<void(int64_t)>& work) {
-  struct State {
-    std::function<void(int64_t)> work;
-    int64_t items;
-    std::atomic<int64_t> next{0}, done{0};
-    void Run() {
-      for (int64_t i; (i = next.fetch_add(1)) < items; done.fetch_add(1)) work(i);
-    }
-  };
-  const int64_t helpers = std::min<int64_t>(pool.num_threads(), items) - 1;
-  if (helpers <= 0) {
-    for (int64_t i = 0; i < items; ++i) work(i);
-    return;
-  }
-  auto state = std::make_shared<State>();
-  state->work = work;
-  state->items = items;
-  for (int64_t t = 0; t < helpers; ++t) pool.Schedule([state] { state->Run(); });
-  state->Run();
-  while (state->done.load() < items) std::this_thread::yield();
-}
-
-// ---------------------------------------------------------------------------------------------------------------------
 // XLA's side. Shapes are logical: activations [lead..., N, H, W, C], whatever their storage order.
-
-using Array = ffi::AnyBuffer;
-
-// Splits an operand's leading axes from its last `rank` ones, and maps an index over the result's leading axes to an
-// offset in the operand, whose leading sizes are equal or 1.
-struct Leading {
-  std::vector<int64_t> sizes;
-  int64_t item;  // elements per leading index
-
-  Leading(ffi::Span<const int64_t> dims, size_t rank) : sizes(dims.begin(), dims.end() - rank), item(1) {
-    for (size_t i = dims.size() - rank; i < dims.size(); ++i) item *= dims[i];
-  }
-  int64_t Count() const {
-    int64_t count = 1;
-    for (int64_t size : sizes) count *= size;
-    return count;
-  }
-  int64_t Offset(int64_t index, const std::vector<int64_t>& result) const {
-    int64_t offset = 0, scale = item;
-    for (size_t axis = result.size(); axis-- > 0;) {
-      if (sizes[axis] != 1) offset += index % result[axis] * scale;
-      scale *= sizes[axis];
-      index /= result[axis];
-    }
-    return offset;
-  }
-};
 
 ffi::Error Check(const Geometry& g, bool consistent) {
   if (!consistent) return ffi::Error::InvalidArgument("conv2d: operand shapes do not fit together");
@@ -449,9 +313,6 @@ ffi::Error RunPixels(ffi::ThreadPool pool, const PixelJob& job, const Leading& s
   });
   return ffi::Error::Success();
 }
-
-using Buffer = ffi::Buffer<ffi::F32>;
-using Result = ffi::ResultBuffer<ffi::F32>;
 
 ffi::Error Forward(ffi::ThreadPool pool, Buffer x, Buffer w, Buffer b, Result y, int64_t stride, int64_t top,
                    int64_t left) {
@@ -513,43 +374,6 @@ ffi::Error WeightGrad(ffi::ThreadPool pool, Buffer x, Buffer dy, Result dw, int6
   return ffi::Error::Success();
 }
 
-// x: [lead..., N, H, W, C] -> [lead..., C] each. The variance is over N (not N - 1), around the mean, in two passes.
-ffi::Error Moments(ffi::ThreadPool pool, Buffer x, Result mean, Result variance) {
-  Leading xl(x.dimensions(), 4);
-  const int64_t* xd = &*x.dimensions().end() - 4;
-  const int64_t lead = xl.Count(), channels = xd[3], count = xd[0] * xd[1] * xd[2];
-  ParallelFor(pool, lead * channels, [&](int64_t item) {
-    const int64_t l = item / channels, c = item % channels;
-    const float* data = x.typed_data() + l * xl.item;
-    const ChannelJob job = {data, data, xd[1] * xd[2], channels, xd[0]};
-    double sums[2];
-    kKernels.channel(job, c, 0, 0, sums);
-    const float centre = static_cast<float>(sums[0] / count);
-    kKernels.channel(job, c, centre, centre, sums);
-    mean->typed_data()[item] = centre;
-    variance->typed_data()[item] = static_cast<float>(sums[1] / count);
-  });
-  return ffi::Error::Success();
-}
-
-// dy, x: [lead..., N, H, W, C], shift: [lead..., C] -> sums of dy and of dy * (x - shift), [lead..., C] each.
-ffi::Error Sums(ffi::ThreadPool pool, Buffer dy, Buffer x, Buffer shift, Result plain, Result product) {
-  Leading yl(dy.dimensions(), 4), xl(x.dimensions(), 4), sl(shift.dimensions(), 1), out(plain->dimensions(), 1);
-  const int64_t* xd = &*x.dimensions().end() - 4;
-  if (yl.item != xl.item || sl.item != xd[3]) return ffi::Error::InvalidArgument("sums: shapes do not fit together");
-  const int64_t lead = out.Count(), channels = xd[3];
-  ParallelFor(pool, lead * channels, [&](int64_t item) {
-    const int64_t l = item / channels, c = item % channels;
-    const ChannelJob job = {dy.typed_data() + yl.Offset(l, out.sizes), x.typed_data() + xl.Offset(l, out.sizes),
-                            xd[1] * xd[2], channels, xd[0]};
-    double sums[2];
-    kKernels.channel(job, c, 0, shift.typed_data()[sl.Offset(l, out.sizes) + c], sums);
-    plain->typed_data()[item] = static_cast<float>(sums[0]);
-    product->typed_data()[item] = static_cast<float>(sums[1]);
-  });
-  return ffi::Error::Success();
-}
-
 }  // namespace
 
 #define JAXNETS_GEOMETRY_ATTRS Attr<int64_t>("stride").Attr<int64_t>("pad_top").Attr<int64_t>("pad_left")
@@ -563,8 +387,5 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxnets_conv2d_input_grad, InputGrad,
 XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxnets_conv2d_weight_grad, WeightGrad,
                               ffi::Ffi::Bind().Ctx<ffi::ThreadPool>().Arg<Buffer>().Arg<Buffer>()
                                   .Ret<Buffer>().JAXNETS_GEOMETRY_ATTRS);
-XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxnets_channel_moments, Moments,
-                              ffi::Ffi::Bind().Ctx<ffi::ThreadPool>().Arg<Buffer>().Ret<Buffer>().Ret<Buffer>());
-XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxnets_channel_sums, Sums,
-                              ffi::Ffi::Bind().Ctx<ffi::ThreadPool>().Arg<Buffer>().Arg<Buffer>().Arg<Buffer>()
-                                  .Ret<Buffer>().Ret<Buffer>());
+
+}  // namespace jaxnets

@@ -1,0 +1,347 @@
+// Recurrences over time on CPUs, float32, called from XLA through its FFI (see jaxnets/nn/recurrent.py for the formulas).
+//
+// One call runs all time steps. Sequences do not depend on one another, so each thread takes some rows of the batch
+// through all of time and no step waits for another thread. Per step there is a product of the rows' states with W_h, whose
+// matrix is packed once per call into strips as wide as a register tile, and then element-wise work on rows that are
+// still in cache. All arrays are row-major: [lead..., T, N, features]; "lead" axes come from jax.vmap.
+//
+// A row's sums are formed in an order that depends on the widths alone, never on the other rows or the number of threads.
+
+#include <algorithm>
+#include <vector>
+
+#include "vector.h"
+#include "work.h"
+
+namespace jaxnets {
+namespace {
+
+enum Cell : int64_t { kLinear, kRnn, kLstm, kGru };
+
+int64_t Gates(int64_t cell) { return cell == kLstm ? 4 : cell == kGru ? 3 : 1; }
+int64_t Kept(int64_t cell) { return cell == kLinear ? 0 : cell == kRnn ? 1 : 4; }
+
+// A matrix [depth, width] as strips of `strip` columns, [strips][depth][strip], zeros behind the last column.
+struct Packed {
+  std::vector<float> data;
+  int64_t depth, strips, strip;
+  int64_t Padded() const { return strips * strip; }
+};
+
+// `row` and `column` are the distances in memory between a row and the next, and a column and the next.
+Packed Pack(const float* matrix, int64_t depth, int64_t width, int64_t row, int64_t column, int64_t strip) {
+  Packed packed{{}, depth, (width + strip - 1) / strip, strip};
+  packed.data.assign(packed.strips * depth * strip, 0.0f);
+  for (int64_t s = 0; s < packed.strips; ++s)
+    for (int64_t k = 0; k < depth; ++k)
+      for (int64_t j = s * strip; j < std::min(width, (s + 1) * strip); ++j)
+        packed.data[(s * depth + k) * strip + j - s * strip] = matrix[k * row + j * column];
+  return packed;
+}
+
+// out[r, :strip] = a[r, :] · strip for `Rows` rows.
+template <int Lanes, int Vectors, int Rows>
+JAXNETS_INLINE void Tile(const float* a, int64_t a_row, const float* strip, int64_t depth, float* out, int64_t out_row) {
+  using V = typename Vector<Lanes>::Type;
+  V sum[Rows][Vectors];
+  for (int r = 0; r < Rows; ++r)
+    for (int v = 0; v < Vectors; ++v) sum[r][v] = V{};
+  for (int64_t k = 0; k < depth; ++k, strip += Vectors * Lanes) {
+    V w[Vectors];
+    for (int v = 0; v < Vectors; ++v) w[v] = *reinterpret_cast<const V*>(strip + v * Lanes);
+    for (int r = 0; r < Rows; ++r) {
+      const V x = V{} + a[r * a_row + k];
+      for (int v = 0; v < Vectors; ++v) sum[r][v] += x * w[v];
+    }
+  }
+  for (int r = 0; r < Rows; ++r)
+    for (int v = 0; v < Vectors; ++v) *reinterpret_cast<V*>(out + r * out_row + v * Lanes) = sum[r][v];
+}
+
+// out[rows, padded width] = a[rows, depth] · w.
+template <int Lanes, int Vectors, int Most>
+JAXNETS_INLINE void Multiply(const float* a, int64_t a_row, int64_t rows, const Packed& w, float* out) {
+  const int64_t out_row = w.Padded();
+  for (int64_t s = 0; s < w.strips; ++s) {
+    const float* strip = w.data.data() + s * w.depth * w.strip;
+    int64_t r = 0;
+    for (; r + Most <= rows; r += Most)
+      Tile<Lanes, Vectors, Most>(a + r * a_row, a_row, strip, w.depth, out + r * out_row + s * w.strip, out_row);
+    for (; r + 2 <= rows; r += 2)
+      Tile<Lanes, Vectors, 2>(a + r * a_row, a_row, strip, w.depth, out + r * out_row + s * w.strip, out_row);
+    if (r < rows) Tile<Lanes, Vectors, 1>(a + r * a_row, a_row, strip, w.depth, out + r * out_row + s * w.strip, out_row);
+  }
+}
+
+struct ForwardJob {
+  int64_t cell, steps, batch, hidden;
+  const Packed* w;
+  const float *gx, *b, *h, *c;
+  const int32_t* lengths;
+  float *hs, *cs, *kept;
+};
+
+// One row of one step: gx and gh are its pre-activations' two parts.
+template <int Lanes>
+JAXNETS_INLINE void ForwardRow(int64_t cell, int64_t n, const float* gx, const float* gh, const float* b, const float* h,
+                               const float* c, float* h_new, float* c_new, float* kept) {
+  using V = typename Vector<Lanes>::Type;
+  for (int64_t j = 0; j < n; j += Lanes) {
+    const int64_t left = n - j;
+    const auto x = [&](int gate) { return Load<Lanes>(gx + gate * n + j, left); };
+    const auto y = [&](int gate) { return Load<Lanes>(gh + gate * n + j, left) + Load<Lanes>(b + gate * n + j, left); };
+    const auto keep = [&](int which, const V& v) { Store<Lanes>(kept + which * n + j, v, left); };
+    V state;
+    if (cell == kLinear) {
+      state = x(0) + y(0);
+    } else if (cell == kRnn) {
+      state = Tanh<Lanes>(x(0) + y(0));
+      keep(0, state);
+    } else if (cell == kLstm) {
+      const V i = Sigmoid<Lanes>(x(0) + y(0)), f = Sigmoid<Lanes>(x(1) + y(1));
+      const V g = Tanh<Lanes>(x(2) + y(2)), o = Sigmoid<Lanes>(x(3) + y(3));
+      keep(0, i), keep(1, f), keep(2, g), keep(3, o);
+      const V memory = f * Load<Lanes>(c + j, left) + i * g;
+      Store<Lanes>(c_new + j, memory, left);
+      state = o * Tanh<Lanes>(memory);
+    } else {
+      const V hn = y(2);
+      const V r = Sigmoid<Lanes>(x(0) + y(0)), z = Sigmoid<Lanes>(x(1) + y(1)), m = Tanh<Lanes>(x(2) + r * hn);
+      keep(0, r), keep(1, z), keep(2, m), keep(3, hn);
+      state = (1.0f - z) * m + z * Load<Lanes>(h + j, left);
+    }
+    Store<Lanes>(h_new + j, state, left);
+  }
+}
+
+// Rows [begin, end) of the batch through all time.
+template <int Lanes, int Vectors, int Most>
+JAXNETS_INLINE void ForwardRows(const ForwardJob& job, int64_t begin, int64_t end) {
+  const int64_t n = job.hidden, rows = end - begin, gates = Gates(job.cell) * n, kept = Kept(job.cell) * n;
+  const bool memory = job.cell == kLstm;
+  std::vector<float> products(rows * job.w->Padded());
+  int32_t longest = 0;
+  for (int64_t r = begin; r < end; ++r) longest = std::max(longest, job.lengths[r]);
+  for (int64_t t = 0; t < job.steps; ++t) {
+    const float* h = t ? job.hs + (t - 1) * job.batch * n : job.h;
+    const float* c = t && memory ? job.cs + (t - 1) * job.batch * n : job.c;
+    if (t < longest) Multiply<Lanes, Vectors, Most>(h + begin * n, n, rows, *job.w, products.data());
+    for (int64_t r = begin; r < end; ++r) {
+      const int64_t at = t * job.batch + r;
+      float* c_new = memory ? job.cs + at * n : nullptr;
+      if (t < job.lengths[r]) {
+        ForwardRow<Lanes>(job.cell, n, job.gx + at * gates, products.data() + (r - begin) * job.w->Padded(), job.b,
+                          h + r * n, c + r * n, job.hs + at * n, c_new, job.kept + at * kept);
+      } else {
+        std::copy_n(h + r * n, n, job.hs + at * n);
+        if (memory) std::copy_n(c + r * n, n, c_new);
+        std::fill_n(job.kept + at * kept, kept, 0.0f);
+      }
+    }
+  }
+}
+
+struct BackwardJob {
+  int64_t cell, steps, batch, hidden;
+  const Packed* w;  // of the transposed matrix
+  const float *h, *c, *hs, *cs, *kept, *dhs;
+  const int32_t* lengths;
+  float *dgx, *dgh;  // dgh is null where it equals dgx
+  float *dh, *dc;    // come in holding the gradient of the last state, go out holding that of the first
+};
+
+template <int Lanes>
+JAXNETS_INLINE void BackwardRow(int64_t cell, int64_t n, const float* kept, const float* h, const float* c,
+                                const float* c_new, const float* dhs, float* dh, float* dc, float* dgx, float* dgh) {
+  using V = typename Vector<Lanes>::Type;
+  for (int64_t j = 0; j < n; j += Lanes) {
+    const int64_t left = n - j;
+    const auto k = [&](int which) { return Load<Lanes>(kept + which * n + j, left); };
+    const auto give = [&](int gate, const V& v) { Store<Lanes>(dgx + gate * n + j, v, left); };
+    const V d = Load<Lanes>(dh + j, left) + Load<Lanes>(dhs + j, left);
+    V direct = V{};
+    if (cell == kLinear) {
+      give(0, d);
+    } else if (cell == kRnn) {
+      give(0, d * (1.0f - k(0) * k(0)));
+    } else if (cell == kLstm) {
+      const V i = k(0), f = k(1), g = k(2), o = k(3), top = Tanh<Lanes>(Load<Lanes>(c_new + j, left));
+      const V dm = Load<Lanes>(dc + j, left) + d * o * (1.0f - top * top);
+      give(0, dm * g * i * (1.0f - i));
+      give(1, dm * Load<Lanes>(c + j, left) * f * (1.0f - f));
+      give(2, dm * i * (1.0f - g * g));
+      give(3, d * top * o * (1.0f - o));
+      Store<Lanes>(dc + j, dm * f, left);
+    } else {
+      const V r = k(0), z = k(1), m = k(2), hn = k(3);
+      const V dm = d * (1.0f - z) * (1.0f - m * m);
+      const V dr = dm * hn * r * (1.0f - r), dz = d * (Load<Lanes>(h + j, left) - m) * z * (1.0f - z);
+      give(0, dr), give(1, dz), give(2, dm);
+      Store<Lanes>(dgh + j, dr, left);
+      Store<Lanes>(dgh + n + j, dz, left);
+      Store<Lanes>(dgh + 2 * n + j, dm * r, left);
+      direct = d * z;
+    }
+    Store<Lanes>(dh + j, direct, left);
+  }
+}
+
+template <int Lanes, int Vectors, int Most>
+JAXNETS_INLINE void BackwardRows(const BackwardJob& job, int64_t begin, int64_t end) {
+  const int64_t n = job.hidden, rows = end - begin, gates = Gates(job.cell) * n, kept = Kept(job.cell) * n;
+  const bool memory = job.cell == kLstm;
+  std::vector<float> products(rows * job.w->Padded());
+  int32_t longest = 0;
+  for (int64_t r = begin; r < end; ++r) longest = std::max(longest, job.lengths[r]);
+  for (int64_t t = job.steps - 1; t >= 0; --t) {
+    const float* h = t ? job.hs + (t - 1) * job.batch * n : job.h;
+    const float* c = t && memory ? job.cs + (t - 1) * job.batch * n : job.c;
+    for (int64_t r = begin; r < end; ++r) {
+      const int64_t at = t * job.batch + r;
+      float* dgh = job.dgh ? job.dgh + at * gates : nullptr;
+      if (t < job.lengths[r]) {
+        BackwardRow<Lanes>(job.cell, n, job.kept + at * kept, h + r * n, c + r * n, memory ? job.cs + at * n : nullptr,
+                           job.dhs + at * n, job.dh + r * n, job.dc + r * n, job.dgx + at * gates, dgh);
+      } else {
+        std::fill_n(job.dgx + at * gates, gates, 0.0f);
+        if (dgh) std::fill_n(dgh, gates, 0.0f);
+      }
+    }
+    if (t >= longest) continue;
+    const float* through = (job.dgh ? job.dgh : job.dgx) + (t * job.batch + begin) * gates;
+    Multiply<Lanes, Vectors, Most>(through, gates, rows, *job.w, products.data());
+    for (int64_t r = begin; r < end; ++r) {
+      if (t >= job.lengths[r]) continue;
+      float* dh = job.dh + r * n;
+      const float* product = products.data() + (r - begin) * job.w->Padded();
+      for (int64_t j = 0; j < n; j += Lanes)
+        Store<Lanes>(dh + j, Load<Lanes>(dh + j, n - j) + Load<Lanes>(product + j, n - j), n - j);
+    }
+  }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// One copy per instruction set. `strip` is the width of its register tile.
+
+struct Kernels {
+  void (*forward)(const ForwardJob&, int64_t begin, int64_t end);
+  void (*backward)(const BackwardJob&, int64_t begin, int64_t end);
+  int64_t strip;
+};
+
+void ForwardBase(const ForwardJob& job, int64_t begin, int64_t end) { ForwardRows<4, 2, 4>(job, begin, end); }
+void BackwardBase(const BackwardJob& job, int64_t begin, int64_t end) { BackwardRows<4, 2, 4>(job, begin, end); }
+#ifdef JAXNETS_X86
+JAXNETS_AVX2 void ForwardAvx2(const ForwardJob& job, int64_t begin, int64_t end) { ForwardRows<8, 2, 6>(job, begin, end); }
+JAXNETS_AVX2 void BackwardAvx2(const BackwardJob& job, int64_t begin, int64_t end) {
+  BackwardRows<8, 2, 6>(job, begin, end);
+}
+JAXNETS_AVX512 void ForwardAvx512(const ForwardJob& job, int64_t begin, int64_t end) {
+  ForwardRows<16, 2, 8>(job, begin, end);
+}
+JAXNETS_AVX512 void BackwardAvx512(const BackwardJob& job, int64_t begin, int64_t end) {
+  BackwardRows<16, 2, 8>(job, begin, end);
+}
+#endif
+
+Kernels Choose() {
+#ifdef JAXNETS_X86
+  if (Chosen() == InstructionSet::kAvx512) return {ForwardAvx512, BackwardAvx512, 32};
+  if (Chosen() == InstructionSet::kAvx2) return {ForwardAvx2, BackwardAvx2, 16};
+#endif
+  return {ForwardBase, BackwardBase, 8};
+}
+const Kernels kKernels = Choose();
+
+// ---------------------------------------------------------------------------------------------------------------------
+// XLA's side.
+
+using Lengths = ffi::Buffer<ffi::S32>;
+
+// Splits lead × batch rows into one part for each thread, or a few, each within one leading index; packs each leading
+// index's matrix first.
+template <typename Work>
+void OverRows(ffi::ThreadPool pool, int64_t lead, int64_t batch, std::vector<Packed>& packed,
+              const std::function<Packed(int64_t)>& pack, const Work& work) {
+  ParallelFor(pool, static_cast<int64_t>(packed.size()), [&](int64_t l) { packed[l] = pack(l); });
+  const int64_t threads = std::max<int64_t>(1, pool.num_threads());
+  const int64_t parts = std::max<int64_t>(1, std::min((batch + 7) / 8, (threads + lead - 1) / lead));
+  ParallelFor(pool, lead * parts, [&](int64_t item) {
+    const int64_t l = item / parts, part = item % parts;
+    work(l, batch * part / parts, batch * (part + 1) / parts);
+  });
+}
+
+// The operand's place for a leading index, in units of its item: with one W_h for all, one packed matrix serves.
+int64_t Index(const Leading& operand, int64_t l, const std::vector<int64_t>& result) {
+  return operand.Offset(l, result) / std::max<int64_t>(1, operand.item);
+}
+
+ffi::Error Forward(ffi::ThreadPool pool, Buffer gx, Buffer w, Buffer b, Buffer h, Buffer c, Lengths lengths, Result hs,
+                   Result cs, Result kept, int64_t cell) {
+  Leading xl(gx.dimensions(), 3), wl(w.dimensions(), 2), bl(b.dimensions(), 1), hl(h.dimensions(), 2),
+      cl(c.dimensions(), 2), nl(lengths.dimensions(), 1), out(hs->dimensions(), 3), cs_out(cs->dimensions(), 3),
+      kept_out(kept->dimensions(), 3);
+  const int64_t* d = &*hs->dimensions().end() - 3;
+  const int64_t steps = d[0], batch = d[1], n = d[2], gates = Gates(cell) * n;
+  if (xl.item != steps * batch * gates || wl.item != n * gates || bl.item != gates || hl.item != batch * n ||
+      nl.item != batch || kept_out.item != steps * batch * Kept(cell) * n)
+    return ffi::Error::InvalidArgument("recurrence: operand shapes do not fit together");
+  std::vector<Packed> packed(wl.Count());
+  OverRows(
+      pool, out.Count(), batch, packed,
+      [&](int64_t l) { return Pack(w.typed_data() + l * wl.item, n, gates, gates, 1, kKernels.strip); },
+      [&](int64_t l, int64_t begin, int64_t end) {
+        const auto at = [&](const Buffer& x, const Leading& lead) { return x.typed_data() + lead.Offset(l, out.sizes); };
+        kKernels.forward({cell, steps, batch, n, &packed[Index(wl, l, out.sizes)], at(gx, xl), at(b, bl), at(h, hl),
+                          at(c, cl), lengths.typed_data() + nl.Offset(l, out.sizes), hs->typed_data() + l * out.item,
+                          cs->typed_data() + l * cs_out.item, kept->typed_data() + l * kept_out.item},
+                         begin, end);
+      });
+  return ffi::Error::Success();
+}
+
+ffi::Error Backward(ffi::ThreadPool pool, Buffer w, Buffer h, Buffer c, Buffer hs, Buffer cs, Buffer kept, Buffer dhs,
+                    Buffer dh_last, Buffer dc_last, Lengths lengths, Result dgx, Result dgh, Result dh, Result dc,
+                    int64_t cell) {
+  Leading wl(w.dimensions(), 2), hl(h.dimensions(), 2), cl(c.dimensions(), 2), sl(hs.dimensions(), 3),
+      csl(cs.dimensions(), 3), kl(kept.dimensions(), 3), dsl(dhs.dimensions(), 3), dhl(dh_last.dimensions(), 2),
+      dcl(dc_last.dimensions(), 2), nl(lengths.dimensions(), 1), out(dgx->dimensions(), 3), through(dgh->dimensions(), 3),
+      state(dh->dimensions(), 2);
+  const int64_t* d = &*dgx->dimensions().end() - 3;
+  const int64_t steps = d[0], batch = d[1], gates = d[2], n = gates / Gates(cell);
+  if (wl.item != n * gates || sl.item != steps * batch * n || dsl.item != sl.item || state.item != batch * n ||
+      nl.item != batch || kl.item != steps * batch * Kept(cell) * n)
+    return ffi::Error::InvalidArgument("recurrence gradient: operand shapes do not fit together");
+  std::vector<Packed> packed(wl.Count());
+  OverRows(
+      pool, out.Count(), batch, packed,
+      [&](int64_t l) { return Pack(w.typed_data() + l * wl.item, gates, n, 1, gates, kKernels.strip); },
+      [&](int64_t l, int64_t begin, int64_t end) {
+        const auto at = [&](const Buffer& x, const Leading& lead) { return x.typed_data() + lead.Offset(l, out.sizes); };
+        float* own_dh = dh->typed_data() + l * state.item;
+        float* own_dc = dc->typed_data() + l * state.item;
+        std::copy(at(dh_last, dhl) + begin * n, at(dh_last, dhl) + end * n, own_dh + begin * n);
+        std::copy(at(dc_last, dcl) + begin * n, at(dc_last, dcl) + end * n, own_dc + begin * n);
+        kKernels.backward({cell, steps, batch, n, &packed[Index(wl, l, out.sizes)], at(h, hl), at(c, cl), at(hs, sl),
+                           at(cs, csl), at(kept, kl), at(dhs, dsl), lengths.typed_data() + nl.Offset(l, out.sizes),
+                           dgx->typed_data() + l * out.item,
+                           through.item ? dgh->typed_data() + l * through.item : nullptr, own_dh, own_dc},
+                          begin, end);
+      });
+  return ffi::Error::Success();
+}
+
+}  // namespace
+
+XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxnets_recurrence, Forward,
+                              ffi::Ffi::Bind().Ctx<ffi::ThreadPool>().Arg<Buffer>().Arg<Buffer>().Arg<Buffer>()
+                                  .Arg<Buffer>().Arg<Buffer>().Arg<Lengths>().Ret<Buffer>().Ret<Buffer>().Ret<Buffer>()
+                                  .Attr<int64_t>("cell"));
+XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxnets_recurrence_grad, Backward,
+                              ffi::Ffi::Bind().Ctx<ffi::ThreadPool>().Arg<Buffer>().Arg<Buffer>().Arg<Buffer>()
+                                  .Arg<Buffer>().Arg<Buffer>().Arg<Buffer>().Arg<Buffer>().Arg<Buffer>().Arg<Buffer>()
+                                  .Arg<Lengths>().Ret<Buffer>().Ret<Buffer>().Ret<Buffer>().Ret<Buffer>()
+                                  .Attr<int64_t>("cell"));
+
+}  // namespace jaxnets

@@ -1,0 +1,110 @@
+// Vectors of floats for code that is compiled once per instruction set (baseline, AVX2, AVX-512) and chosen at load time,
+// so that one binary runs everywhere.
+//
+// Everything here is inlined into functions that name their instruction set in a target attribute.
+
+#ifndef JAXNETS_NN_NATIVE_VECTOR_H_
+#define JAXNETS_NN_NATIVE_VECTOR_H_
+
+#include <cstdint>
+#include <cstring>
+
+#define JAXNETS_INLINE inline __attribute__((always_inline))
+
+#if defined(__x86_64__) && defined(__GNUC__)
+#define JAXNETS_X86 1
+#define JAXNETS_AVX2 __attribute__((target("avx2,fma")))
+#define JAXNETS_AVX512 __attribute__((target("avx512f")))
+#endif
+
+namespace jaxnets {
+
+// Vectors: `Lanes` floats, loaded and stored at any address. One lane is a plain float.
+
+template <int Lanes> struct Vector {
+  typedef float Type __attribute__((vector_size(Lanes * sizeof(float)), aligned(alignof(float)), may_alias));
+};
+template <> struct Vector<1> {
+  typedef float Type;
+};
+
+template <int Lanes> JAXNETS_INLINE float SumLanes(const typename Vector<Lanes>::Type& v) {
+  float sum = 0;
+  const float* lane = reinterpret_cast<const float*>(&v);
+  // Pairwise, as the halves of a register would be added.
+  float part[Lanes];
+  for (int i = 0; i < Lanes; ++i) part[i] = lane[i];
+  for (int width = Lanes / 2; width > 0; width /= 2)
+    for (int i = 0; i < width; ++i) part[i] += part[i + width];
+  sum = part[0];
+  return sum;
+}
+
+template <int Lanes> struct Integers {
+  typedef int32_t Type __attribute__((vector_size(Lanes * sizeof(int32_t)), aligned(alignof(int32_t)), may_alias));
+};
+
+// The first `count` lanes from memory, zeros behind them; and back.
+template <int Lanes> JAXNETS_INLINE typename Vector<Lanes>::Type Load(const float* from, int64_t count) {
+  if (count >= Lanes) return *reinterpret_cast<const typename Vector<Lanes>::Type*>(from);
+  typename Vector<Lanes>::Type v{};
+  std::memcpy(&v, from, count * sizeof(float));
+  return v;
+}
+template <int Lanes> JAXNETS_INLINE void Store(float* to, const typename Vector<Lanes>::Type& v, int64_t count) {
+  if (count >= Lanes) *reinterpret_cast<typename Vector<Lanes>::Type*>(to) = v;
+  else std::memcpy(to, &v, count * sizeof(float));
+}
+
+// exp(x) to about one unit in the last place, for x clamped to where the result is a normal number: x = n ln 2 + r with
+// |r| <= ln(2) / 2, a polynomial for exp(r) (Cephes), and n added to the exponent.
+template <int Lanes> JAXNETS_INLINE typename Vector<Lanes>::Type Exp(typename Vector<Lanes>::Type x) {
+  using V = typename Vector<Lanes>::Type;
+  using I = typename Integers<Lanes>::Type;
+  const V low = V{} - 87.0f, high = V{} + 88.0f;
+  x = x < low ? low : x;
+  x = x > high ? high : x;
+  const V shifted = x * 1.44269504f + 12582912.0f;  // 1.5 * 2^23: the integer part ends up in the last bits.
+  const V n = shifted - 12582912.0f;
+  const V r = x - n * 0.693359375f + n * 2.12194440e-4f;
+  V p = V{} + 1.9875691500e-4f;
+  p = p * r + 1.3981999507e-3f;
+  p = p * r + 8.3334519073e-3f;
+  p = p * r + 4.1665795894e-2f;
+  p = p * r + 1.6666665459e-1f;
+  p = p * r + 5.0000001201e-1f;
+  p = p * r * r + r + 1.0f;
+  I bits;
+  std::memcpy(&bits, &p, sizeof(bits));
+  bits += __builtin_convertvector(n, I) << 23;
+  V result;
+  std::memcpy(&result, &bits, sizeof(result));
+  return result;
+}
+
+template <int Lanes> JAXNETS_INLINE typename Vector<Lanes>::Type Sigmoid(typename Vector<Lanes>::Type x) {
+  return 1.0f / (1.0f + Exp<Lanes>(-x));
+}
+
+// By exp(2x), and near zero, where that would lose digits, by a polynomial (Cephes).
+template <int Lanes> JAXNETS_INLINE typename Vector<Lanes>::Type Tanh(typename Vector<Lanes>::Type x) {
+  using V = typename Vector<Lanes>::Type;
+  const V large = 1.0f - 2.0f / (Exp<Lanes>(2.0f * x) + 1.0f);
+  const V z = x * x;
+  V p = V{} - 5.70498872745e-3f;
+  p = p * z + 2.06390887954e-2f;
+  p = p * z - 5.37397155531e-2f;
+  p = p * z + 1.33314422036e-1f;
+  p = p * z - 3.33332819422e-1f;
+  const V small = p * z * x + x;
+  return z < V{} + 0.390625f ? small : large;
+}
+
+enum class InstructionSet { kBase, kAvx2, kAvx512 };
+
+// The best one of this processor, or the one that $JAXNETS_CPU_KERNELS names ("base", "avx2", "avx512"), if it has that.
+InstructionSet Chosen();
+
+}  // namespace jaxnets
+
+#endif  // JAXNETS_NN_NATIVE_VECTOR_H_
