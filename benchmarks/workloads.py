@@ -9,6 +9,7 @@ import numpy as np
 
 from jaxnets import catalogue, models, optim, state, tasks
 from jaxnets.config import Experiment
+from jaxnets.model_config import RowsNetConfig
 from jaxnets.step import make_step
 
 Run = Callable[[int], None]
@@ -20,10 +21,12 @@ class Workload(NamedTuple):
     name: str
     experiment: Experiment
     batch: int
+    shape: tuple[int, int, int]
+    """Of an image, [H, W, C]."""
 
 
-def _image(name: str, id_: str, batch: int) -> Workload:
-    return Workload(name, catalogue.all_experiments()[id_], batch)
+def _image(name: str, id_: str, batch: int, shape: tuple[int, int, int] = (32, 32, 3)) -> Workload:
+    return Workload(name, catalogue.all_experiments()[id_], batch, shape)
 
 
 WORKLOADS = {
@@ -32,14 +35,19 @@ WORKLOADS = {
         _image("lenet", "cifar10/lenet/plain", 128),
         _image("lenet_bn", "cifar10/lenet/bn", 128),
         _image("small_cnn", "cifar10/small_cnn", 128),
+        *(
+            _image(f"rows_{cell}_{hidden}", f"mnist_rows/{cell}_{hidden}", 64, (28, 28, 1))
+            for cell in ("rnn", "lstm", "gru")
+            for hidden in (128, 256)
+        ),
     )
 }
 
 
 def make_batch(workload: Workload) -> dict[str, np.ndarray]:
-    """Normal images [N, 32, 32, 3] and random labels."""
+    """Normal images [N, H, W, C] and random labels."""
     rng = np.random.default_rng(0)
-    images = rng.normal(size=(workload.batch, 32, 32, 3)).astype(np.float32)
+    images = rng.normal(size=(workload.batch, *workload.shape)).astype(np.float32)
     return {"image": images, "label": rng.integers(0, 10, workload.batch).astype(np.int32)}
 
 
@@ -64,7 +72,7 @@ def torch_forms(workload: Workload) -> dict[str, Run]:
     """The twin eager; with fused Adam and channels-last memory; and compiled."""
     import torch
 
-    from benchmarks.torch import convnets
+    from benchmarks.torch import convnets, recurrent
 
     batch = make_batch(workload)
     images = torch.tensor(batch["image"].transpose(0, 3, 1, 2).copy())
@@ -72,7 +80,9 @@ def torch_forms(workload: Workload) -> dict[str, Run]:
     rules = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}
 
     def form(fused: bool, compiled: bool) -> Run:
-        module, x = convnets.build(workload.experiment.model, 10), images
+        model = workload.experiment.model
+        twin = recurrent.RowsNet if isinstance(model, RowsNetConfig) else convnets.build
+        module, x = twin(model, 10), images
         if fused:
             module, x = module.to(memory_format=torch.channels_last), images.to(memory_format=torch.channels_last)
         config = workload.experiment.optim

@@ -54,8 +54,9 @@ class Dense(nn.Module):
         shape = (x.shape[-1], self.features)
         w = self.param("kernel", kernel_init(self.start), shape)
         b = self.param("bias", bias_init(self.start, shape[0]), (self.features,))
-        y = jnp.dot(x, w.astype(x.dtype))
-        return y + b.astype(x.dtype).reshape((1,) * (y.ndim - 1) + (-1,))
+        # One matrix, not a stack: XLA's CPU compiler would transpose a stack for the gradient of w.
+        y = x.reshape(-1, x.shape[-1]) @ w.astype(x.dtype) + b.astype(x.dtype).reshape(1, -1)
+        return y.reshape(*x.shape[:-1], self.features)
 
 
 class BatchNorm(nn.Module):

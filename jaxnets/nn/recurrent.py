@@ -165,7 +165,9 @@ def _backward(
     served = cpu.serves(*operands[:-1])
     dgx, dgh, dh, dc = lax.platform_dependent(*operands, cpu=native, default=scan) if served else scan(*operands)
     dgh = dgh if CELLS[cell].own_dgh else dgx
-    dw = jnp.einsum("tnh,tng->hg", hs[:-1], dgh[1:]) + h.T @ dgh[0]
+    # As products of matrices: for arrays of three axes XLA's CPU compiler would transpose first.
+    flat = lambda x: x.reshape(-1, x.shape[-1])
+    dw = flat(hs[:-1]).T @ flat(dgh[1:]) + h.T @ dgh[0]
     return dgx, dw, dgh.sum((0, 1)), dh, dc, None
 
 

@@ -72,7 +72,9 @@ class Recurrent(nn.Module):
             b_x = self.param(f"input_bias_{k}", uniform, (width,))
             w_h = self.param(f"hidden_kernel_{k}", uniform, (self.hidden, width))
             b_h = self.param(f"hidden_bias_{k}", uniform, (width,))
-            x, final = recur(self.cell, x @ w_x + b_x.reshape(1, 1, -1), w_h, b_h, start.h[k], start.c[k], lengths)
+            # One matrix, not a stack: XLA's CPU compiler would transpose a stack for the gradient of w_x.
+            gx = x.reshape(-1, x.shape[-1]) @ w_x + b_x.reshape(1, -1)
+            x, final = recur(self.cell, gx.reshape(*x.shape[:2], -1), w_h, b_h, start.h[k], start.c[k], lengths)
             finals.append(final)
         return x, State(*(jnp.stack(parts) for parts in zip(*finals, strict=True)))
 

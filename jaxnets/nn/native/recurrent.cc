@@ -21,21 +21,35 @@ enum Cell : int64_t { kLinear, kRnn, kLstm, kGru };
 int64_t Gates(int64_t cell) { return cell == kLstm ? 4 : cell == kGru ? 3 : 1; }
 int64_t Kept(int64_t cell) { return cell == kLinear ? 0 : cell == kRnn ? 1 : 4; }
 
+// Zeros that begin at a cache line, so that no vector of a strip lies across two.
+class Aligned {
+ public:
+  explicit Aligned(int64_t size) : storage_(size + 16) {}
+  float* data() const {
+    const auto address = reinterpret_cast<uintptr_t>(storage_.data());
+    return const_cast<float*>(storage_.data()) + (64 - address % 64) % 64 / sizeof(float);
+  }
+
+ private:
+  std::vector<float> storage_;
+};
+
 // A matrix [depth, width] as strips of `strip` columns, [strips][depth][strip], zeros behind the last column.
 struct Packed {
-  std::vector<float> data;
-  int64_t depth, strips, strip;
+  Aligned data{0};
+  int64_t depth = 0, strips = 0, strip = 0;
   int64_t Padded() const { return strips * strip; }
 };
 
 // `row` and `column` are the distances in memory between a row and the next, and a column and the next.
 Packed Pack(const float* matrix, int64_t depth, int64_t width, int64_t row, int64_t column, int64_t strip) {
-  Packed packed{{}, depth, (width + strip - 1) / strip, strip};
-  packed.data.assign(packed.strips * depth * strip, 0.0f);
+  const int64_t strips = (width + strip - 1) / strip;
+  Packed packed{Aligned(strips * depth * strip), depth, strips, strip};
+  float* to = packed.data.data();
   for (int64_t s = 0; s < packed.strips; ++s)
     for (int64_t k = 0; k < depth; ++k)
       for (int64_t j = s * strip; j < std::min(width, (s + 1) * strip); ++j)
-        packed.data[(s * depth + k) * strip + j - s * strip] = matrix[k * row + j * column];
+        to[(s * depth + k) * strip + j - s * strip] = matrix[k * row + j * column];
   return packed;
 }
 
@@ -119,7 +133,7 @@ template <int Lanes, int Vectors, int Most>
 JAXNETS_INLINE void ForwardRows(const ForwardJob& job, int64_t begin, int64_t end) {
   const int64_t n = job.hidden, rows = end - begin, gates = Gates(job.cell) * n, kept = Kept(job.cell) * n;
   const bool memory = job.cell == kLstm;
-  std::vector<float> products(rows * job.w->Padded());
+  const Aligned products(rows * job.w->Padded());
   int32_t longest = 0;
   for (int64_t r = begin; r < end; ++r) longest = std::max(longest, job.lengths[r]);
   for (int64_t t = 0; t < job.steps; ++t) {
@@ -190,7 +204,7 @@ template <int Lanes, int Vectors, int Most>
 JAXNETS_INLINE void BackwardRows(const BackwardJob& job, int64_t begin, int64_t end) {
   const int64_t n = job.hidden, rows = end - begin, gates = Gates(job.cell) * n, kept = Kept(job.cell) * n;
   const bool memory = job.cell == kLstm;
-  std::vector<float> products(rows * job.w->Padded());
+  const Aligned products(rows * job.w->Padded());
   int32_t longest = 0;
   for (int64_t r = begin; r < end; ++r) longest = std::max(longest, job.lengths[r]);
   for (int64_t t = job.steps - 1; t >= 0; --t) {
@@ -237,16 +251,16 @@ JAXNETS_AVX2 void BackwardAvx2(const BackwardJob& job, int64_t begin, int64_t en
   BackwardRows<8, 2, 6>(job, begin, end);
 }
 JAXNETS_AVX512 void ForwardAvx512(const ForwardJob& job, int64_t begin, int64_t end) {
-  ForwardRows<16, 2, 8>(job, begin, end);
+  ForwardRows<16, 4, 6>(job, begin, end);
 }
 JAXNETS_AVX512 void BackwardAvx512(const BackwardJob& job, int64_t begin, int64_t end) {
-  BackwardRows<16, 2, 8>(job, begin, end);
+  BackwardRows<16, 4, 6>(job, begin, end);
 }
 #endif
 
 Kernels Choose() {
 #ifdef JAXNETS_X86
-  if (Chosen() == InstructionSet::kAvx512) return {ForwardAvx512, BackwardAvx512, 32};
+  if (Chosen() == InstructionSet::kAvx512) return {ForwardAvx512, BackwardAvx512, 64};
   if (Chosen() == InstructionSet::kAvx2) return {ForwardAvx2, BackwardAvx2, 16};
 #endif
   return {ForwardBase, BackwardBase, 8};
