@@ -8,7 +8,7 @@
 Stated in the report: the layers. Vocabularies: 21,949 for Tiny Shakespeare, which is exactly the number of lower-case words
 between white space in the first 90 % of its characters, plus two markers; 29,473 for WikiText-2, where the rule is not
 known (here 28,783; see jaxnets.data.corpora).
-Inferred: the first model lists no output layer, so its head is tied to the embedding.
+Inferred: the first model lists no output layer, so its head is tied to the embedding. Parameters as its layers imply.
 Open there, chosen here: windows of 35 words, SGD-free training by Adam with gradients clipped at norm 0.25, dropout 0.5 in
 the first model, which would otherwise learn 200,000 words by heart. For WikiText-2 a tuned LSTM of this kind reaches a test
 perplexity of 65.8 (Merity et al. 2018, AWD-LSTM), with a vocabulary of 33,278.
@@ -32,6 +32,7 @@ def experiments() -> Iterator[Experiment]:
         epochs=15,
         seeds=1,
         eval_batch_size=10,
+        reported={"parameters": 7_197_952},
     )
     yield Experiment(
         "word_lm/wikitext2",

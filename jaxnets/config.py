@@ -35,13 +35,18 @@ class Augment:
 
 
 @dataclasses.dataclass(frozen=True)
-class ImageData:
-    """Labelled images: where they come from and how they become batches."""
-
+class _Data:
     source: str
     """Name of a prepared data set, or "embedded" for the stand-in that needs no download."""
-    embedded: str = "shapes10"
+    embedded: str = ""
     """The stand-in that "embedded" means here."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageData(_Data):
+    """Labelled images: where they come from and how they become batches."""
+
+    embedded: str = "shapes10"
     batch_size: int = 128
     drop_last: bool = True
     """Leave out the last, partial batch of an epoch. Otherwise it is filled up from the epoch's first examples."""
@@ -51,24 +56,18 @@ class ImageData:
 
 
 @dataclasses.dataclass(frozen=True)
-class NameData:
+class NameData(_Data):
     """Names, a row each, spelled in letters."""
 
-    source: str
-    """Name of a prepared data set, or "embedded" for the stand-in that needs no download."""
     embedded: str = "toy_names"
-    """The stand-in that "embedded" means here."""
     batch_size: int = 64
 
 
 @dataclasses.dataclass(frozen=True)
-class TextData:
+class TextData(_Data):
     """Running text, read on from batch to batch."""
 
-    source: str
-    """Name of a prepared data set, or "embedded" for the stand-in that needs no download."""
     embedded: str = "toy_words"
-    """The stand-in that "embedded" means here."""
     batch_size: int = 20
     """Places of the text that are read at once."""
     window: int = 35
@@ -76,13 +75,10 @@ class TextData:
 
 
 @dataclasses.dataclass(frozen=True)
-class ReviewData:
+class ReviewData(_Data):
     """Labelled texts."""
 
-    source: str
-    """Name of a prepared data set, or "embedded" for the stand-in that needs no download."""
     embedded: str = "toy_reviews"
-    """The stand-in that "embedded" means here."""
     batch_size: int = 50
     vocabulary: int = 1000
     """The most frequent words, which alone are read."""
@@ -91,13 +87,10 @@ class ReviewData:
 
 
 @dataclasses.dataclass(frozen=True)
-class PairData:
+class PairData(_Data):
     """Sentences in two languages."""
 
-    source: str
-    """Name of a prepared data set, or "embedded" for the stand-in that needs no download."""
     embedded: str = "toy_pairs"
-    """The stand-in that "embedded" means here."""
     batch_size: int = 64
     teacher_forcing: tuple[float, float] = (1.0, 1.0)
     """Share of the true words among those that the decoder sees, in the first epoch and in the last; in between, along a

@@ -25,10 +25,22 @@ def test_an_unknown_id_suggests_the_nearest(name, hint):
         catalogue.select([name])
 
 
+# Reports that list no layers for these, or for another vocabulary, or nets of our own beside the reported ones.
+WITHOUT_COUNT = (
+    "mnist_rows/",
+    "names/conditional_rnn",
+    "names/best",
+    "text/",
+    "word_lm/wikitext2",
+    "imdb/best",
+    "translate/best",
+)
+
+
 def test_every_experiment_says_what_was_reported_and_where():
     for experiment in catalogue.all_experiments().values():
         assert experiment.source[:2] in ("S0", "S1", "S2", "S3", "S4")
-        assert "parameters" in experiment.reported
+        assert ("parameters" in experiment.reported) != experiment.id.startswith(WITHOUT_COUNT), experiment.id
 
 
 def test_config_files_of_the_users_own(tmp_path):

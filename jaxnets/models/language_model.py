@@ -30,7 +30,7 @@ class Read(NamedTuple):
 class LanguageModel(nn.Module):
     """Tokens [N, T], state -> Read.
 
-    A tied head shares the embedding's table (Press and Wolf 2017). Tables start small, uniform within ±0.1 as in
+    A tied head shares the embedding's table and has no bias (Press and Wolf 2017). Tables start small, uniform within ±0.1 as in
     PyTorch's word-model example: a tied table of standard deviation 1 would make the first losses huge.
     """
 
@@ -47,8 +47,8 @@ class LanguageModel(nn.Module):
         h, state = Recurrent(config.cell, config.hidden, config.layers, config.dropout)(x, lengths, state, train=train)
         h = Dropout(config.dropout)(h, train=train)
         if config.tied:
-            kernel = embed.table.T
+            kernel, bias = embed.table.T, jnp.zeros(self.types)
         else:
             kernel = self.param("kernel", kernel_init(config.init), (config.hidden, self.types))
-        bias = self.param("bias", bias_init(config.init, config.hidden), (self.types,))
+            bias = self.param("bias", bias_init(config.init, config.hidden), (self.types,))
         return Read(h.swapaxes(0, 1), kernel, bias, state)
