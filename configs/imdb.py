@@ -4,7 +4,8 @@
     jaxnets classify runs/imdb/lstm "A wonderful little production."
     jaxnets run imdb --data.source embedded --epochs 5
 
-Stated in the report: layers (hence 920,385 parameters), stop words removed, a vocabulary of 1,000 plus padding, 40,000 reviews for training, 13 epochs.
+Stated in the report: layers (hence 920,385 parameters), stop words removed, a vocabulary of 1,000 plus padding, 40,000
+reviews for training, 13 epochs.
 Open there, chosen here: Adam at 1e-3 in batches of 50, gradients clipped at norm 5, the last 160 known words of each review
 (nine in ten have no more). Of the other 10,000 reviews half are for validation and half for the test.
 `lstm_standard` is the same net on the publishers' split of 25,000 and 25,000.

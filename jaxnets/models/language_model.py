@@ -30,8 +30,8 @@ class Read(NamedTuple):
 class LanguageModel(nn.Module):
     """Tokens [N, T], state -> Read.
 
-    A tied head shares the embedding's table and has no bias (Press and Wolf 2017). Tables start small, uniform within ±0.1 as in
-    PyTorch's word-model example: a tied table of standard deviation 1 would make the first losses huge.
+    A tied head shares the embedding's table and has no bias (Press and Wolf 2017). Tables start with the standard deviation
+    of numbers uniform in ±0.1, PyTorch's word-model example's: a tied table of deviation 1 would make the first losses huge.
     """
 
     config: LanguageModelConfig
