@@ -18,7 +18,7 @@ quickstart: $(VENV)/base
 	$(VENV)/bin/jaxnets report runs/quickstart
 
 test: $(VENV)/test
-	$(VENV)/bin/pytest --numprocesses $(JOBS) --durations 10
+	$(VENV)/bin/pytest --numprocesses $(JOBS) --dist loadgroup --durations 10
 
 lint: $(VENV)/test
 	$(VENV)/bin/ruff check .

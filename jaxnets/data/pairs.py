@@ -36,7 +36,7 @@ class EnglishFrench(Builder):
     downloads: ClassVar = {TUTORIAL_URL: TUTORIAL_FILE}
 
     def _info(self) -> tfds.core.DatasetInfo:
-        return self.describe({"source": tfds.features.Text(), "target": tfds.features.Text()}, "sentence pairs")
+        return self.describe({"source": tfds.features.Text(), "target": tfds.features.Text()}, "trimmed sentence pairs")
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator[Any]]:
         where = self.locate(dl_manager, TUTORIAL_URL, "data.zip", "eng-fra.txt", "data/eng-fra.txt")
@@ -54,14 +54,15 @@ class EnglishFrench(Builder):
             english, tab, french = line.partition("\t")
             if not tab:
                 raise UserError(f"{self.name}: line {i + 1} of the pairs has no tab between two sentences: {line[:40]!r}")
-            yield i, {"source": french, "target": english}
+            source, target = normalise(french), normalise(english)
+            if is_kept(source, target):
+                yield i, {"source": source, "target": target}
 
 
 def prepare(manual_dir: Path | None) -> Path:
     """Stores the trimmed pairs."""
     found = to_arrays(EnglishFrench, manual_dir)["everything"]
-    pairs = [(normalise(s), normalise(t)) for s, t in zip(found["source"], found["target"], strict=True)]
-    return save("eng_fra", [pair for pair in pairs if is_kept(*pair)])
+    return save("eng_fra", list(zip(found["source"], found["target"], strict=True)))
 
 
 def normalise(sentence: str) -> str:
