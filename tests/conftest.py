@@ -4,8 +4,13 @@ import os
 from pathlib import Path
 
 import hypothesis
-import jax
 import pytest
+
+REPOSITORY = Path(__file__).parent.parent
+# Many tests, and the processes that some start, compile the same programs. Set before jax is imported, and inherited.
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(REPOSITORY / ".pytest_cache" / "jit"))
+
+import jax  # noqa: E402
 
 jax.config.update("jax_num_cpu_devices", 4)
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -14,7 +19,6 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 hypothesis.settings.register_profile("jaxnets", deadline=None, derandomize=True, database=None, print_blob=False)
 hypothesis.settings.load_profile("jaxnets")
 
-REPOSITORY = Path(__file__).parent.parent
 REAL_DATA = Path(os.environ.get("JAXNETS_TEST_DATA", REPOSITORY.parent / "shared" / "data"))
 
 

@@ -97,7 +97,7 @@ def test_equals_python_loops_with_gradients(path, cell, steps, batch, hidden):
         np.testing.assert_allclose(ours[name], wanted, rtol=2e-5, atol=1e-5 * float(jnp.abs(wanted).max()), err_msg=name)
 
 
-@settings(max_examples=12)
+@settings(max_examples=6)
 @given(
     cell=st.sampled_from(NAMES),
     seed=st.integers(0, 99),
