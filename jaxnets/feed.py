@@ -11,6 +11,7 @@ import jax.numpy as jnp
 
 from jaxnets.augment import augment, normalize, to_unit
 from jaxnets.config import ImageData
+from jaxnets.nn.sequence import running
 from jaxnets.tasks import Batch
 
 Array = jax.Array
@@ -57,6 +58,19 @@ def in_order(batch_size: int, examples: int, make: Make) -> Feed:
         return {**make(arrays, item["index"], key), "mask": item["mask"]}
 
     return Feed(steps, plan, batch)
+
+
+def step_by_step(whole: Feed, lengths: str, steps: int) -> Feed:
+    """A feed of sequences whose mask [N, steps] is that of the examples [N], times that of each one's real steps.
+
+    `lengths` is the field that counts these.
+    """
+
+    def batch(arrays: Arrays, item: Any, key: Any) -> Batch:
+        made = whole.batch(arrays, item, key)
+        return {**made, "mask": made["mask"].reshape(-1, 1) * running(steps, made[lengths])}
+
+    return whole._replace(batch=batch)
 
 
 class Normalization(NamedTuple):

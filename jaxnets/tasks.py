@@ -37,18 +37,19 @@ class Task(NamedTuple):
 _PERPLEXITY: Derived = {"perplexity": ("loss", jnp.exp)}
 
 
+def _choice(logits: Array, labels: Array, mask: Array) -> Metrics:
+    """Loss and accuracy of choices among logits; shapes as in jaxnets.losses.cross_entropy."""
+    return {
+        "loss": losses.cross_entropy(logits, labels, mask),
+        "accuracy": metrics.accuracy(logits, labels, mask),
+    }
+
+
 def classify(*fields: str) -> Task:
     """One label for each example: batches of "label", "mask", and the `fields` that the model takes."""
-
-    def measure(logits: Array, batch: Batch) -> Metrics:
-        return {
-            "loss": losses.cross_entropy(logits, batch["label"], batch["mask"]),
-            "accuracy": metrics.accuracy(logits, batch["label"], batch["mask"]),
-        }
-
     return Task(
         inputs=lambda batch: tuple(batch[field] for field in fields),
-        metrics=measure,
+        metrics=lambda logits, batch: _choice(logits, batch["label"], batch["mask"]),
         details=lambda logits, batch: {"confusion": metrics.confusion(logits, batch["label"], batch["mask"])},
         monitor="accuracy",
         higher_is_better=True,
@@ -57,16 +58,9 @@ def classify(*fields: str) -> Task:
 
 def spell() -> Task:
     """The next letter of names: batches of "letter" [N, T], "next" [N, T], "length", "category", and "mask" [N, T]."""
-
-    def measure(outputs: Any, batch: Batch) -> Metrics:
-        return {
-            "loss": losses.cross_entropy(outputs.logits, batch["next"], batch["mask"]),
-            "accuracy": metrics.accuracy(outputs.logits, batch["next"], batch["mask"]),
-        }
-
     return Task(
         inputs=lambda batch: (batch["letter"], batch["length"], batch["category"]),
-        metrics=measure,
+        metrics=lambda outputs, batch: _choice(outputs.logits, batch["next"], batch["mask"]),
         monitor="loss",
         higher_is_better=False,
     )
@@ -97,16 +91,9 @@ def read_on(by_letter: bool) -> Task:
 
 def translate() -> Task:
     """The next word of a translation: batches of "source", "source_length", "before", "target" and "mask" [N, T]."""
-
-    def measure(logits: Array, batch: Batch) -> Metrics:
-        return {
-            "loss": losses.cross_entropy(logits, batch["target"], batch["mask"]),
-            "accuracy": metrics.accuracy(logits, batch["target"], batch["mask"]),
-        }
-
     return Task(
         inputs=lambda batch: (batch["source"], batch["source_length"], batch["before"], batch.get("teacher_forcing")),
-        metrics=measure,
+        metrics=lambda logits, batch: _choice(logits, batch["target"], batch["mask"]),
         monitor="loss",
         higher_is_better=False,
         derived=_PERPLEXITY,

@@ -15,7 +15,7 @@ from jaxnets.data.store import Prepared
 from jaxnets.errors import UserError
 from jaxnets.feed import Arrays
 from jaxnets.model_config import NameNetConfig
-from jaxnets.nn.sequence import running, zero_state
+from jaxnets.nn.sequence import zero_state
 from jaxnets.problems.problem import Generated, Problem, check_batch, check_fields
 
 Array = jax.Array
@@ -40,10 +40,7 @@ def build(experiment: Experiment, data: Prepared) -> Problem:
         length = arrays["length"][indices]
         return {"letter": tokens[:, :-1], "next": tokens[:, 1:], "length": length, "category": category}
 
-    def by_letter(whole: feed.Feed) -> feed.Feed:
-        """The mask of names, times that of the letters in each."""
-        return whole._replace(batch=lambda *args: _mask_letters(whole.batch(*args), steps))
-
+    by_letter = functools.partial(feed.step_by_step, lengths="length", steps=steps)
     letters = jnp.zeros((1, steps), jnp.int32)
     return Problem(
         task=tasks.spell(),
@@ -55,10 +52,6 @@ def build(experiment: Experiment, data: Prepared) -> Problem:
         examples=config.batch_size,
         generate=functools.partial(_generate, data, conditional),
     )
-
-
-def _mask_letters(batch: Mapping[str, Array], steps: int) -> dict[str, Array]:
-    return {**batch, "mask": batch["mask"].reshape(-1, 1) * running(steps, batch["length"])}
 
 
 def sample(

@@ -15,7 +15,6 @@ from jaxnets.data import pairs, text
 from jaxnets.data.store import Prepared
 from jaxnets.errors import UserError
 from jaxnets.feed import Arrays, Feed
-from jaxnets.nn.sequence import running
 from jaxnets.problems.problem import Generated, Problem, check_batch, check_fields
 
 Array = jax.Array
@@ -37,15 +36,7 @@ def build(experiment: Experiment, data: Prepared) -> Problem:
         start = jnp.full((*indices.shape, 1), _START)
         return {**batch, "before": jnp.concatenate([start, batch["target"][:, :-1]], axis=1)}
 
-    def by_word(whole: Feed) -> Feed:
-        """The mask of pairs, times that of the words in each target."""
-
-        def batch(arrays: Arrays, item: Any, key: Any) -> Mapping[str, Array]:
-            made = whole.batch(arrays, item, key)
-            return {**made, "mask": made["mask"].reshape(-1, 1) * running(target, made["target_length"])}
-
-        return whole._replace(batch=batch)
-
+    by_word = functools.partial(feed.step_by_step, lengths="target_length", steps=target)
     train = by_word(feed.shuffled(config.batch_size, data.examples("train"), make))
     if config.teacher_forcing != (1.0, 1.0):
         train = _scheduled(train, config.teacher_forcing, experiment.epochs)
