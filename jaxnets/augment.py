@@ -1,6 +1,6 @@
 """Changes to batches of images, made on the device inside the training step.
 
-Images are [N, H, W, C]. Geometry (crop, flip) works on any dtype; colour works on floats in [0, 1].
+Images are [N, H, W, C]. Geometry (crop, flip, cutout) works on any dtype; colour works on floats in [0, 1].
 """
 
 from collections.abc import Sequence
@@ -14,12 +14,12 @@ from jaxnets.config import Augment
 Array = jax.Array
 
 # Luma weights of ITU-R BT.601, as PIL and torchvision use for grey versions.
-_LUMA = (0.299, 0.587, 0.114)
+LUMA = (0.299, 0.587, 0.114)
 
 
 def augment(key: Array, images: Array, config: Augment) -> Array:
     """Applies what `config` asks for to uint8 images; returns floats in [0, 1]."""
-    keys = iter(jax.random.split(key, 5))
+    keys = iter(jax.random.split(key, 6))
     if config.crop_padding:
         images = random_crop(next(keys), images, config.crop_padding)
     if config.flip:
@@ -33,7 +33,21 @@ def augment(key: Array, images: Array, config: Augment) -> Array:
         if strength:
             factors = jax.random.uniform(next(keys), (images.shape[0],), minval=1 - strength, maxval=1 + strength)
             images = change(images, factors)
+    if config.cutout:
+        images = random_cutout(next(keys), images, config.cutout)
     return images
+
+
+def shrink(images: Array, side: int) -> Array:
+    """Means of squares of `side` × `side` pixels, rounded: uint8 [N, H, W, C] -> uint8 [N, H / side, W / side, C]."""
+    n, height, width, channels = images.shape
+    squares = images.reshape(n, height // side, side, width // side, side, channels).astype(jnp.int32)
+    return ((squares.sum((2, 4)) + side**2 // 2) // side**2).astype(images.dtype)
+
+
+def to_grey(images: Array) -> Array:
+    """The luma of uint8 images, rounded: [N, H, W, C] -> [N, H, W, 1]."""
+    return jnp.round(grey(images.astype(jnp.float32))).astype(images.dtype)
 
 
 def to_unit(images: Array) -> Array:
@@ -71,6 +85,20 @@ def flip_where(images: Array, flip: Array) -> Array:
     return jnp.where(flip[:, None, None, None], images[:, :, ::-1], images)
 
 
+def random_cutout(key: Array, images: Array, side: int) -> Array:
+    """Blackens a square in each image, centred on any of its pixels (DeVries and Taylor 2017)."""
+    keys = jax.random.split(key)
+    centres = [jax.random.randint(k, images.shape[:1], 0, size) for k, size in zip(keys, images.shape[1:3], strict=True)]
+    return cut_out_at(images, jnp.stack(centres, -1), side)
+
+
+def cut_out_at(images: Array, centres: Array, side: int) -> Array:
+    """`random_cutout` with the centres [N, 2] (row, column) given. What lies outside the image is cut off."""
+    inside = lambda size, axis: jnp.abs(2 * (jnp.arange(size)[None] - centres[:, axis, None]) + (side + 1) % 2) < side
+    rows, columns = inside(images.shape[1], 0), inside(images.shape[2], 1)
+    return jnp.where((rows[:, :, None] & columns[:, None, :])[..., None], jnp.zeros((), images.dtype), images)
+
+
 def adjust_brightness(images: Array, factors: Array) -> Array:
     """Multiplies each image by its factor, clipped to [0, 1]."""
     return _blend(images, jnp.zeros_like(images), factors)
@@ -78,12 +106,12 @@ def adjust_brightness(images: Array, factors: Array) -> Array:
 
 def adjust_contrast(images: Array, factors: Array) -> Array:
     """Blends each image with its own mean grey: factor 0 gives flat grey, 1 the image itself."""
-    return _blend(images, _grey(images).mean((1, 2), keepdims=True), factors)
+    return _blend(images, grey(images).mean((1, 2), keepdims=True), factors)
 
 
 def adjust_saturation(images: Array, factors: Array) -> Array:
     """Blends each image with its grey version: factor 0 gives grey, 1 the image itself."""
-    return _blend(images, _grey(images), factors)
+    return _blend(images, grey(images), factors)
 
 
 def _blend(images: Array, others: Array, factors: Array) -> Array:
@@ -91,8 +119,8 @@ def _blend(images: Array, others: Array, factors: Array) -> Array:
     return jnp.clip(factors * images + (1 - factors) * others, 0, 1)
 
 
-def _grey(images: Array) -> Array:
+def grey(images: Array) -> Array:
     """Luma [N, H, W, 1]; a one-channel image is its own."""
     if images.shape[-1] == 1:
         return images
-    return (images * jnp.asarray(_LUMA, images.dtype).reshape(1, 1, 1, 3)).sum(-1, keepdims=True)
+    return (images * jnp.asarray(LUMA, images.dtype).reshape(1, 1, 1, 3)).sum(-1, keepdims=True)

@@ -32,6 +32,8 @@ class Augment:
     """Blend with the image's mean grey by a factor drawn from [1 - x, 1 + x]."""
     saturation: float = 0.0
     """Blend with the image's grey version by a factor drawn from [1 - x, 1 + x]."""
+    cutout: int = 0
+    """Side of a square of pixels, centred anywhere, that is made black."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +42,7 @@ class _Data:
     """Name of a prepared data set, or "embedded" for the stand-in that needs no download."""
     embedded: str = ""
     """The stand-in that "embedded" means here."""
+    batch_size: int = 64
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,6 +55,10 @@ class ImageData(_Data):
     """Leave out the last, partial batch of an epoch. Otherwise it is filled up from the epoch's first examples."""
     normalize: Literal["unit", "symmetric", "standard"] = "unit"
     """Pixel range: unit [0, 1], symmetric [-1, 1], or standard (per channel: mean 0 and std 1 over the training split)."""
+    shrink: int = 1
+    """Take the means of squares of so many pixels a side: 2 makes 32×32 of 64×64."""
+    grey: bool = False
+    """Take the luma of colour images."""
     augment: Augment = Augment()
 
 
@@ -60,7 +67,6 @@ class NameData(_Data):
     """Names, a row each, spelled in letters."""
 
     embedded: str = "toy_names"
-    batch_size: int = 64
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,7 +97,6 @@ class PairData(_Data):
     """Sentences in two languages."""
 
     embedded: str = "toy_pairs"
-    batch_size: int = 64
     teacher_forcing: tuple[float, float] = (1.0, 1.0)
     """Share of the true words among those that the decoder sees, in the first epoch and in the last; in between, along a
     line. The others are its own predictions."""
@@ -111,6 +116,8 @@ class Spsa:
     gamma: float = 0.101
     directions: int = 1
     """Perturbations averaged in one gradient estimate; each costs two evaluations of the loss."""
+    rule: Literal["sgd", "adam"] = "sgd"
+    """What the estimate is given to: Spall's falling steps, or Adam at optim.lr, which a, big_a and alpha do not touch."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -151,6 +158,8 @@ class Experiment:
     seed: int = 0
     """The root of all randomness. Replica i is the same whatever the number of replicas."""
     eval_batch_size: int = 1000
+    accumulate: int = 1
+    """Parts of a batch that are worked off one after the other, their gradients summed: less memory for the same step."""
     select: Literal["best", "last"] = "best"
     """Which weights are tested: those of the best epoch by validation, or the last."""
     reported: tyro.conf.Suppress[Mapping[str, float]] = dataclasses.field(default_factory=dict)
@@ -174,12 +183,15 @@ _RULES: Mapping[str, _Rule] = {
     "seeds": _POSITIVE,
     "seed": ("must lie in [0, 2**32)", lambda value: 0 <= value < 2**32),
     "eval_batch_size": _POSITIVE,
+    "accumulate": _POSITIVE,
     "data.batch_size": _POSITIVE,
     "data.window": _POSITIVE,
     "data.vocabulary": _POSITIVE,
     "data.longest": _POSITIVE,
     "data.teacher_forcing": ("must be two shares in [0, 1]", lambda value: all(0 <= share <= 1 for share in value)),
+    "data.shrink": _POSITIVE,
     "data.augment.crop_padding": _NOT_NEGATIVE,
+    "data.augment.cutout": _NOT_NEGATIVE,
     "data.augment.brightness": _FRACTION,
     "data.augment.contrast": _FRACTION,
     "data.augment.saturation": _FRACTION,
@@ -213,6 +225,11 @@ def validate(experiment: Experiment) -> Experiment:
             continue
         if not holds(value):
             raise UserError(f"{experiment.id}: {path} {words}, got {value}")
+    if experiment.data.batch_size % experiment.accumulate:
+        sizes = f"accumulate {experiment.accumulate} does not divide data.batch_size {experiment.data.batch_size}"
+        raise UserError(f"{experiment.id}: {sizes}")
+    if experiment.accumulate > 1 and isinstance(experiment.data, TextData):
+        raise UserError(f"{experiment.id}: accumulate cannot split running text; lower data.batch_size")
     for path, value in experiment.model.bad_fields():
         raise UserError(f"{experiment.id}: model.{path} cannot be {value!r}")
     return experiment

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxnets.augment import augment, normalize, to_unit
+from jaxnets.augment import LUMA, augment, normalize, shrink, to_grey, to_unit
 from jaxnets.config import ImageData
 from jaxnets.nn.sequence import running
 from jaxnets.tasks import Batch
@@ -81,8 +81,14 @@ class Normalization(NamedTuple):
 
 
 def image_normalization(config: ImageData, meta: Mapping[str, Any]) -> Normalization:
-    """The constants for `config.normalize`; `meta` is the prepared set's record of its training split."""
+    """The constants for `config.normalize`; `meta` is the prepared set's record of its training split.
+
+    Of grey versions the mean is exact, and the deviation that of channels which rise and fall together: 3 % above the true
+    one for CIFAR-10.
+    """
     mean, std = meta["mean"], meta["std"]
+    if config.grey and len(mean) == 3:
+        mean, std = ([sum(share * value for share, value in zip(LUMA, values, strict=True))] for values in (mean, std))
     if config.normalize == "standard":
         return Normalization(tuple(mean), tuple(std))
     half = 0.5 if config.normalize == "symmetric" else 0.0
@@ -94,6 +100,8 @@ def images(config: ImageData, normalization: Normalization) -> Make:
 
     def make(arrays: Arrays, indices: Array, key: Any) -> Mapping[str, Array]:
         raw = arrays["image"][indices]
+        raw = shrink(raw, config.shrink) if config.shrink > 1 else raw
+        raw = to_grey(raw) if config.grey else raw
         found = to_unit(raw) if key is None else augment(key, raw, config.augment)
         return {"image": normalize(found, *normalization), "label": arrays["label"][indices]}
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any, Literal
 
 CellName = Literal["rnn", "lstm", "gru"]
-_WIDTHS = ("filters", "dense", "hidden", "embedding", "layers")
+_WIDTHS = ("filters", "dense", "hidden", "embedding", "layers", "blocks", "width", "convolutions")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,6 +70,44 @@ class SmallCnnConfig(_Architecture):
 
     filters: tuple[int, int, int] = (16, 32, 64)
     dense: int = 16
+
+
+@dataclasses.dataclass(frozen=True)
+class CnnConfig(_Architecture):
+    """Convolutions, each with ReLU and 2×2 max-pooling, then dense layers (report S3 Q1)."""
+
+    width: int = 32
+    """Filters of the first convolution; each further one has twice as many."""
+    convolutions: int = 2
+    kernel: int = 3
+    batch_norm: bool = False
+    """BatchNorm before each ReLU."""
+    dropout_conv: float = 0.0
+    """After each pooling."""
+    dense: int = 128
+    dropout_dense: float = 0.0
+
+    def bad_fields(self) -> Iterator[tuple[str, Any]]:
+        """Also kernels that have no middle."""
+        yield from super().bad_fields()
+        if self.kernel < 1 or self.kernel % 2 == 0:
+            yield "kernel", self.kernel
+
+
+@dataclasses.dataclass(frozen=True)
+class ResNetConfig(_Architecture):
+    """Residual blocks of two 3×3 convolutions (report S4 §2.5)."""
+
+    blocks: tuple[int, ...] = (3, 4, 6, 3)
+    """In each stage."""
+    width: int = 64
+    """Channels of the first stage; each further stage has twice as many."""
+    dropout: float = 0.0
+    """Share of channels dropped after each BatchNorm that is not on a shortcut."""
+    compute: Literal["float32", "bfloat16"] = "float32"
+    """Type of activations and of products. Parameters, statistics and the loss are always float32."""
+    remat: bool = False
+    """Recompute each block's inside in the backward pass: less memory for a third more work."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,6 +182,8 @@ ModelConfig = (
     LeNetConfig
     | TutorialNetConfig
     | SmallCnnConfig
+    | CnnConfig
+    | ResNetConfig
     | RowsNetConfig
     | NameNetConfig
     | LanguageModelConfig

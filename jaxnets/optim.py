@@ -4,13 +4,16 @@ import jax
 import optax
 
 from jaxnets.config import Optim
-from jaxnets.spsa import spsa
+from jaxnets.spsa import spsa, spsa_gradient
 
 
 def build(config: Optim, steps: int, steps_per_epoch: int, key: jax.Array) -> optax.GradientTransformationExtraArgs:
     """The transform for a training run of `steps` steps. `key` seeds update rules that draw random numbers."""
     if config.name == "spsa":
         gains = config.spsa
+        if gains.rule == "adam":
+            estimate = spsa_gradient(key, gains.c, gains.gamma, gains.directions)
+            return optax.chain(estimate, optax.adam(learning_rate(config, steps, steps_per_epoch)))
         return spsa(key, gains.a, gains.big_a, gains.c, gains.alpha, gains.gamma, gains.directions)
     rate = learning_rate(config, steps, steps_per_epoch)
     rule = {

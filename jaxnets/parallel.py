@@ -125,6 +125,13 @@ def split_cpu(seeds: int) -> None:
         jax.config.update("jax_num_cpu_devices", best)
 
 
+def memory_limit() -> int:
+    """Bytes that one device may use; 0 where it does not tell. CPU devices share the machine's memory."""
+    if jax.default_backend() == "cpu":
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // jax.device_count()
+    return (jax.devices()[0].memory_stats() or {}).get("bytes_limit", 0)
+
+
 def available_cores() -> int:
     """Processor cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxnets import models, optim, parallel, problems, state
+from jaxnets import memory, models, optim, parallel, problems, state
 from jaxnets.config import Experiment
 from jaxnets.data.store import Prepared
+from jaxnets.memory import OutOfMemory
 from jaxnets.parallel import Layout
 from jaxnets.problems import Problem
 from jaxnets.state import Stream, TrainState
@@ -49,7 +50,7 @@ def build(experiment: Experiment, data: Prepared) -> Program:
     total_steps = experiment.steps or experiment.epochs * steps
     model = models.build(experiment.model, asked.sizes)
     make_tx = lambda key: optim.build(experiment.optim, total_steps, steps, key)
-    step = make_step(model, asked.task, make_tx(jax.random.key(0)))
+    step = make_step(model, asked.task, make_tx(jax.random.key(0)), parts=experiment.accumulate)
 
     def create(key: Array, shared: None) -> TrainState:
         return state.create(key, model, make_tx(state.stream(key, Stream.OPTIM)), asked.inputs, asked.carry)
@@ -114,10 +115,10 @@ class Compiler:
     def training(self, run: Callable) -> Callable:
         """`run(state, plan, arrays)` for all seeds; the state is donated."""
         if self._layout.split == "data":
-            return self._accounted(parallel.batch_parallel(run, self._layout.mesh))
-        return self._accounted(parallel.seed_parallel(run, self._layout.mesh, donate=True))
+            return self._accounted(parallel.batch_parallel(run, self._layout.mesh), training=True)
+        return self._accounted(parallel.seed_parallel(run, self._layout.mesh, donate=True), training=True)
 
-    def _accounted(self, function: Any) -> Callable:
+    def _accounted(self, function: Any, training: bool = False) -> Callable:
         executables: dict[Any, Callable] = {}
 
         def call(*args: Any) -> Any:
@@ -125,18 +126,15 @@ class Compiler:
             signature = structure, tuple((leaf.shape, leaf.dtype, leaf.sharding) for leaf in leaves)
             if signature not in executables:
                 start = time.perf_counter()
-                executable = function.lower(*args).compile()
+                with memory.watched(training):
+                    executable = function.lower(*args).compile()
                 self.seconds += time.perf_counter() - start
-                self.peak_bytes = max(self.peak_bytes, _bytes(executable))
+                needed, limit = memory.needed(executable), parallel.memory_limit()
+                if limit and needed.total > limit:
+                    raise OutOfMemory(needed, limit, training)
+                self.peak_bytes = max(self.peak_bytes, needed.total)
                 executables[signature] = executable
-            return executables[signature](*args)
+            with memory.watched(training):
+                return executables[signature](*args)
 
         return call
-
-
-def _bytes(executable: Any) -> int:
-    memory = executable.memory_analysis()
-    if memory is None:
-        return 0
-    used = memory.argument_size_in_bytes + memory.output_size_in_bytes + memory.temp_size_in_bytes
-    return used - memory.alias_size_in_bytes

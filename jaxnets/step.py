@@ -16,13 +16,20 @@ from jaxnets.tasks import Batch, Task
 
 Array = jax.Array
 Step = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
+_Passed = tuple[Metrics, Any, Any]
+"""Metrics, the model's variables after the batch, what the next batch takes over."""
 
 
-def make_step(model: Any, task: Task, tx: optax.GradientTransformationExtraArgs, axis_name: str | None = None) -> Step:
+def make_step(
+    model: Any, task: Task, tx: optax.GradientTransformationExtraArgs, axis_name: str | None = None, parts: int = 1
+) -> Step:
     """The function (state, batch) -> (state, metrics of the batch before the update).
 
     With `axis_name` the step follows pmap's contract: it runs once per device on that device's share of the batch, and
     sums losses, gradients and metrics over the named axis itself. Without, it sees the whole batch.
+
+    With `parts` the batch is worked off in so many equal parts, one after the other, whose gradients are summed: memory for
+    one part. The result is the same, but that BatchNorm and dropout see each part on its own.
     """
 
     def psum(tree: Any) -> Any:
@@ -32,24 +39,31 @@ def make_step(model: Any, task: Task, tx: optax.GradientTransformationExtraArgs,
         _, key = step_keys(state, axis_name)
         batch = task.resume(batch, state.carry)
 
-        def loss_fn(params: Any) -> tuple[Array, tuple[Any, Any, Metrics]]:
+        def total_loss(params: Any, variables: Any, part: Batch, key: Array) -> tuple[Array, _Passed]:
             outputs, variables = model.apply(
-                {"params": params, **state.variables},
-                *task.inputs(batch),
+                {"params": params, **variables},
+                *task.inputs(part),
                 train=True,
                 rngs={"dropout": key},
-                mutable=list(state.variables),
+                mutable=list(variables),
             )
-            metrics = task.metrics(outputs, batch)
-            loss = metrics["loss"]
-            # Per device this is a share of the mean over the whole batch; the shares are summed below.
-            return loss.total / psum(loss.weight), (dict(variables), task.carry(outputs), metrics)
+            metrics = task.metrics(outputs, part)
+            return metrics["loss"].total, (metrics, dict(variables), task.carry(outputs))
 
-        (loss, (variables, carry, metrics)), grads = jax.value_and_grad(loss_fn, has_aux=True)(state.params)
-        loss, grads, metrics = psum((loss, grads, metrics))
-        updates, opt_state = tx.update(
-            grads, state.opt_state, state.params, value=loss, value_fn=lambda params: psum(loss_fn(params)[0])
-        )
+        def with_gradient(*args: Any) -> tuple[Any, Any, Any]:
+            (_, (metrics, variables, carry)), grads = jax.value_and_grad(total_loss, has_aux=True)(state.params, *args)
+            return (metrics, grads), variables, carry
+
+        def mean_loss(params: Any) -> Array:
+            alone = lambda *args: total_loss(params, *args)[1]
+            metrics, _, _ = _over_parts(parts, alone, state.variables, batch, key)
+            return psum(metrics["loss"].total) / psum(metrics["loss"].weight)
+
+        sums, variables, carry = _over_parts(parts, with_gradient, state.variables, batch, key)
+        metrics, grads = psum(sums)
+        loss = metrics["loss"].value
+        grads = jax.tree.map(lambda g: g / metrics["loss"].weight, grads)
+        updates, opt_state = tx.update(grads, state.opt_state, state.params, value=loss, value_fn=mean_loss)
         params = optax.apply_updates(state.params, updates)
         # A finite loss can have gradients that are not; what was computed from them must not be kept.
         finite = [jnp.isfinite(leaf).all() for leaf in jax.tree.leaves((loss, params, variables))]
@@ -64,6 +78,23 @@ def make_step(model: Any, task: Task, tx: optax.GradientTransformationExtraArgs,
         return TrainState(state.step + 1, params, variables, opt_state, state.key, carry, failed_at), metrics
 
     return step
+
+
+def _over_parts(parts: int, function: Callable[..., Any], variables: Any, batch: Batch, key: Array) -> Any:
+    """function(variables, batch, key) -> (sums, variables, carry), or its sums over a batch in parts."""
+    if parts == 1:
+        return function(variables, batch, key)
+    split = jax.tree.map(lambda x: x.reshape(parts, x.shape[0] // parts, *x.shape[1:]), batch)
+    items = split, jax.random.split(key, parts)
+    shapes = jax.eval_shape(function, variables, *jax.tree.map(lambda x: x[0], items))
+    zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), (shapes[0], shapes[2]))
+
+    def body(passed: Any, item: Any) -> tuple[Any, None]:
+        so_far, variables, _ = passed
+        sums, variables, carry = function(variables, *item)
+        return (jax.tree.map(jnp.add, so_far, sums), variables, carry), None
+
+    return lax.scan(body, (zeros[0], variables, zeros[1]), items)[0]
 
 
 def step_keys(state: TrainState, axis_name: str | None = None) -> tuple[Array, Array]:

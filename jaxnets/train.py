@@ -16,6 +16,7 @@ from jaxnets.config import Experiment
 from jaxnets.data import sets
 from jaxnets.errors import UserError
 from jaxnets.interrupts import Interrupted
+from jaxnets.memory import OutOfMemory
 from jaxnets.metrics import Metrics, values
 from jaxnets.program import Program
 from jaxnets.progress import Reporter
@@ -74,7 +75,10 @@ def train(
         built = program.build(experiment, data)
         checkpoints = stack.enter_context(contextlib.closing(Checkpoints(folder / "checkpoints")))
         received = stack.enter_context(interrupts.noted())
-        return _Training(experiment, built, run, checkpoints, reporter, checkpoint_every, sinks, received).go()
+        try:
+            return _Training(experiment, built, run, checkpoints, reporter, checkpoint_every, sinks, received).go()
+        except OutOfMemory as error:
+            raise UserError(error.explain(experiment.id, experiment.data.batch_size, experiment.accumulate)) from error
 
 
 class _Clock:

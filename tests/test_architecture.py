@@ -25,8 +25,8 @@ FLOORS = (
         "models",
         "data",
     ),
-    ("state", "parallel", "step", "checkpoint", "record", "progress", "problems", "interrupts"),
-    ("program", "summary", "train", "trained"),
+    ("state", "parallel", "step", "checkpoint", "record", "progress", "problems", "interrupts", "memory"),
+    ("program", "summary", "train", "trained", "sweep"),
     ("report", "cli", "__main__"),
 )
 FLOOR_OF = {name: i for i, names in enumerate(FLOORS) for name in names}

@@ -84,3 +84,42 @@ def test_everything_at_once_stays_in_range_and_depends_on_the_key():
     assert first.min() >= 0
     assert first.max() <= 1
     assert not jnp.array_equal(first, second)
+
+
+@settings(max_examples=15)
+@given(side=st.integers(1, 8), seed=st.integers(0, 2**31))
+def test_cutout(side, seed):
+    rng = np.random.default_rng(seed)
+    centres = np.stack([rng.integers(0, size, len(IMAGES)) for size in IMAGES.shape[1:3]], -1)
+    found = augment.cut_out_at(jnp.asarray(IMAGES), jnp.asarray(centres), side)
+    for image, centre, out in zip(IMAGES, centres, found, strict=True):
+        expected = image.copy()
+        # An even square has no middle pixel: it reaches one further up and to the left.
+        low = np.maximum(centre - side // 2, 0)
+        expected[low[0] : centre[0] - side // 2 + side, low[1] : centre[1] - side // 2 + side] = 0
+        np.testing.assert_array_equal(out, expected)
+
+
+def test_random_cutout_reaches_every_corner():
+    found = augment.random_cutout(jax.random.key(0), jnp.ones((500, 6, 5, 1)), 3)[..., 0]
+    assert (found.min(0) == 0).all()
+    assert (found.sum((1, 2)) >= 30 - 9).all()
+
+
+@pytest.mark.parametrize("side", [2, 3])
+def test_shrink_takes_rounded_means(side):
+    images = RNG.integers(0, 256, (4, 6 * side, 5 * side, 3)).astype(np.uint8)
+    means = images.reshape(4, 6, side, 5, side, 3).astype(float).mean((2, 4))
+    found = augment.shrink(jnp.asarray(images), side)
+    assert found.dtype == jnp.uint8
+    np.testing.assert_array_equal(found, np.floor(means + 0.5))
+
+
+def test_grey_versions_are_those_of_pillow():
+    from PIL import Image
+
+    found = augment.to_grey(jnp.asarray(IMAGES))
+    assert found.shape == (*IMAGES.shape[:3], 1)
+    for image, out in zip(IMAGES, found, strict=True):
+        expected = np.asarray(Image.fromarray(image).convert("L"))
+        assert np.abs(expected.astype(int) - np.asarray(out)[..., 0]).max() <= 1

@@ -133,3 +133,37 @@ def test_evaluation_equals_one_big_batch(arrays):
     chex.assert_trees_all_close(m1, m2, rtol=1e-5)
     chex.assert_trees_all_equal(d1, d2)
     assert d1["confusion"].sum() == 48
+
+
+@pytest.mark.parametrize("parts", [2, 4])
+def test_a_batch_in_parts_gives_the_same_step(arrays, parts):
+    """Without BatchNorm and dropout, which see each part on its own, and by plain descent: Adam would hide a factor."""
+    model = models.build(LeNetConfig(), {"classes": 10})
+    batch = make_feed().batch(arrays, jnp.arange(8), jax.random.key(0)) | {"mask": jnp.arange(8.0) / 7}
+    start = state.create(jax.random.key(0), model, TX, INPUTS)
+    whole, metrics = jax.jit(make_step(model, TASK, TX))(start, batch)
+    split, its_metrics = jax.jit(make_step(model, TASK, TX, parts=parts))(start, batch)
+    chex.assert_trees_all_close(whole.params, split.params, rtol=1e-5, atol=1e-7)
+    chex.assert_trees_all_close(metrics, its_metrics, rtol=1e-5)
+
+
+def test_statistics_pass_through_all_parts(arrays):
+    """Running averages after a batch in parts are those after the parts as batches of their own."""
+    still = optax.with_extra_args_support(optax.sgd(0.0))
+    batch = make_feed().batch(arrays, jnp.arange(8), jax.random.key(0))
+    model = models.build(LeNetConfig(batch_norm=True), {"classes": 10})
+    start = state.create(jax.random.key(0), model, still, INPUTS)
+    split, _ = jax.jit(make_step(model, TASK, still, parts=2))(start, batch)
+    one = jax.jit(make_step(model, TASK, still))
+    apart, _ = one(one(start, jax.tree.map(lambda x: x[:4], batch))[0], jax.tree.map(lambda x: x[4:], batch))
+    chex.assert_trees_all_close(split.variables, apart.variables, rtol=1e-5, atol=1e-6)
+
+
+def test_spsa_measures_the_same_loss_in_parts(arrays):
+    from jaxnets.spsa import spsa
+
+    model, tx = models.build(LeNetConfig(), {"classes": 10}), spsa(jax.random.key(3), directions=2)
+    batch = make_feed().batch(arrays, jnp.arange(8), jax.random.key(0))
+    start = state.create(jax.random.key(0), model, tx, INPUTS)
+    whole, split = (jax.jit(make_step(model, TASK, tx, parts=parts))(start, batch)[0] for parts in (1, 4))
+    chex.assert_trees_all_close(whole.params, split.params, rtol=1e-3, atol=1e-6)

@@ -1,8 +1,9 @@
-"""Twins of LeNet, the tutorial net and the small CNN, written as the reports print them."""
+"""Twins of the image nets, written as the reports print them."""
 
+import torch
 from torch import nn
 
-from jaxnets.model_config import LeNetConfig, ModelConfig, SmallCnnConfig, TutorialNetConfig
+from jaxnets.model_config import CnnConfig, LeNetConfig, ModelConfig, ResNetConfig, SmallCnnConfig, TutorialNetConfig
 
 _ACTIVATIONS = {"tanh": nn.Tanh, "leaky_relu": lambda: nn.LeakyReLU(0.01)}
 
@@ -54,7 +55,56 @@ def small_cnn(config: SmallCnnConfig, classes: int) -> nn.Module:
     )
 
 
-_TWINS = {LeNetConfig: lenet, TutorialNetConfig: tutorial_net, SmallCnnConfig: small_cnn}
+def cnn(config: CnnConfig, classes: int) -> nn.Module:
+    """Report S3 Q1, for images of 32×32."""
+    layers, width, channels = [], config.width, 3
+    for _ in range(config.convolutions):
+        layers.append(nn.Conv2d(channels, width, config.kernel, padding=config.kernel // 2))
+        layers += [nn.BatchNorm2d(width)] if config.batch_norm else []
+        layers += [nn.ReLU(), nn.MaxPool2d(2), nn.Dropout(config.dropout_conv)]
+        channels, width = width, 2 * width
+    side = 32 // 2**config.convolutions
+    dense = [nn.Linear(side**2 * channels, config.dense), nn.ReLU(), nn.Dropout(config.dropout_dense)]
+    return nn.Sequential(*layers, nn.Flatten(), *dense, nn.Linear(config.dense, classes))
+
+
+class Block(nn.Module):
+    """Two convolutions and a shortcut; report S4 §2.5."""
+
+    def __init__(self, channels: int, features: int, stride: int, project: bool, dropout: float) -> None:
+        super().__init__()
+        self.inner = nn.Sequential(
+            *(nn.Conv2d(channels, features, 3, stride, 1, bias=False), nn.BatchNorm2d(features), nn.Dropout2d(dropout)),
+            nn.ReLU(),
+            *(nn.Conv2d(features, features, 3, 1, 1, bias=False), nn.BatchNorm2d(features), nn.Dropout2d(dropout)),
+        )
+        projection = [nn.Conv2d(channels, features, 1, stride, bias=False), nn.BatchNorm2d(features)] if project else []
+        self.shortcut = nn.Sequential(*projection)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.relu(self.inner(x) + self.shortcut(x))
+
+
+def resnet(config: ResNetConfig, classes: int) -> nn.Module:
+    """ResNet with a 3×3 stem and a projection in the first block of every stage."""
+    width = config.width
+    layers = [nn.Conv2d(3, width, 3, 1, 1, bias=False), nn.BatchNorm2d(width), nn.Dropout2d(config.dropout), nn.ReLU()]
+    channels = width
+    for stage, blocks in enumerate(config.blocks):
+        for i in range(blocks):
+            features = width * 2**stage
+            layers.append(Block(channels, features, 2 if stage and not i else 1, not i, config.dropout))
+            channels = features
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, classes))
+
+
+_TWINS = {
+    LeNetConfig: lenet,
+    TutorialNetConfig: tutorial_net,
+    SmallCnnConfig: small_cnn,
+    CnnConfig: cnn,
+    ResNetConfig: resnet,
+}
 
 
 def build(config: ModelConfig, classes: int) -> nn.Module:

@@ -1,5 +1,6 @@
 """Carries parameters and gradients between Linen trees and PyTorch modules of the same layers in the same order."""
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -15,8 +16,7 @@ def copy_to_torch(params: Tree, variables: Tree, module: nn.Module) -> None:
     with torch.no_grad():
         for tensor, array in _pairs(params, module):
             tensor.copy_(torch.tensor(np.asarray(array)))
-        for name, norm in _layers(module, "BatchNorm"):
-            stats = variables["batch_stats"][name]
+        for stats, norm in layers(variables.get("batch_stats", {}), module, "BatchNorm"):
             norm.running_mean.copy_(torch.tensor(np.asarray(stats["mean"])))
             norm.running_var.copy_(torch.tensor(np.asarray(stats["var"])))
 
@@ -31,26 +31,35 @@ def gradients(params: Tree, module: nn.Module) -> Iterator[tuple[str, np.ndarray
 def _pairs(params: Tree, module: nn.Module) -> Iterator[tuple[torch.Tensor, np.ndarray]]:
     """Each torch parameter with ours, turned to its layout."""
     channels = None
-    for name, layer in _layers(module, "Conv"):
-        yield layer.weight, np.transpose(params[name]["kernel"], (3, 2, 0, 1))
-        yield layer.bias, params[name]["bias"]
+    for own, layer in layers(params, module, "Conv"):
+        yield layer.weight, np.transpose(own["kernel"], (3, 2, 0, 1))
+        if layer.bias is not None:
+            yield layer.bias, own["bias"]
         channels = layer.out_channels
-    for name, layer in _layers(module, "Dense"):
-        kernel = np.asarray(params[name]["kernel"])
-        if channels is not None:
+    for own, layer in layers(params, module, "Dense"):
+        kernel = np.asarray(own["kernel"])
+        if channels not in (None, kernel.shape[0]):
             # The first dense layer reads flattened images: [H, W, C] here, [C, H, W] there.
             side = round((kernel.shape[0] // channels) ** 0.5)
             kernel = kernel.reshape(side, side, channels, -1).transpose(2, 0, 1, 3).reshape(kernel.shape)
-            channels = None
+        channels = None
         yield layer.weight, kernel.T
-        yield layer.bias, params[name]["bias"]
-    for name, layer in _layers(module, "BatchNorm"):
-        yield layer.weight, params[name]["scale"]
-        yield layer.bias, params[name]["bias"]
+        yield layer.bias, own["bias"]
+    for own, layer in layers(params, module, "BatchNorm"):
+        yield layer.weight, own["scale"]
+        yield layer.bias, own["bias"]
 
 
-def _layers(module: nn.Module, kind: str) -> Iterator[tuple[str, Any]]:
-    """The layers of a kind in order, under the names that Linen gives them."""
+def layers(tree: Tree, module: nn.Module, kind: str) -> Iterator[tuple[Tree, Any]]:
+    """The layers of a kind in order: our values, and the torch layer."""
     types = {"Conv": nn.Conv2d, "Dense": nn.Linear, "BatchNorm": nn.modules.batchnorm._BatchNorm}
-    found = [layer for layer in module.modules() if isinstance(layer, types[kind])]
-    return ((f"{kind}_{i}", layer) for i, layer in enumerate(found))
+    theirs = [layer for layer in module.modules() if isinstance(layer, types[kind])]
+    return zip(_named(tree, kind), theirs, strict=True)
+
+
+def _named(tree: Tree, kind: str) -> list[Tree]:
+    """The subtrees that Linen names Kind_0, Kind_1, …; a module's own ones come before those of modules in it."""
+    number = lambda name: int(name.rpartition("_")[2])
+    modules = sorted((name for name in tree if re.fullmatch(r"[A-Z]\w*_\d+", name)), key=number)
+    own = [tree[name] for name in modules if name.rpartition("_")[0] == kind]
+    return own + [found for name in modules for found in _named(tree[name], kind)]

@@ -34,6 +34,8 @@ def data(args: list[str]) -> int:
         found = store.load(options.name)
         sizes = ", ".join(f"{found.examples(split):,} {split}" for split in found.splits)
         print(f"{options.name}: {sizes} examples, ready in {folder}")
+        if left_out := found.meta.get("left_out"):
+            print(f"left out because they cannot be read: {', '.join(left_out)}")
         return 0
     console = Console()
     table = Table(box=None, pad_edge=False)

@@ -53,6 +53,11 @@ def image_feature(*shape: int) -> tfds.features.Tensor:
     return tfds.features.Tensor(shape=shape, dtype=np.uint8, encoding="bytes")
 
 
+def file_feature() -> tfds.features.Tensor:
+    """The content of a file. TFDS shuffles up to 1 GB in memory and needs TensorFlow for more, so much stays encoded."""
+    return tfds.features.Tensor(shape=(), dtype=np.object_)
+
+
 def to_arrays(builder_class: type[Builder], manual_dir: Path | None) -> dict[str, dict[str, np.ndarray]]:
     """Prepares a builder under the store's folder and reads every split back: {split: {field: [N, ...]}}.
 
@@ -66,7 +71,7 @@ def to_arrays(builder_class: type[Builder], manual_dir: Path | None) -> dict[str
         config = tfds.download.DownloadConfig(force_checksums_validation=True)
         with _quiet():
             builder.download_and_prepare(download_config=config)
-        return {split: _stack(builder.as_data_source(split=split)) for split in builder.info.splits}
+        return {split: _stack(builder, split) for split in builder.info.splits}
     except UserError:
         raise
     except Exception as error:
@@ -78,15 +83,18 @@ def to_arrays(builder_class: type[Builder], manual_dir: Path | None) -> dict[str
         shutil.rmtree(work / builder_class.name, ignore_errors=True)
 
 
-def _stack(source: Any) -> dict[str, np.ndarray]:
+def _stack(builder: Builder, split: str) -> dict[str, np.ndarray]:
+    source = builder.as_data_source(split=split)
     examples = source.__getitems__(range(len(source)))
-    fields = {field: _column([example[field] for example in examples]) for field in examples[0]}
+    features = builder.info.features
+    fields = {field: _column([example[field] for example in examples], features[field]) for field in features}
     return {field: a.astype(np.int32) if a.dtype == np.int64 else a for field, a in fields.items()}
 
 
-def _column(values: list[Any]) -> np.ndarray:
-    if isinstance(values[0], bytes):  # Texts of unequal length stay as they are.
-        return np.array([value.decode() for value in values], dtype=object)
+def _column(values: list[Any], feature: Any) -> np.ndarray:
+    if isinstance(values[0], bytes):  # Texts and files differ in length and stay apart.
+        text = isinstance(feature, tfds.features.Text)
+        return np.array([value.decode() if text else value for value in values], dtype=object)
     return np.stack(values)
 
 

@@ -21,12 +21,12 @@ def _zeros(dtype: Any, *shape: int) -> np.ndarray:
 def _splits(sizes: Sequence[int], fields: Mapping[str, tuple[Any, tuple[int, ...]]]) -> dict[str, dict[str, np.ndarray]]:
     return {
         split: {field: _zeros(dtype, examples, *shape) for field, (dtype, shape) in fields.items()}
-        for split, examples in zip(SPLITS, sizes, strict=True)
+        for split, examples in zip(SPLITS, sizes, strict=False)
     }
 
 
 def images(name: str, class_names: Sequence[str], sizes: Sequence[int], shape: tuple[int, ...]) -> Prepared:
-    """Labelled images; `sizes` are those of the training, validation and test splits."""
+    """Labelled images; `sizes` are those of the training, validation and, where there is one, test split."""
     channels = shape[-1]
     meta = {"class_names": class_names, "mean": [0.5] * channels, "std": [0.5] * channels}
     return Prepared(name, _splits(sizes, {"image": (np.uint8, shape), "label": (np.int32, ())}), meta)

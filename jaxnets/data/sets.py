@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from jaxnets.data import cifar10, corpora, imdb, mnist, names, outlines, pairs, shapes10, store, toy_text
+from jaxnets.data import cifar10, corpora, imdb, mnist, names, outlines, pairs, shapes, store, tiny_imagenet, toy_text
 from jaxnets.data.store import Prepared
 from jaxnets.errors import UserError
 
@@ -37,6 +37,13 @@ SETS: dict[str, DataSet] = {
         lambda name: outlines.images(name, cifar10.CLASS_NAMES, (45_000, 5_000, 10_000), (32, 32, 3)),
         "170 MB",
         "cifar-10-binary.tar.gz, cifar-10-python.tar.gz, cifar-10-batches-bin/ or cifar-10-batches-py/",
+    ),
+    "tiny_imagenet": DataSet(
+        "110,000 colour photographs of 64×64 pixels in 200 classes (Stanford CS231n 2015)",
+        tiny_imagenet.prepare,
+        lambda name: outlines.images(name, [str(i) for i in range(200)], (100_000, 10_000), (64, 64, 3)),
+        "248 MB",
+        "tiny-imagenet-200.zip or tiny-imagenet-200/",
     ),
     "mnist": DataSet(
         "70,000 handwritten digits of 28×28 pixels (LeCun, Cortes and Burges 1998)",
@@ -101,7 +108,8 @@ SETS: dict[str, DataSet] = {
         "3 MB",
         "data.zip, data/ or eng-fra.txt",
     ),
-    "shapes10": DataSet("14,000 colour images of 32×32 pixels in 10 classes of shapes", shapes10.prepare),
+    "shapes10": DataSet("14,000 colour images of 32×32 pixels in 10 classes of shapes", shapes.prepare_10),
+    "shapes200": DataSet("12,000 colour images of 64×64 pixels in 200 classes of shapes and hues", shapes.prepare_200),
     "toy_names": DataSet("3,000 names of six invented peoples", toy_text.prepare_names),
     "toy_letters": DataSet("2,400 sentences of a small grammar, by letters", toy_text.prepare_letters),
     "toy_words": DataSet("12,000 sentences of a small grammar, by words", toy_text.prepare_words),

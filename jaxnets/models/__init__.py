@@ -7,9 +7,11 @@ from flax import linen as nn
 
 from jaxnets import model_config
 from jaxnets.model_config import ModelConfig
+from jaxnets.models.cnn import Cnn
 from jaxnets.models.language_model import LanguageModel
 from jaxnets.models.lenet import LeNet, TutorialNet
 from jaxnets.models.name_net import NameNet
+from jaxnets.models.resnet import ResNet
 from jaxnets.models.rows_net import RowsNet
 from jaxnets.models.sentiment_net import SentimentNet
 from jaxnets.models.small_cnn import SmallCnn
@@ -19,6 +21,8 @@ _MODULES: dict[type, Any] = {
     model_config.LeNetConfig: LeNet,
     model_config.TutorialNetConfig: TutorialNet,
     model_config.SmallCnnConfig: SmallCnn,
+    model_config.CnnConfig: Cnn,
+    model_config.ResNetConfig: ResNet,
     model_config.RowsNetConfig: RowsNet,
     model_config.NameNetConfig: NameNet,
     model_config.LanguageModelConfig: LanguageModel,

@@ -76,9 +76,10 @@ def vary_alike(*arrays: Array) -> list[Array]:
 
 
 def channel_moments(x: Array) -> tuple[Array, Array]:
-    """Mean and (biased) variance [C] of images [N, H, W, C]."""
+    """Mean and (biased) variance [C], float32, of images [N, H, W, C] of any floating type."""
 
     def xla(x: Array) -> tuple[Array, Array]:
+        x = x.astype(jnp.float32)
         mean = x.mean((0, 1, 2))
         return mean, jnp.square(x - mean.reshape(1, 1, 1, -1)).mean((0, 1, 2))
 
@@ -89,9 +90,10 @@ def channel_moments(x: Array) -> tuple[Array, Array]:
 
 
 def channel_sums(dy: Array, x: Array, shift: Array) -> tuple[Array, Array]:
-    """Sums over N, H, W of dy and of dy · (x - shift): [N, H, W, C], [N, H, W, C], [C] -> [C], [C]."""
+    """Sums over N, H, W of dy and of dy · (x - shift), in float32: [N, H, W, C], [N, H, W, C], [C] -> [C], [C]."""
 
     def xla(dy: Array, x: Array, shift: Array) -> tuple[Array, Array]:
+        dy, x = dy.astype(jnp.float32), x.astype(jnp.float32)
         return dy.sum((0, 1, 2)), (dy * (x - shift.reshape(1, 1, 1, -1))).sum((0, 1, 2))
 
     def native(dy: Array, x: Array, shift: Array) -> tuple[Array, Array]:

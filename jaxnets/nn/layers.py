@@ -1,6 +1,7 @@
 """Layers the models are made of: thin Linen modules over our own convolution, initialisers and dropout."""
 
 import functools
+import math
 from collections.abc import Callable
 
 import jax
@@ -26,20 +27,24 @@ _EPSILON, _MOMENTUM = 1e-5, 0.9
 
 
 class Conv(nn.Module):
-    """Convolution with bias: [N, H, W, C] -> [N, H', W', features]."""
+    """Convolution: [N, H, W, C] -> [N, H', W', features]."""
 
     features: int
     kernel: int
     start: Init
     stride: int = 1
     padding: int | Padding = 0
+    bias: bool = True
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
         shape = (self.kernel, self.kernel, x.shape[-1], self.features)
         # Parameters are drawn in float32 whatever the compute dtype.
         w = self.param("kernel", kernel_init(self.start), shape)
-        b = self.param("bias", bias_init(self.start, fans(shape)[0]), (self.features,))
+        if self.bias:
+            b = self.param("bias", bias_init(self.start, fans(shape)[0]), (self.features,))
+        else:
+            b = jnp.zeros(self.features)
         return conv2d(x, w.astype(x.dtype), b.astype(x.dtype), stride=self.stride, padding=self.padding)
 
 
@@ -85,25 +90,30 @@ class BatchNorm(nn.Module):
         else:
             factor = scale * lax.rsqrt(variance.value + _EPSILON)
             y = images * factor.reshape(1, 1, 1, -1) + (bias - mean.value * factor).reshape(1, 1, 1, -1)
-        return y.reshape(x.shape)
+        return y.reshape(x.shape).astype(x.dtype)
 
 
 class Dropout(nn.Module):
     """Zeroes a share `rate` of the elements in training and scales the rest so that their mean stays.
+
+    With `spatial` whole channels of images [N, H, W, C] are zeroed (Tompson et al. 2015), as torch.nn.Dropout2d does.
 
     Sixteen random bits decide each element, two elements per generated word: random bits are what dropout costs on a
     CPU. The rate is met to within 2⁻¹⁷ and the scale corrects for the rest.
     """
 
     rate: float
+    spatial: bool = False
 
     @nn.compact
     def __call__(self, x: Array, *, train: bool) -> Array:
         dropped = round(self.rate * 2**16)
         if not train or dropped == 0:
             return x
-        words = jax.random.bits(self.make_rng("dropout"), ((x.size + 1) // 2,))
-        bits = lax.bitcast_convert_type(words, jnp.uint16).reshape(-1)[: x.size].reshape(x.shape)
+        shape = (x.shape[0], *((1,) * (x.ndim - 2)), x.shape[-1]) if self.spatial else x.shape
+        size = math.prod(shape)
+        words = jax.random.bits(self.make_rng("dropout"), ((size + 1) // 2,))
+        bits = lax.bitcast_convert_type(words, jnp.uint16).reshape(-1)[:size].reshape(shape)
         scale = 2**16 / (2**16 - dropped)
         return jnp.where(bits >= dropped, x * jnp.asarray(scale, x.dtype), jnp.zeros_like(x))
 

@@ -22,7 +22,8 @@ def batch_norm(x: Array, scale: Array, bias: Array, epsilon: float, axis_name: s
       axis_name: a mesh axis over which a per-device program shares its statistics; None if x is the whole batch.
 
     Returns:
-      y [N, H, W, C], and the mean and biased variance [C] of the batch, which carry no gradient.
+      y [N, H, W, C] of the type of x, and the mean and biased variance [C] of the batch, which carry no gradient.
+      Computed in float32 throughout, whatever the type of x.
 
     The gradient is written out because it needs just two sums over the batch, where differentiating the formulas above
     step by step takes several more.
@@ -46,7 +47,7 @@ def _forward(
         mean = whole
     inverse = lax.rsqrt(variance + epsilon)
     y = (x - _channels(mean)) * _channels(inverse * scale) + _channels(bias)
-    return (y, mean, variance), (x, mean, inverse, scale)
+    return (y.astype(x.dtype), mean, variance), (x, mean, inverse, scale)
 
 
 def _backward(
@@ -63,7 +64,7 @@ def _backward(
     dx = _channels(scale * inverse) * (
         dy - _channels(plain / count) - (x - _channels(mean)) * _channels(jnp.square(inverse) * product / count)
     )
-    return dx, dscale, dbias
+    return dx.astype(x.dtype), dscale, dbias
 
 
 _batch_norm.defvjp(_forward, _backward)

@@ -1,10 +1,12 @@
 """Classification of images."""
 
+import jax
 import jax.numpy as jnp
 
 from jaxnets import feed, tasks
 from jaxnets.config import Experiment, ImageData
 from jaxnets.data.store import Prepared
+from jaxnets.errors import UserError
 from jaxnets.problems.problem import Problem, check_batch, check_fields
 
 
@@ -14,12 +16,19 @@ def build(experiment: Experiment, data: Prepared) -> Problem:
     assert isinstance(config, ImageData)
     check_fields(experiment.id, data, "image", "label")
     check_batch(experiment.id, config.batch_size, data)
+    shape = data.splits["train"]["image"].shape[1:]
+    if shape[0] % config.shrink or shape[1] % config.shrink:
+        raise UserError(
+            f"{experiment.id}: data.shrink {config.shrink} does not divide the {shape[0]}×{shape[1]} pixels of {data.name}"
+        )
     make = feed.images(config, feed.image_normalization(config, data.meta))
+    first = {field: array[:1] for field, array in data.splits["train"].items()}
+    image = jax.eval_shape(lambda arrays: make(arrays, jnp.zeros(1, jnp.int32), None), first)["image"]
     labels = tuple(data.meta["class_names"])
     return Problem(
         task=tasks.classify("image"),
         sizes={"classes": len(labels)},
-        inputs=(jnp.zeros((1, *data.splits["train"]["image"].shape[1:])),),
+        inputs=(jnp.zeros(image.shape),),
         arrays=data.splits,
         train=feed.shuffled(config.batch_size, data.examples("train"), make, config.drop_last),
         evaluate=lambda split: feed.in_order(experiment.eval_batch_size, data.examples(split), make),

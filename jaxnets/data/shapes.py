@@ -1,11 +1,12 @@
-"""shapes10: ten classes of drawn shapes, 32×32 in colour, made by this file alone in a few seconds.
+"""shapes10 and shapes200: drawn shapes in colour, made by this file alone in a few seconds.
 
-A stand-in for CIFAR-10 that needs no download. Every image is one shape in one colour on a shaded, textured background,
-at a random place, size and angle, partly covered by a bar, with noise over all. A linear classifier cannot do
-much with it; a small convolutional net can.
+Stand-ins for CIFAR-10 and Tiny ImageNet that need no download. Every image is one shape in one colour on a shaded, textured
+background, at a random place, size and angle, partly covered by a bar, with noise over all. A linear classifier cannot
+do much with it; a small convolutional net can. The ten classes of shapes10 are shapes, in any colour; the 200 of shapes200
+are shapes in one of twenty hues, and its pixels are doubled, to 64×64.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,33 +15,49 @@ from jaxnets.data import store
 
 Array = np.ndarray
 
-_SIZE, _SEED = 32, 10
-_EXAMPLES = {"train": 10_000, "validation": 2_000, "test": 2_000}
+_SIZE, _HUES = 32, 20
 
 
-def prepare(manual_dir: Path | None) -> Path:
-    """Draws the set and stores its arrays; `manual_dir` is not needed."""
+def prepare_10(manual_dir: Path | None) -> Path:
+    """Draws shapes10 and stores its arrays; `manual_dir` is not needed."""
     del manual_dir
-    rng = np.random.default_rng(_SEED)
-    splits = {split: draw(rng, examples) for split, examples in _EXAMPLES.items()}
-    meta = {"class_names": CLASS_NAMES, **store.image_statistics(splits["train"]["image"])}
-    return store.save("shapes10", splits, meta)
+    rng = np.random.default_rng(10)
+    sizes = {"train": 10_000, "validation": 2_000, "test": 2_000}
+    return _save("shapes10", {split: draw(rng, examples) for split, examples in sizes.items()}, CLASS_NAMES)
 
 
-def draw(rng: np.random.Generator, examples: int) -> dict[str, Array]:
-    """{"image": uint8 [examples, 32, 32, 3], "label": int32 [examples]}, classes in equal shares, in random order."""
-    labels = rng.permutation(np.arange(examples) % len(_SHAPES)).astype(np.int32)
+def prepare_200(manual_dir: Path | None) -> Path:
+    """Draws shapes200, which like Tiny ImageNet has no test split, and stores its arrays; `manual_dir` is not needed."""
+    del manual_dir
+    rng = np.random.default_rng(200)
+    splits = {split: draw(rng, examples, _HUES) for split, examples in {"train": 10_000, "validation": 2_000}.items()}
+    for fields in splits.values():
+        fields["image"] = fields["image"].repeat(2, axis=1).repeat(2, axis=2)
+    return _save("shapes200", splits, [f"{shape} {hue}" for hue in range(_HUES) for shape in CLASS_NAMES])
+
+
+def _save(name: str, splits: store.Splits, names: Sequence[str]) -> Path:
+    return store.save(name, splits, {"class_names": names, **store.image_statistics(splits["train"]["image"])})
+
+
+def draw(rng: np.random.Generator, examples: int, hues: int = 0) -> dict[str, Array]:
+    """{"image": uint8 [examples, 32, 32, 3], "label": int32 [examples]}, classes in equal shares, in random order.
+
+    With `hues` a class is a shape in one of so many hues; without, a shape in any colour.
+    """
+    labels = rng.permutation(np.arange(examples) % (len(_SHAPES) * max(1, hues))).astype(np.int32)
     angle = rng.uniform(-np.pi / 6, np.pi / 6, examples)
     radius = rng.uniform(9, 14, examples)
     x, y = _shape_frame(rng, angle, radius, examples)
     distance = np.empty_like(x)
     for label, shape in enumerate(_SHAPES.values()):
-        chosen = labels == label
+        chosen = labels % len(_SHAPES) == label
         distance[chosen] = shape(x[chosen], y[chosen])
     cover = _opacity(distance * radius[:, None, None])[..., None]
 
     background = _background(rng, examples)
-    colour = _far_colour(rng, background.mean((1, 2)))[:, None, None]
+    colour = _hue(rng, labels // len(_SHAPES) / hues) if hues else _far_colour(rng, background.mean((1, 2)))
+    colour = colour[:, None, None]
     image = background * (1 - cover) + colour * cover
     bar, bar_colour = _bar(rng, examples)
     image = image * (1 - bar) + bar_colour * bar
@@ -155,6 +172,14 @@ def _far_colour(rng: np.random.Generator, other: Array) -> Array:
     candidates = rng.uniform(0, 1, (4, *other.shape))
     distance = np.linalg.norm(candidates - other, axis=-1)
     return candidates[distance.argmax(0), np.arange(len(other))]
+
+
+def _hue(rng: np.random.Generator, hue: Array) -> Array:
+    """Colours [n, 3] of given hues in [0, 1), more or less bright and pale."""
+    n = len(hue)
+    bright, pale = rng.uniform(0.6, 1, (n, 1)), rng.uniform(0, 0.4, (n, 1))
+    pure = np.clip(np.abs((6 * hue[:, None] + [0, 4, 2]) % 6 - 3) - 1, 0, 1)
+    return bright * (pale + (1 - pale) * pure)
 
 
 def _bar(rng: np.random.Generator, n: int) -> tuple[Array, Array]:

@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from jaxnets.data import shapes10
+from jaxnets.data import sets, shapes
 
 
 def test_sizes_types_and_balance(shapes10):
@@ -18,10 +18,10 @@ def test_sizes_types_and_balance(shapes10):
 
 
 def test_drawing_is_deterministic():
-    first, second = (shapes10.draw(np.random.default_rng(1), 40) for _ in range(2))
+    first, second = (shapes.draw(np.random.default_rng(1), 40) for _ in range(2))
     digest = lambda d: hashlib.sha256(d["image"].tobytes() + d["label"].tobytes()).hexdigest()
     assert digest(first) == digest(second)
-    assert digest(first) != digest(shapes10.draw(np.random.default_rng(2), 40))
+    assert digest(first) != digest(shapes.draw(np.random.default_rng(2), 40))
 
 
 def test_no_image_occurs_twice(shapes10):
@@ -29,11 +29,11 @@ def test_no_image_occurs_twice(shapes10):
     assert len({row.tobytes() for row in everything}) == len(everything)
 
 
-@pytest.mark.parametrize("name", shapes10.CLASS_NAMES)
+@pytest.mark.parametrize("name", shapes.CLASS_NAMES)
 def test_every_shape_covers_a_fair_part_of_its_frame(name):
     """Neither empty nor full: each outline encloses between a tenth and three quarters of the unit square."""
     y, x = np.mgrid[-1:1:81j, -1:1:81j]
-    inside = shapes10._SHAPES[name](x, y) < 0
+    inside = shapes._SHAPES[name](x, y) < 0
     assert 0.1 < inside.mean() < 0.75
 
 
@@ -48,3 +48,23 @@ def test_a_linear_classifier_stays_under_45_percent(shapes10):
         == shapes10.splits["test"]["label"]
     ).mean()
     assert 0.1 < max(accuracy(penalty) for penalty in (10, 1000, 30_000)) < 0.45
+
+
+def test_shapes200_has_every_class_in_equal_numbers_and_doubled_pixels():
+    found = sets.open_set("shapes200", "shapes200")
+    assert list(found.splits) == ["train", "validation"]
+    for split, examples in (("train", 10_000), ("validation", 2_000)):
+        images, labels = found.splits[split]["image"], found.splits[split]["label"]
+        assert images.shape == (examples, 64, 64, 3)
+        assert (np.bincount(labels, minlength=200) == examples // 200).all()
+        np.testing.assert_array_equal(images[:50, ::2, ::2], images[:50, 1::2, 1::2])
+    assert len(set(found.meta["class_names"])) == 200
+
+
+def test_hues_lie_evenly_on_the_colour_wheel():
+    """The hue that colorsys finds in each drawn colour is the one asked for, whatever its brightness."""
+    import colorsys
+
+    hues = np.arange(20) / 20
+    colours = shapes._hue(np.random.default_rng(0), hues)
+    np.testing.assert_allclose([colorsys.rgb_to_hsv(*colour)[0] % 1 for colour in colours], hues, atol=1e-9)

@@ -1,0 +1,67 @@
+"""ResNet-34 for small images (He et al. 2015; report S4 §2.5)."""
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from jaxnets.model_config import ResNetConfig
+from jaxnets.nn.layers import BatchNorm, Conv, Dense, Dropout
+
+Array = jax.Array
+
+
+class ResNet(nn.Module):
+    """Images [N, H, W, C] -> logits [N, classes] in float32.
+
+    A 3×3 stem at stride 1, then stages of blocks that halve the image and double the width from the second stage on, then
+    the mean over the image. The first block of every stage, of the first too, has a projection as its shortcut: this is what
+    makes the reported parameter count come out.
+    """
+
+    config: ResNetConfig
+    classes: int
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, images: Array, *, train: bool) -> Array:
+        config = self.config
+        x = Conv(config.width, 3, config.init, padding=1, bias=False)(images.astype(config.compute))
+        x = jax.nn.relu(_norm(config, self.axis_name, x, train))
+        # Recomputed in the backward pass, a block keeps nothing but its input.
+        block = nn.remat(Block, static_argnums=(2,)) if config.remat else Block
+        number = 0
+        for stage, blocks in enumerate(config.blocks):
+            for i in range(blocks):
+                first = i == 0
+                stride = 2 if first and stage else 1
+                made = block(config, config.width * 2**stage, stride, first, self.axis_name, name=f"Block_{number}")
+                x, number = made(x, train), number + 1
+        return Dense(self.classes, config.init)(x.mean((1, 2)).astype(jnp.float32))
+
+
+class Block(nn.Module):
+    """Two 3×3 convolutions and a shortcut: [N, H, W, C] -> [N, H / stride, W / stride, features]."""
+
+    config: ResNetConfig
+    features: int
+    stride: int
+    project: bool
+    axis_name: str | None
+
+    @nn.compact
+    def __call__(self, x: Array, train: bool) -> Array:
+        init = self.config.init
+        y = Conv(self.features, 3, init, stride=self.stride, padding=1, bias=False)(x)
+        y = jax.nn.relu(_norm(self.config, self.axis_name, y, train))
+        y = Conv(self.features, 3, init, padding=1, bias=False)(y)
+        y = _norm(self.config, self.axis_name, y, train)
+        if self.project:
+            x = Conv(self.features, 1, init, stride=self.stride, bias=False)(x)
+            x = _norm(self.config, self.axis_name, x, train, dropout=False)
+        return jax.nn.relu(x + y)
+
+
+def _norm(config: ResNetConfig, axis_name: str | None, x: Array, train: bool, dropout: bool = True) -> Array:
+    """BatchNorm, then dropout of whole channels. Called in a compact method, whose module owns the layers."""
+    x = BatchNorm(axis_name)(x, train=train)
+    return Dropout(config.dropout, spatial=True)(x, train=train) if dropout else x
