@@ -6,10 +6,11 @@ saved beside the run, and handed on in parts: the data pipeline sees `data`, the
 """
 
 import dataclasses
+import difflib
 import math
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal
 
 import tyro
@@ -162,6 +163,8 @@ class Experiment:
     """Parts of a batch that are worked off one after the other, their gradients summed: less memory for the same step."""
     select: Literal["best", "last"] = "best"
     """Which weights are tested: those of the best epoch by validation, or the last."""
+    grid: tyro.conf.Suppress[Mapping[str, tuple[float, ...]]] = dataclasses.field(default_factory=dict)
+    """Values that replicas differ in, one for each seed, by the dotted path of a field in TRACED; see jaxnets.sweep."""
     reported: tyro.conf.Suppress[Mapping[str, float]] = dataclasses.field(default_factory=dict)
     """What the report measured. Accuracies in percent, times in seconds, memory in GB."""
 
@@ -170,6 +173,9 @@ class Experiment:
         """The data set in use, with "embedded" resolved."""
         return self.data.embedded if self.data.source == "embedded" else self.data.source
 
+
+TRACED = ("lr", "momentum", "weight_decay", "clip", "spsa.a", "spsa.big_a", "spsa.c", "spsa.alpha", "spsa.gamma")
+"""Fields of `optim` that a compiled step takes as values, so that replicas of one program may differ in them."""
 
 # Field rules: dotted path -> (what must hold, in words; the test). Paths that an experiment lacks are skipped.
 _Rule = tuple[str, Callable[[Any], bool]]
@@ -214,6 +220,50 @@ def field_at(config: Any, path: str) -> Any:
     for name in path.split("."):
         config = getattr(config, name)
     return config
+
+
+def with_field(config: Any, path: str, value: Any) -> Any:
+    """A copy of a configuration with another value at a dotted path."""
+    name, _, rest = path.partition(".")
+    return dataclasses.replace(config, **{name: with_field(getattr(config, name), rest, value) if rest else value})
+
+
+def parse_field(config: Any, path: str, text: str) -> Any:
+    """The value that `text` means for the field at a dotted path.
+
+    Raises UserError for a field that does not exist, holds several values, or cannot have this one.
+    """
+    owner, name = path.rpartition(".")[::2]
+    try:
+        parent = field_at(config, owner) if owner else config
+        hint = typing.get_type_hints(type(parent))[name]
+        field_at(parent, name)
+    except (AttributeError, KeyError):
+        known = [p for p, _ in leaves(config)]
+        near = difflib.get_close_matches(path, known, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
+        raise UserError(f"{config.id}: no field {path}: {hint}") from None
+    kinds = [kind for kind in typing.get_args(hint) or (hint,) if kind is not type(None)]
+    if typing.get_origin(hint) is Literal:
+        if text not in kinds:
+            raise UserError(f"{config.id}: {path} cannot be {text!r}: choose from {', '.join(map(str, kinds))}")
+        return text
+    if kinds[0] not in (int, float, bool, str) or typing.get_origin(hint) is tuple:
+        raise UserError(f"{config.id}: {path} does not hold one number or word")
+    try:
+        return {"True": True, "False": False}[text] if kinds[0] is bool else kinds[0](text)
+    except (KeyError, ValueError):
+        raise UserError(f"{config.id}: {path} cannot be {text!r}: {kinds[0].__name__} wanted") from None
+
+
+def leaves(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """(dotted path, value) of every field that holds no dataclass itself."""
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if dataclasses.is_dataclass(value):
+            yield from leaves(value, f"{prefix}{field.name}.")
+        else:
+            yield prefix + field.name, value
 
 
 def validate(experiment: Experiment) -> Experiment:

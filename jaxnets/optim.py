@@ -1,14 +1,53 @@
 """Update rules from their configuration, with torch.optim's conventions so that reported rates mean the same."""
 
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
 import jax
 import optax
 
-from jaxnets.config import Optim
+from jaxnets.config import Optim, with_field
 from jaxnets.spsa import spsa, spsa_gradient
 
+Array = jax.Array
+_Transform: TypeAlias = optax.GradientTransformationExtraArgs
 
-def build(config: Optim, steps: int, steps_per_epoch: int, key: jax.Array) -> optax.GradientTransformationExtraArgs:
-    """The transform for a training run of `steps` steps. `key` seeds update rules that draw random numbers."""
+
+def build(
+    config: Optim, steps: int, steps_per_epoch: int, key: Array, values: Mapping[str, Array] | None = None
+) -> _Transform:
+    """The transform for a training run of `steps` steps.
+
+    Args:
+      config: which rule.
+      steps: length of training.
+      steps_per_epoch: what a warm-up is measured in.
+      key: the root of randomness of rules that draw some.
+      values: for fields of `config` in jaxnets.config.TRACED, arrays that take their place. They become part of the
+        transform's state, so that each replica keeps its own.
+    """
+
+    def make(values: Mapping[str, Array]) -> _Transform:
+        own = config
+        for path, value in values.items():
+            own = with_field(own, path, value)
+        return _rule(own, steps, steps_per_epoch, key)
+
+    return _carrying(values, make) if values else make({})
+
+
+def _carrying(values: Mapping[str, Array], make: Callable[[Mapping[str, Array]], _Transform]) -> _Transform:
+    """make(values), with the values in its state."""
+
+    def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, Any]:
+        values, inner = state
+        updates, inner = make(values).update(updates, inner, params, **extra)
+        return updates, (values, inner)
+
+    return optax.GradientTransformationExtraArgs(lambda params: (dict(values), make(values).init(params)), update)
+
+
+def _rule(config: Optim, steps: int, steps_per_epoch: int, key: Array) -> _Transform:
     if config.name == "spsa":
         gains = config.spsa
         if gains.rule == "adam":
@@ -16,16 +55,23 @@ def build(config: Optim, steps: int, steps_per_epoch: int, key: jax.Array) -> op
             return optax.chain(estimate, optax.adam(learning_rate(config, steps, steps_per_epoch)))
         return spsa(key, gains.a, gains.big_a, gains.c, gains.alpha, gains.gamma, gains.directions)
     rate = learning_rate(config, steps, steps_per_epoch)
+    momentum = config.momentum if _wanted(config.momentum) else None
     rule = {
-        "sgd": lambda: optax.sgd(rate, config.momentum or None),
+        "sgd": lambda: optax.sgd(rate, momentum),
         "adam": lambda: optax.adam(rate),
         "adamw": lambda: optax.adamw(rate, weight_decay=config.weight_decay),
-        "rmsprop": lambda: optax.rmsprop(rate, decay=0.99, eps=1e-8, eps_in_sqrt=False, momentum=config.momentum or None),
+        "rmsprop": lambda: optax.rmsprop(rate, decay=0.99, eps=1e-8, eps_in_sqrt=False, momentum=momentum),
     }[config.name]()
     # The L2 penalty's gradient joins the loss's before the rule sees it; behind the rule it would have the wrong sign.
-    decay = [optax.add_decayed_weights(config.weight_decay)] if config.weight_decay and config.name != "adamw" else []
-    clip = [optax.clip_by_global_norm(config.clip)] if config.clip else []
+    penalised = config.name != "adamw" and _wanted(config.weight_decay)
+    decay = [optax.add_decayed_weights(config.weight_decay)] if penalised else []
+    clip = [optax.clip_by_global_norm(config.clip)] if _wanted(config.clip) else []
     return optax.with_extra_args_support(optax.chain(*clip, *decay, rule))
+
+
+def _wanted(value: Any) -> bool:
+    """Whether a value asks for its transform: arrays do, since they differ from replica to replica."""
+    return not isinstance(value, int | float) or value != 0
 
 
 def learning_rate(config: Optim, steps: int, steps_per_epoch: int) -> optax.Schedule:

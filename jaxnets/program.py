@@ -49,11 +49,15 @@ def build(experiment: Experiment, data: Prepared) -> Program:
     steps = asked.train.steps
     total_steps = experiment.steps or experiment.epochs * steps
     model = models.build(experiment.model, asked.sizes)
-    make_tx = lambda key: optim.build(experiment.optim, total_steps, steps, key)
-    step = make_step(model, asked.task, make_tx(jax.random.key(0)), parts=experiment.accumulate)
+    values = {path.removeprefix("optim."): jnp.asarray(column) for path, column in experiment.grid.items()}
+    make_tx = lambda key, values: optim.build(experiment.optim, total_steps, steps, key, values)
+    # A step reads key and values from the state that `create` made.
+    tx = make_tx(jax.random.key(0), jax.tree.map(lambda column: column[0], values))
+    step = make_step(model, asked.task, tx, parts=experiment.accumulate)
 
-    def create(key: Array, shared: None) -> TrainState:
-        return state.create(key, model, make_tx(state.stream(key, Stream.OPTIM)), asked.inputs, asked.carry)
+    def create(key: Array, values: Any, shared: None) -> TrainState:
+        tx = make_tx(state.stream(key, Stream.OPTIM), values)
+        return state.create(key, model, tx, asked.inputs, asked.carry)
 
     def plan(key: Array, epoch: Array) -> Any:
         return asked.train.plan(state.stream(key, Stream.ORDER), epoch)
@@ -75,7 +79,7 @@ def build(experiment: Experiment, data: Prepared) -> Program:
     return Program(
         problem=asked,
         model=model,
-        init=lambda: init(keys, None),
+        init=lambda: init(keys, values, None),
         plan=lambda keys, epoch: make_plan(keys, jnp.asarray(epoch)),
         run=lambda state, plan: run(state, plan, arrays["train"]),
         evaluate=evaluate,

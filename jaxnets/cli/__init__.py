@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from jaxnets import __version__
-from jaxnets.cli import ask, catalogue, data, report, run
+from jaxnets.cli import ask, catalogue, data, report, run, sweep
 from jaxnets.errors import UserError
 
 USAGE = """\
@@ -17,6 +17,7 @@ Classic small-network experiments, re-run in JAX with error bars over seeds.
   data status             the data sets and whether they are ready
   data prepare NAME       downloads a data set, or reads it from --manual-dir, and stores it for training
   run ID…                 trains; any field of the configuration can be set, for example --optim.lr 3e-4
+  sweep ID                searches: --over optim.lr=1e-3,1e-2 --over model.width=16,32; values train together
   report DIR…             makes a page with plots and tables from finished runs
 
   sample RUN              lets a trained net write: names, or text that goes on from --prompt
@@ -32,6 +33,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "show": catalogue.show,
     "data": data.data,
     "run": run.run,
+    "sweep": sweep.sweep,
     "report": report.report,
     "sample": ask.sample,
     "classify": ask.classify,

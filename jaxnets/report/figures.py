@@ -136,6 +136,50 @@ def reported_and_ours(summaries: Mapping[str, Json]) -> Figure | None:
     return figure
 
 
+def search(results: Sequence[tuple[Json, Json]], measure: str) -> Figure:
+    """What settings came to: (setting, spread) pairs, best first.
+
+    Along the numeric field with most values, a line for each combination of the others; where there are too many of these,
+    or no such field, the settings below one another.
+    """
+    scale = 100 if measure.endswith("accuracy") else 1
+    points = [(setting, scale * _number(score["mean"]), scale * _number(score["std"])) for setting, score in results]
+    values = {path: {setting[path] for setting, _ in results} for path in results[0][0]}
+    numeric = [path for path, found in values.items() if all(type(v) in (int, float) for v in found) and len(found) > 1]
+    along = max(numeric, key=lambda path: len(values[path]), default="")
+    lines: dict[str, list[tuple[float, float, float]]] = {}
+    for setting, mean, std in points:
+        label = ", ".join(f"{path} {value}" for path, value in setting.items() if path != along)
+        lines.setdefault(label, []).append((setting.get(along, 0), mean, std))
+    if not along or len(lines) > len(PALETTE):
+        return _ranking(points, measure)
+    figure, axes = _axes(_WIDE, along, f"{measure} %" if scale == 100 else measure)
+    for colour, (label, line) in zip(PALETTE, sorted(lines.items()), strict=False):
+        x, means, stds = np.array(sorted(line)).T
+        axes.errorbar(x, means, yerr=np.nan_to_num(stds), fmt="o-", color=colour, capsize=3, label=label)
+    if min(values[along]) > 0 and max(values[along]) >= 10 * min(values[along]):
+        axes.set_xscale("log")
+    axes.set_xticks(sorted(values[along]), [f"{value:g}" for value in sorted(values[along])])
+    axes.minorticks_off()
+    if len(lines) > 1:
+        axes.legend(frameon=False, fontsize=8)
+    return figure
+
+
+def _ranking(points: Sequence[tuple[Json, float, float]], measure: str) -> Figure:
+    shown = points[:30]
+    figure, axes = plt.subplots(figsize=(7.2, 1.0 + 0.3 * len(shown)), layout="constrained")
+    height = np.arange(len(shown))[::-1]
+    means, stds = [mean for _, mean, _ in shown], np.nan_to_num([std for _, _, std in shown])
+    axes.errorbar(means, height, xerr=stds, fmt="o", color=PALETTE[0], capsize=3)
+    labels = [", ".join(f"{path.rpartition('.')[2]} {value}" for path, value in setting.items()) for setting, _, _ in shown]
+    axes.set_yticks(height, labels, fontsize=8)
+    axes.set_xlabel(measure)
+    axes.grid(axis="x", alpha=0.3)
+    _open(axes)
+    return figure
+
+
 def _axes(size: tuple[float, float], xlabel: str, ylabel: str) -> tuple[Figure, Axes]:
     figure, axes = plt.subplots(figsize=size, layout="constrained")
     axes.set(xlabel=xlabel, ylabel=ylabel)

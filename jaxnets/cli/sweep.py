@@ -1,0 +1,84 @@
+"""`jaxnets sweep`."""
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from jaxnets import catalogue
+from jaxnets.cli.parse import parse
+from jaxnets.config import Experiment, validate
+from jaxnets.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class SweepOptions:
+    """Searches for hyper-parameters."""
+
+    experiment: Annotated[Experiment, tyro.conf.arg(name="")]
+    over: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """A field and its values, optim.lr=1e-3,1e-2, or with --random a range, optim.lr=1e-4..1e-1. May be given repeatedly."""
+    random: int | None = None
+    """Draw so many settings instead of trying all combinations."""
+    metric: str = "val_accuracy"
+    """What to choose by: val_accuracy, val_loss, val_perplexity, …"""
+    out: Path = Path("runs")
+    """The sweep gets the folder OUT/sweep/ID. One that was stopped there is gone on with."""
+    checkpoint_every: float = 60.0
+    """Seconds between checkpoints, at least."""
+
+
+def sweep(args: list[str]) -> int:
+    """Trains all settings, then the best again from fresh seeds."""
+    if not args or (args[0].startswith("-") and not {"-h", "--help"} & set(args)):
+        raise UserError(
+            "sweep needs the id of an experiment first, for example: jaxnets sweep cifar10/gray_cnn/plain --over …"
+        )
+    name, rest = (args[0], args[1:]) if not args[0].startswith("-") else ("cifar10/gray_cnn/plain", args)
+    [first, *more] = catalogue.select([name])
+    if more:
+        raise UserError(f"{name} is a family; sweep one of its experiments, for example {first.id}")
+    description = f"Searches for hyper-parameters: jaxnets sweep ID --over FIELD=VALUES… The defaults are {first.id}'s."
+    options = parse(SweepOptions, f"sweep {name}", rest, SweepOptions(first), description)
+    if not options.over:
+        raise UserError("sweep needs --over, for example --over optim.lr=1e-3,1e-2")
+    if options.random is not None and options.random < 1:
+        raise UserError(f"random must be at least 1, got {options.random}")
+    return _search(dataclasses.replace(options, experiment=validate(options.experiment)))
+
+
+def _search(options: SweepOptions) -> int:
+    import sys
+
+    from rich.console import Console
+
+    from jaxnets import sweep
+    from jaxnets.interrupts import Interrupted
+    from jaxnets.parallel import split_cpu, use_compilation_cache
+    from jaxnets.progress import Reporter
+    from jaxnets.record import Json
+    from jaxnets.report import search
+    from jaxnets.train import train
+
+    experiment, metric = options.experiment, sweep.parse_metric(options.metric)
+    axes = [sweep.parse_axis(experiment, text) for text in options.over]
+    found = sweep.settings(experiment, axes, options.random)
+    groups = sweep.groups(experiment, found)
+    print(f"{len(found)} settings × {experiment.seeds} seeds in {len(groups)} programs")
+    use_compilation_cache()
+    split_cpu(groups[0].experiment.seeds)
+    reporter = Reporter(Console())
+    folder = options.out / "sweep" / experiment.id
+    go = lambda experiment, folder: train(experiment, folder, reporter, options.checkpoint_every)
+    confirmed: Json | None = None
+    try:
+        results = sweep.run(experiment, found, metric, folder, go)
+        print(search.text(results, metric))
+        confirmed = sweep.confirm(experiment, results[0].setting, folder, go)
+    except Interrupted as stop:
+        print(f"jaxnets: {stop}", file=sys.stderr)
+        return 128 + stop.signal
+    print(search.final_words(results, metric, confirmed))
+    print(f"table and plot: {search.write(results, metric, confirmed, folder)}")
+    return 0
