@@ -226,8 +226,17 @@ class _Training:
         losses = metrics["loss"].total / metrics["loss"].weight
         steps = range(before + 1, before + losses.shape[1] + 1)
         self.run.append([{"step": k, "loss": losses[:, k - before - 1].tolist()} for k in steps if k <= _FIRST_STEPS])
+        if before == 0 and self.program.problem.labels:
+            self._report_start(losses[:, 0])
         means = {name: record.spread(found)["mean"] for name, found in values(self.sums, self.task.derived).items()}
         self.reporter.step(before + losses.shape[1], epoch + 1, self.epochs, means, rate)
+
+    def _report_start(self, losses: np.ndarray) -> None:
+        """Says whether the first loss is that of guessing, the sign of a good start (report S4 §4.5)."""
+        guessing = float(np.log(len(self.program.problem.labels)))
+        first = float(losses.mean())
+        verdict = "a good start" if abs(first - guessing) < 0.1 else "not that of guessing"
+        self.reporter.note(f"first loss {first:.4f}, ln({len(self.program.problem.labels)}) = {guessing:.4f}: {verdict}")
 
     def _end_epoch(self, epoch: int, rate: float) -> None:
         task = self.task

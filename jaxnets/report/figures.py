@@ -65,6 +65,53 @@ def hockey_stick(metrics: Sequence[Json], classes: int) -> Figure:
     return figure
 
 
+def hockey_sticks(runs: Mapping[str, Sequence[Json]], classes: int) -> Figure:
+    """The first steps' losses of several runs, their mean over seeds; logarithmic where they lie far apart."""
+    figure, axes = _axes(_WIDE, "step", "training loss")
+    means = []
+    for i, (label, metrics) in enumerate(runs.items()):
+        steps = [line for line in metrics if "epoch" not in line]
+        values = np.array([[_number(v) for v in line["loss"]] for line in steps])
+        _band(axes, [line["step"] for line in steps], values, PALETTE[i % len(PALETTE)], label)
+        means.append(np.ma.masked_invalid(values).mean(1))
+    if classes:
+        axes.axhline(np.log(classes), linestyle="--", linewidth=0.8, color="#7F7F7F", label=f"ln {classes}")
+    spread = np.ma.concatenate(means)
+    if spread.min() > 0 and spread.max() > 8 * spread.min():
+        axes.set_yscale("log")
+    figure.legend(frameon=False, fontsize=8, loc="outside lower center", ncols=2)
+    return figure
+
+
+def by_batch_size(summaries: Mapping[int, Json]) -> Figure:
+    """Accuracy, memory and time of runs that differ in their batch size."""
+    sizes = sorted(summaries)
+    figure, panels = plt.subplots(1, 3, figsize=(9.6, 3.2), layout="constrained")
+    split = "test" if all("test" in s["final"] for s in summaries.values()) else "validation"
+    scores = [summaries[size]["final"][split]["accuracy"] for size in sizes]
+    ours = (
+        (f"{split} accuracy %", [100 * _number(s["mean"]) for s in scores], f"{split}_accuracy"),
+        ("GB", [summaries[size]["peak_memory_bytes"] / 1e9 for size in sizes], "gpu_memory_gb"),
+        ("seconds of training", [summaries[size]["seconds"]["train"] for size in sizes], "gpu_seconds"),
+    )
+    for axes, (title, values, name) in zip(panels, ours, strict=True):
+        axes.plot(sizes, values, "o-", color=PALETTE[0], label="ours")
+        told = {size: summaries[size]["reported"][name] for size in sizes if name in summaries[size]["reported"]}
+        if told and not any(s["embedded"] for s in summaries.values()):
+            axes.plot(list(told), list(told.values()), "D:", color=PALETTE[1], label="reported")
+        axes.set_xscale("log", base=2)
+        axes.set_xticks(sizes, [f"{size:,}" for size in sizes], fontsize=7, rotation=45)
+        axes.minorticks_off()
+        axes.set(xlabel="batch size", ylabel=title)
+        axes.grid(alpha=0.3)
+        _open(axes)
+    panels[0].errorbar(
+        sizes, ours[0][1], [100 * np.nan_to_num(_number(s["std"])) for s in scores], color=PALETTE[0], capsize=3
+    )
+    panels[0].legend(frameon=False, fontsize=8)
+    return figure
+
+
 def confusion(counts: Sequence[Sequence[float]], names: Sequence[str]) -> Figure:
     """Share of each true class (row) that was taken for each class (column), in percent."""
     matrix = np.asarray(counts, float)

@@ -65,6 +65,8 @@ def _render(runs: Sequence[RunFolder], unfinished: Sequence[RunFolder], target: 
                 f"Validation {measure}": figures.compare(dict(zip(labels, metrics, strict=True)), measure)
                 for measure in _common_measures(metrics)
             },
+            **_first_steps(labels, summaries, metrics),
+            "By batch size": _batch_sizes(runs, summaries),
         }
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("jaxnets.report", "."), autoescape=True, undefined=jinja2.StrictUndefined
@@ -78,6 +80,41 @@ def _render(runs: Sequence[RunFolder], unfinished: Sequence[RunFolder], target: 
         overview=_save(overview, target, "overview"),
         runs=[_section(*parts, target) for parts in zip(runs, labels, summaries, metrics, strict=True)],
     )
+
+
+def _first_steps(
+    labels: Sequence[str], summaries: Sequence[Mapping[str, Any]], metrics: Sequence[Any]
+) -> dict[str, Figure | None]:
+    """For each family, the first losses of its runs in one plot."""
+    families: dict[str, dict[str, Any]] = {}
+    classes = {}
+    for label, summary, lines in zip(labels, summaries, metrics, strict=True):
+        family = summary["id"].rpartition("/")[0]
+        families.setdefault(family, {})[label] = lines
+        classes[family] = len(summary.get("class_names") or ())
+    return {
+        f"The first steps: {family}": figures.hockey_sticks(runs, classes[family])
+        for family, runs in families.items()
+        if len(runs) > 1
+    }
+
+
+def _batch_sizes(runs: Sequence[RunFolder], summaries: Sequence[Mapping[str, Any]]) -> Figure | None:
+    """Accuracy, memory and time by batch size; None unless the runs differ in nothing else that matters."""
+    configs = [run.read("config.json") for run in runs]
+    sizes = [config["data"]["batch_size"] for config in configs]
+    apart = {"id", "summary", "source", "reported", "accumulate"}
+    rest = [
+        {**{k: v for k, v in config.items() if k not in apart}, "data": {**config["data"], "batch_size": 0}}
+        for config in configs
+    ]
+    if len(set(sizes)) < len(runs) or any(other != rest[0] for other in rest) or "accuracy" not in _measures(summaries[0]):
+        return None
+    return figures.by_batch_size(dict(zip(sizes, summaries, strict=True)))
+
+
+def _measures(summary: Mapping[str, Any]) -> Mapping[str, Any]:
+    return summary["final"].get("validation", {})
 
 
 def _labels(runs: Sequence[RunFolder], summaries: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -95,11 +95,11 @@ def test_report_is_one_self_contained_page(tmp_path):
     page = write_report([tmp_path], tmp_path)
     text = page.read_text()
     assert not re.search(r'(src|href)="(?!data:|#)', text)
-    assert text.count("data:image/png;base64,") == 3 + 2 * 5
+    assert text.count("data:image/png;base64,") == 4 + 2 * 5
     assert "66.00 | 61.00 ± 1.41" in text
     assert "abacus" in text
     assert "Not finished and left out" in text
-    assert len(list(page.parent.glob("*.png"))) == 3 + 2 * 5
+    assert len(list(page.parent.glob("*.png"))) == 4 + 2 * 5
     assert "cifar10/lenet/super" in (page.parent / "table.md").read_text()
 
 
@@ -113,7 +113,7 @@ def test_two_runs_of_one_id_stay_apart(tmp_path):
     make_run(tmp_path / "b", "cifar10/lenet/super", test=(0.7, 0.7))
     page = write_report([tmp_path, tmp_path / "a"], tmp_path)
     text = page.read_text()
-    assert len(list(page.parent.glob("*.png"))) == text.count("data:image/png") == 3 + 2 * 5
+    assert len(list(page.parent.glob("*.png"))) == text.count("data:image/png") == 4 + 2 * 5
     assert "cifar10/lenet/super (a)" in text
     assert "cifar10/lenet/super (b)" in text
 
@@ -167,3 +167,46 @@ def test_null_measures_leave_gaps():
 def test_configs_round_trip_through_a_run_folder(tmp_path):
     run = make_run(tmp_path, "cifar10/lenet/super")
     assert to_json(run.experiment()) == run.read("config.json")
+
+
+def test_runs_of_other_batch_sizes_are_drawn_against_them(tmp_path):
+    for size, score in ((128, 0.3), (256, 0.4), (16384, 0.35)):
+        make_run(tmp_path, f"study/batch_size/{size}", test=(score, score + 0.02))
+    page = write_report([tmp_path], tmp_path).read_text()
+    assert "By batch size" in page
+    assert "The first steps: study/batch_size" in page
+    runs = {size: RunFolder(tmp_path / f"study/batch_size/{size}").read("summary.json") for size in (128, 256, 16384)}
+    figure = figures.by_batch_size(runs)
+    line = figure.axes[0].lines[0]
+    np.testing.assert_allclose(line.get_xdata(), [128, 256, 16384])
+    np.testing.assert_allclose(line.get_ydata(), [31, 41, 36])
+    reported = figure.axes[1].lines[1]
+    np.testing.assert_allclose(reported.get_ydata(), [2.03, 2.48, 46])
+
+
+def test_runs_that_differ_in_more_are_not(tmp_path):
+    make_run(tmp_path, "cifar10/lenet/plain")
+    make_run(tmp_path, "cifar10/lenet/bn")
+    page = write_report([tmp_path], tmp_path).read_text()
+    assert "By batch size" not in page
+    assert "The first steps: cifar10/lenet" in page
+
+
+@pytest.mark.parametrize(("bad", "scale"), [(3.0, "linear"), (40.0, "log")])
+def test_first_steps_side_by_side(bad, scale):
+    lines = lambda level: [{"step": k, "loss": [level - k / 10, level + k / 10]} for k in range(1, 5)]
+    figure = figures.hockey_sticks({"good": lines(2.3), "bad": lines(bad)}, 10)
+    axes = figure.axes[0]
+    assert axes.get_yscale() == scale
+    np.testing.assert_allclose([line.get_ydata()[0] for line in axes.lines[:2]], [2.3, bad])
+    np.testing.assert_allclose(axes.lines[2].get_ydata(), np.log(10))
+
+
+def test_a_search_is_drawn_along_the_field_with_most_values():
+    scores = {(lr, width): lr * 10 + width / 100 for lr in (0.01, 0.02, 0.04) for width in (8, 16)}
+    results = [({"optim.lr": lr, "model.width": w}, spread([s, s + 0.02])) for (lr, w), s in scores.items()]
+    axes = figures.search(results, "validation accuracy").axes[0]
+    assert axes.get_xlabel() == "optim.lr"
+    assert {text.get_text() for text in axes.get_legend().get_texts()} == {"model.width 8", "model.width 16"}
+    many = [({"optim.lr": i / 10, "model.width": i}, spread([i / 100])) for i in range(1, 31)]
+    assert len(figures.search(many, "validation accuracy").axes[0].get_yticklabels()) == 30
