@@ -54,7 +54,7 @@ def experiments() -> Iterator[Experiment]:
         data=replace(GREY, augment=Augment(crop_padding=4, flip=True)),
         model=CnnConfig(batch_norm=True, dropout_conv=0.1, dropout_dense=0.3),
         optim=Optim(lr=3e-3, schedule="cosine"),
-        epochs=30,
+        epochs=15,
         select="best",
         reported={},
     )

@@ -23,7 +23,7 @@ def experiments() -> Iterator[Experiment]:
         TextData("shakespeare_letters", embedded="toy_letters", batch_size=32, window=64),
         LanguageModelConfig(embedding=64, hidden=256, layers=2, dropout=0.2),
         Optim("adam", lr=2e-3, schedule="cosine", clip=1.0),
-        epochs=20,
+        epochs=10,
         seeds=1,
         eval_batch_size=32,
     )

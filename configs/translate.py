@@ -40,6 +40,6 @@ def experiments() -> Iterator[Experiment]:
         data,
         TranslatorConfig(cell="gru", dropout=0.5, attention=True),
         Optim("adam", lr=2e-3, schedule="cosine"),
-        epochs=60,
+        epochs=30,
         select="last",
     )

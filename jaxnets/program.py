@@ -1,5 +1,6 @@
 """From an experiment and its data to the compiled functions that training calls."""
 
+import functools
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -64,14 +65,19 @@ def build(experiment: Experiment, data: Prepared) -> Program:
 
     layout = parallel.choose_layout(experiment.seeds, asked.examples)
     compiler = Compiler(layout)
-    arrays = {split: compiler.place(jax.tree.map(jnp.asarray, dict(fields))) for split, fields in asked.arrays.items()}
+
+    @functools.cache
+    def arrays(split: str) -> Any:
+        """The split on the device, from its first use on."""
+        return compiler.place(jax.tree.map(jnp.asarray, dict(asked.arrays[split])))
+
     evaluators: dict[tuple[str, bool], Callable] = {}
 
     def evaluate(split: str, params: Any, variables: Any, details: bool) -> Any:
         if (split, details) not in evaluators:
             function = make_evaluate(model, asked.task, asked.evaluate(split), details, asked.eval_carry)
             evaluators[split, details] = compiler.over_seeds(function)
-        return evaluators[split, details](params, variables, arrays[split])
+        return evaluators[split, details](params, variables, arrays(split))
 
     run = compiler.training(many_steps(step, asked.train))
     init, make_plan = compiler.over_seeds(create), compiler.over_seeds(plan)
@@ -81,7 +87,7 @@ def build(experiment: Experiment, data: Prepared) -> Program:
         model=model,
         init=lambda: init(keys, values, None),
         plan=lambda keys, epoch: make_plan(keys, jnp.asarray(epoch)),
-        run=lambda state, plan: run(state, plan, arrays["train"]),
+        run=lambda state, plan: run(state, plan, arrays("train")),
         evaluate=evaluate,
         total_steps=total_steps,
         parameters=count_parameters(experiment, asked),

@@ -41,10 +41,6 @@ class Embed(nn.Module):
     def __call__(self, numbers: Array) -> Array:
         return self.table[numbers]
 
-    def attend(self, x: Array) -> Array:
-        """The table as a linear map back: [..., features] -> [..., count]."""
-        return x @ self.table.T
-
 
 class Recurrent(nn.Module):
     """A stack of recurrent layers, torch.nn.RNN, LSTM or GRU with other axes: [T, N, inputs] -> [T, N, hidden].

@@ -5,9 +5,12 @@
 // matrix is packed once per call into strips as wide as a register tile, and then element-wise work on rows that are
 // still in cache. All arrays are row-major: [lead..., T, N, features]; "lead" axes come from jax.vmap.
 //
+// Rows are taken longest first, so that those still running at a step are the first ones and padding costs next to nothing.
+//
 // A row's sums are formed in an order that depends on the widths alone, never on the other rows or the number of threads.
 
 #include <algorithm>
+#include <numeric>
 #include <vector>
 
 #include "vector.h"
@@ -53,10 +56,12 @@ Packed Pack(const float* matrix, int64_t depth, int64_t width, int64_t row, int6
   return packed;
 }
 
-// out[r, :strip] = a[r, :] · strip for `Rows` rows.
+// out[r, :strip] = a[r] · strip for `Rows` rows.
 template <int Lanes, int Vectors, int Rows>
-JAXNETS_INLINE void Tile(const float* a, int64_t a_row, const float* strip, int64_t depth, float* out, int64_t out_row) {
+JAXNETS_INLINE void Tile(const float* const* rows, const float* strip, int64_t depth, float* out, int64_t out_row) {
   using V = typename Vector<Lanes>::Type;
+  const float* a[Rows];
+  for (int r = 0; r < Rows; ++r) a[r] = rows[r];
   V sum[Rows][Vectors];
   for (int r = 0; r < Rows; ++r)
     for (int v = 0; v < Vectors; ++v) sum[r][v] = V{};
@@ -64,7 +69,7 @@ JAXNETS_INLINE void Tile(const float* a, int64_t a_row, const float* strip, int6
     V w[Vectors];
     for (int v = 0; v < Vectors; ++v) w[v] = *reinterpret_cast<const V*>(strip + v * Lanes);
     for (int r = 0; r < Rows; ++r) {
-      const V x = V{} + a[r * a_row + k];
+      const V x = V{} + a[r][k];
       for (int v = 0; v < Vectors; ++v) sum[r][v] += x * w[v];
     }
   }
@@ -72,20 +77,45 @@ JAXNETS_INLINE void Tile(const float* a, int64_t a_row, const float* strip, int6
     for (int v = 0; v < Vectors; ++v) *reinterpret_cast<V*>(out + r * out_row + v * Lanes) = sum[r][v];
 }
 
-// out[rows, padded width] = a[rows, depth] · w.
+// out[rows, padded width] = a[rows][depth] · w.
 template <int Lanes, int Vectors, int Most>
-JAXNETS_INLINE void Multiply(const float* a, int64_t a_row, int64_t rows, const Packed& w, float* out) {
+JAXNETS_INLINE void Multiply(const float* const* a, int64_t rows, const Packed& w, float* out) {
   const int64_t out_row = w.Padded();
   for (int64_t s = 0; s < w.strips; ++s) {
     const float* strip = w.data.data() + s * w.depth * w.strip;
     int64_t r = 0;
     for (; r + Most <= rows; r += Most)
-      Tile<Lanes, Vectors, Most>(a + r * a_row, a_row, strip, w.depth, out + r * out_row + s * w.strip, out_row);
+      Tile<Lanes, Vectors, Most>(a + r, strip, w.depth, out + r * out_row + s * w.strip, out_row);
     for (; r + 2 <= rows; r += 2)
-      Tile<Lanes, Vectors, 2>(a + r * a_row, a_row, strip, w.depth, out + r * out_row + s * w.strip, out_row);
-    if (r < rows) Tile<Lanes, Vectors, 1>(a + r * a_row, a_row, strip, w.depth, out + r * out_row + s * w.strip, out_row);
+      Tile<Lanes, Vectors, 2>(a + r, strip, w.depth, out + r * out_row + s * w.strip, out_row);
+    if (r < rows) Tile<Lanes, Vectors, 1>(a + r, strip, w.depth, out + r * out_row + s * w.strip, out_row);
   }
 }
+
+// Rows [begin, end) of the batch, longest first, and how many of them run at a step.
+class Running {
+ public:
+  Running(const int32_t* lengths, int64_t begin, int64_t end) : lengths_(lengths), row_(end - begin), at_(end - begin) {
+    std::iota(row_.begin(), row_.end(), begin);
+    std::stable_sort(row_.begin(), row_.end(), [&](int64_t a, int64_t b) { return lengths[a] > lengths[b]; });
+  }
+  int64_t Rows() const { return static_cast<int64_t>(row_.size()); }
+  int64_t Row(int64_t i) const { return row_[i]; }
+  int64_t At(int64_t step) const {
+    const auto over = [&](int64_t row) { return lengths_[row] > step; };
+    return std::partition_point(row_.begin(), row_.end(), over) - row_.begin();
+  }
+  // Where each row of a matrix begins.
+  const float* const* Pointers(const float* matrix, int64_t width) {
+    for (int64_t i = 0; i < Rows(); ++i) at_[i] = matrix + row_[i] * width;
+    return at_.data();
+  }
+
+ private:
+  const int32_t* lengths_;
+  std::vector<int64_t> row_;
+  std::vector<const float*> at_;
+};
 
 struct ForwardJob {
   int64_t cell, steps, batch, hidden;
@@ -131,21 +161,21 @@ JAXNETS_INLINE void ForwardRow(int64_t cell, int64_t n, const float* gx, const f
 // Rows [begin, end) of the batch through all time.
 template <int Lanes, int Vectors, int Most>
 JAXNETS_INLINE void ForwardRows(const ForwardJob& job, int64_t begin, int64_t end) {
-  const int64_t n = job.hidden, rows = end - begin, gates = Gates(job.cell) * n, kept = Kept(job.cell) * n;
+  const int64_t n = job.hidden, gates = Gates(job.cell) * n, kept = Kept(job.cell) * n;
   const bool memory = job.cell == kLstm;
-  const Aligned products(rows * job.w->Padded());
-  int32_t longest = 0;
-  for (int64_t r = begin; r < end; ++r) longest = std::max(longest, job.lengths[r]);
+  Running running(job.lengths, begin, end);
+  const Aligned products(running.Rows() * job.w->Padded());
   for (int64_t t = 0; t < job.steps; ++t) {
     const float* h = t ? job.hs + (t - 1) * job.batch * n : job.h;
     const float* c = t && memory ? job.cs + (t - 1) * job.batch * n : job.c;
-    if (t < longest) Multiply<Lanes, Vectors, Most>(h + begin * n, n, rows, *job.w, products.data());
-    for (int64_t r = begin; r < end; ++r) {
-      const int64_t at = t * job.batch + r;
+    const int64_t count = running.At(t);
+    Multiply<Lanes, Vectors, Most>(running.Pointers(h, n), count, *job.w, products.data());
+    for (int64_t i = 0; i < running.Rows(); ++i) {
+      const int64_t r = running.Row(i), at = t * job.batch + r;
       float* c_new = memory ? job.cs + at * n : nullptr;
-      if (t < job.lengths[r]) {
-        ForwardRow<Lanes>(job.cell, n, job.gx + at * gates, products.data() + (r - begin) * job.w->Padded(), job.b,
-                          h + r * n, c + r * n, job.hs + at * n, c_new, job.kept + at * kept);
+      if (i < count) {
+        ForwardRow<Lanes>(job.cell, n, job.gx + at * gates, products.data() + i * job.w->Padded(), job.b, h + r * n,
+                          c + r * n, job.hs + at * n, c_new, job.kept + at * kept);
       } else {
         std::copy_n(h + r * n, n, job.hs + at * n);
         if (memory) std::copy_n(c + r * n, n, c_new);
@@ -202,18 +232,18 @@ JAXNETS_INLINE void BackwardRow(int64_t cell, int64_t n, const float* kept, cons
 
 template <int Lanes, int Vectors, int Most>
 JAXNETS_INLINE void BackwardRows(const BackwardJob& job, int64_t begin, int64_t end) {
-  const int64_t n = job.hidden, rows = end - begin, gates = Gates(job.cell) * n, kept = Kept(job.cell) * n;
+  const int64_t n = job.hidden, gates = Gates(job.cell) * n, kept = Kept(job.cell) * n;
   const bool memory = job.cell == kLstm;
-  const Aligned products(rows * job.w->Padded());
-  int32_t longest = 0;
-  for (int64_t r = begin; r < end; ++r) longest = std::max(longest, job.lengths[r]);
+  Running running(job.lengths, begin, end);
+  const Aligned products(running.Rows() * job.w->Padded());
   for (int64_t t = job.steps - 1; t >= 0; --t) {
     const float* h = t ? job.hs + (t - 1) * job.batch * n : job.h;
     const float* c = t && memory ? job.cs + (t - 1) * job.batch * n : job.c;
-    for (int64_t r = begin; r < end; ++r) {
-      const int64_t at = t * job.batch + r;
+    const int64_t count = running.At(t);
+    for (int64_t i = 0; i < running.Rows(); ++i) {
+      const int64_t r = running.Row(i), at = t * job.batch + r;
       float* dgh = job.dgh ? job.dgh + at * gates : nullptr;
-      if (t < job.lengths[r]) {
+      if (i < count) {
         BackwardRow<Lanes>(job.cell, n, job.kept + at * kept, h + r * n, c + r * n, memory ? job.cs + at * n : nullptr,
                            job.dhs + at * n, job.dh + r * n, job.dc + r * n, job.dgx + at * gates, dgh);
       } else {
@@ -221,13 +251,11 @@ JAXNETS_INLINE void BackwardRows(const BackwardJob& job, int64_t begin, int64_t 
         if (dgh) std::fill_n(dgh, gates, 0.0f);
       }
     }
-    if (t >= longest) continue;
-    const float* through = (job.dgh ? job.dgh : job.dgx) + (t * job.batch + begin) * gates;
-    Multiply<Lanes, Vectors, Most>(through, gates, rows, *job.w, products.data());
-    for (int64_t r = begin; r < end; ++r) {
-      if (t >= job.lengths[r]) continue;
-      float* dh = job.dh + r * n;
-      const float* product = products.data() + (r - begin) * job.w->Padded();
+    const float* through = (job.dgh ? job.dgh : job.dgx) + t * job.batch * gates;
+    Multiply<Lanes, Vectors, Most>(running.Pointers(through, gates), count, *job.w, products.data());
+    for (int64_t i = 0; i < count; ++i) {
+      float* dh = job.dh + running.Row(i) * n;
+      const float* product = products.data() + i * job.w->Padded();
       for (int64_t j = 0; j < n; j += Lanes)
         Store<Lanes>(dh + j, Load<Lanes>(dh + j, n - j) + Load<Lanes>(product + j, n - j), n - j);
     }
