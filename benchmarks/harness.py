@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-ROUNDS, NOISY = 9, 0.25
+ROUNDS, LEAST_ROUNDS, NOISY = 9, 7, 0.25
 _ROUND_SECONDS = 0.3
 
 
@@ -29,22 +29,31 @@ class Timing(NamedTuple):
 
 
 def interleave(candidates: Mapping[str, Callable[[int], None]], rounds: int = ROUNDS) -> dict[str, Timing]:
-    """Times candidates in turn. Each is a function that takes so many steps and waits for the result."""
+    """Times candidates in turn. Each is a function that takes so many steps and waits for the result.
+
+    A candidate that cannot run is named and left out. Raises ValueError for fewer rounds than a median needs.
+    """
+    if rounds < LEAST_ROUNDS:
+        raise ValueError(f"at least {LEAST_ROUNDS} rounds, got {rounds}")
     warm_up, steps = {}, {}
     for name, run in candidates.items():
         start = time.perf_counter()
-        run(2)
+        try:
+            run(2)
+        except Exception as error:
+            print(f"{name} does not run: {type(error).__name__}: {str(error).strip().splitlines()[0]}")
+            continue
         warm_up[name] = time.perf_counter() - start
         start = time.perf_counter()
         run(2)
         steps[name] = max(2, round(2 * _ROUND_SECONDS / (time.perf_counter() - start)))
-    times: dict[str, list[float]] = {name: [] for name in candidates}
+    times: dict[str, list[float]] = {name: [] for name in steps}
     for _ in range(rounds):
-        for name, run in candidates.items():
+        for name in steps:
             start = time.perf_counter()
-            run(steps[name])
+            candidates[name](steps[name])
             times[name].append((time.perf_counter() - start) / steps[name])
-    return {name: Timing(warm_up[name], tuple(times[name])) for name in candidates}
+    return {name: Timing(warm_up[name], tuple(times[name])) for name in steps}
 
 
 def row(workload: str, measure: str, ours: str, timings: Mapping[str, Timing], facts: Mapping[str, Any]) -> dict[str, Any]:
