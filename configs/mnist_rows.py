@@ -8,6 +8,7 @@ Each image is a sequence of 28 rows of 28 pixels; the last state is classified.
 
 Stated in the report: hidden sizes, batch 64, epochs, optimisers of the re-runs and their rates.
 Inferred: Adam at 1e-2 for the first six, since a later setting is said to lower the rate tenfold to 1e-3.
+At that rate our plain RNNs end at chance; at 5e-3 they end at 43 ± 10 % with a loss of 1.54, as the report's do.
 Open there, chosen here: pixels in [0, 1], momentum 0.9 for SGD. The report trains on all 60,000 images and has no validation
 split; here 5,000 of them are set aside, and as there, the last weights are tested.
 """

@@ -6,16 +6,16 @@ saved beside the run, and handed on in parts: the data pipeline sees `data`, the
 """
 
 import dataclasses
-import difflib
 import math
 import types
 import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import tyro
 
 from jaxnets.errors import UserError
+from jaxnets.fields import field_at
 from jaxnets.model_config import ModelConfig
 
 
@@ -213,57 +213,6 @@ _RULES: Mapping[str, _Rule] = {
     "optim.spsa.gamma": ("must lie in (0, 1/2]", lambda value: 0 < value <= 0.5),
     "optim.spsa.directions": _POSITIVE,
 }
-
-
-def field_at(config: Any, path: str) -> Any:
-    """The value at a dotted path, for example `field_at(experiment, "optim.lr")`. Raises AttributeError."""
-    for name in path.split("."):
-        config = getattr(config, name)
-    return config
-
-
-def with_field(config: Any, path: str, value: Any) -> Any:
-    """A copy of a configuration with another value at a dotted path."""
-    name, _, rest = path.partition(".")
-    return dataclasses.replace(config, **{name: with_field(getattr(config, name), rest, value) if rest else value})
-
-
-def parse_field(config: Any, path: str, text: str) -> Any:
-    """The value that `text` means for the field at a dotted path.
-
-    Raises UserError for a field that does not exist, holds several values, or cannot have this one.
-    """
-    owner, name = path.rpartition(".")[::2]
-    try:
-        parent = field_at(config, owner) if owner else config
-        hint = typing.get_type_hints(type(parent))[name]
-        field_at(parent, name)
-    except (AttributeError, KeyError):
-        known = [p for p, _ in leaves(config)]
-        near = difflib.get_close_matches(path, known, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
-        raise UserError(f"{config.id}: no field {path}: {hint}") from None
-    kinds = [kind for kind in typing.get_args(hint) or (hint,) if kind is not type(None)]
-    if typing.get_origin(hint) is Literal:
-        if text not in kinds:
-            raise UserError(f"{config.id}: {path} cannot be {text!r}: choose from {', '.join(map(str, kinds))}")
-        return text
-    if kinds[0] not in (int, float, bool, str) or typing.get_origin(hint) is tuple:
-        raise UserError(f"{config.id}: {path} does not hold one number or word")
-    try:
-        return {"True": True, "False": False}[text] if kinds[0] is bool else kinds[0](text)
-    except (KeyError, ValueError):
-        raise UserError(f"{config.id}: {path} cannot be {text!r}: {kinds[0].__name__} wanted") from None
-
-
-def leaves(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """(dotted path, value) of every field that holds no dataclass itself."""
-    for field in dataclasses.fields(config):
-        value = getattr(config, field.name)
-        if dataclasses.is_dataclass(value):
-            yield from leaves(value, f"{prefix}{field.name}.")
-        else:
-            yield prefix + field.name, value
 
 
 def validate(experiment: Experiment) -> Experiment:

@@ -9,6 +9,10 @@ class UserError(Exception):
     """
 
 
+class Diverged(UserError):  # noqa: N818
+    """Every seed of a run came to a loss or weights that are not finite."""
+
+
 def first_line(error: BaseException) -> str:
     """The first non-empty line of an error's text, for quoting a library's error inside a message of ours."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]

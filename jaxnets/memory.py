@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 
 import jax
 
+from jaxnets.config import Experiment, TextData
+
 
 class Memory(NamedTuple):
     """Bytes of one compiled program on one device; zeros where the compiler does not tell."""
@@ -35,28 +37,28 @@ class OutOfMemory(Exception):  # noqa: N818
         super().__init__(f"{memory.total} bytes needed, {limit} there")
         self.memory, self.limit, self.training = memory, limit, training
 
-    def explain(self, id_: str, batch_size: int, parts: int) -> str:
-        """One line for the user, with a size that would fit.
-
-        Args:
-          id_: of the experiment.
-          batch_size: of its training.
-          parts: in which its batches are worked off.
-        """
+    def explain(self, experiment: Experiment) -> str:
+        """One line for the user, with a size that would fit."""
         gigabytes = lambda count: f"{count / 1e9:.1f} GB"
-        what = f"{id_}: out of memory"
+        what = f"{experiment.id}: out of memory"
         if self.memory.total:
             what += f" ({gigabytes(self.memory.total)} needed, {gigabytes(self.limit)} there)"
         if not self.training:
-            return f"{what} in evaluation; lower --eval-batch-size"
-        part = batch_size // parts
+            return f"{what} beside training; lower --eval-batch-size or --seeds"
+        batch_size = experiment.data.batch_size
+        part = batch_size // experiment.accumulate
         room = self.limit - (self.memory.total - self.memory.scratch)
         fitting = int(part * room / self.memory.scratch) if self.memory.scratch else part // 2
         if fitting < 1:
-            return f"{what}: weights and data alone are too large; try fewer --seeds"
+            return (
+                f"{what}: weights and data alone are too large; try fewer {'settings or ' if experiment.grid else ''}seeds"
+            )
         size = 2 ** (min(fitting, max(1, part - 1)).bit_length() - 1)
+        advice = f"--data.batch-size {size}{' --accumulate 1' if experiment.accumulate > 1 else ''} should fit"
+        if isinstance(experiment.data, TextData):
+            return f"{what}: {advice}"
         more = next(n for n in range(1, batch_size + 1) if batch_size % n == 0 and batch_size // n <= size)
-        return f"{what}: --data.batch-size {size} should fit, or --accumulate {more} with the same batch of {batch_size}"
+        return f"{what}: {advice}, or --accumulate {more} with the same batch of {batch_size}"
 
 
 @contextlib.contextmanager

@@ -26,6 +26,11 @@ Derived = Mapping[str, tuple[str, Callable[[Any], Any]]]
 """New measure -> (the measure whose mean it follows from, how)."""
 
 
+def lower_is_better(name: str) -> bool:
+    """Whether a measure is better when low: losses and what follows from them are, shares of right answers are not."""
+    return name in ("loss", "perplexity", "bits")
+
+
 def values(metrics: Mapping[str, Any], derived: Derived) -> dict[str, Any]:
     """The means by name, and what is derived from them. Each of `metrics` is a Mean or its (total, weight)."""
     means = {name: total / weight for name, (total, weight) in metrics.items()}

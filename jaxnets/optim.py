@@ -4,9 +4,11 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 import jax
+import jax.numpy as jnp
 import optax
 
-from jaxnets.config import Optim, with_field
+from jaxnets.config import Optim
+from jaxnets.fields import with_field
 from jaxnets.spsa import spsa, spsa_gradient
 
 Array = jax.Array
@@ -65,7 +67,9 @@ def _rule(config: Optim, steps: int, steps_per_epoch: int, key: Array) -> _Trans
     # The L2 penalty's gradient joins the loss's before the rule sees it; behind the rule it would have the wrong sign.
     penalised = config.name != "adamw" and _wanted(config.weight_decay)
     decay = [optax.add_decayed_weights(config.weight_decay)] if penalised else []
-    clip = [optax.clip_by_global_norm(config.clip)] if _wanted(config.clip) else []
+    # Among replicas that differ, 0 still means none.
+    longest = jnp.where(config.clip > 0, config.clip, jnp.inf)
+    clip = [optax.clip_by_global_norm(longest)] if _wanted(config.clip) else []
     return optax.with_extra_args_support(optax.chain(*clip, *decay, rule))
 
 

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jaxnets import memory, models, optim, parallel, problems, state
 from jaxnets.config import Experiment
 from jaxnets.data.store import Prepared
+from jaxnets.errors import UserError
 from jaxnets.memory import OutOfMemory
 from jaxnets.parallel import Layout
 from jaxnets.problems import Problem
@@ -99,8 +100,22 @@ def build(experiment: Experiment, data: Prepared) -> Program:
 def count_parameters(experiment: Experiment, asked: Problem) -> int:
     """Trained values of the experiment's model, without making them."""
     model = models.build(experiment.model, asked.sizes)
-    shapes = jax.eval_shape(lambda key: model.init(key, *asked.inputs, train=False), jax.random.key(0))
+    try:
+        shapes = jax.eval_shape(lambda key: model.init(key, *asked.inputs, train=False), jax.random.key(0))
+    except ZeroDivisionError:
+        sizes = ", ".join("×".join(map(str, x.shape[1:])) for x in asked.inputs)
+        raise UserError(f"{experiment.id}: nothing is left of an input of {sizes} after the model's layers") from None
     return state.parameter_count(shapes["params"])
+
+
+def measures(experiment: Experiment, asked: Problem) -> tuple[str, ...]:
+    """Names of what is measured in evaluation, the one that picks the best epoch first."""
+    model, task = models.build(experiment.model, asked.sizes), asked.task
+    variables = jax.eval_shape(lambda key: model.init(key, *asked.inputs, train=False), jax.random.key(0))
+    params = variables.pop("params")
+    evaluate = make_evaluate(model, task, asked.evaluate("validation"), carry=asked.eval_carry)
+    metrics, _ = jax.eval_shape(evaluate, params, variables, asked.arrays["validation"])
+    return tuple(dict.fromkeys((task.monitor, *metrics, *task.derived)))
 
 
 class Compiler:

@@ -42,7 +42,7 @@ class RunFolder:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             self._lock()
-            if (self.path / "config.json").exists():
+            if (self.path / "config.json").exists() and not self._untouched:
                 self._check(experiment)
                 if not self.finished:
                     resumed = self.read("environment.json")
@@ -53,6 +53,11 @@ class RunFolder:
                 self._write("config.json", to_json(experiment))
         except OSError as error:
             raise UserError(f"cannot write to {self.path}: {error.strerror}; choose another --out") from error
+
+    @property
+    def _untouched(self) -> bool:
+        """Whether the run that was started here recorded nothing, so that another may take its place."""
+        return not self.finished and not self.metrics() and not any((self.path / "checkpoints").glob("*"))
 
     def _lock(self) -> None:
         """Holds the folder for this process; the lock ends with it, however it ends."""

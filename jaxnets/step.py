@@ -84,8 +84,14 @@ def _over_parts(parts: int, function: Callable[..., Any], variables: Any, batch:
     """function(variables, batch, key) -> (sums, variables, carry), or its sums over a batch in parts."""
     if parts == 1:
         return function(variables, batch, key)
-    split = jax.tree.map(lambda x: x.reshape(parts, x.shape[0] // parts, *x.shape[1:]), batch)
-    items = split, jax.random.split(key, parts)
+
+    def split(x: Array) -> Array:
+        if x.ndim == 0:
+            return jnp.broadcast_to(x, (parts,))
+        # Part i takes every parts-th example: where a batch is split over devices, each has its share of every part.
+        return x.reshape(x.shape[0] // parts, parts, *x.shape[1:]).swapaxes(0, 1)
+
+    items = jax.tree.map(split, batch), jax.random.split(key, parts)
     shapes = jax.eval_shape(function, variables, *jax.tree.map(lambda x: x[0], items))
     zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), (shapes[0], shapes[2]))
 

@@ -39,21 +39,23 @@ def write(program: Program, params: Any, variables: Any, state: TrainState) -> t
     generate = program.problem.generate
     if generate is None:
         return {}, None
+    failed = np.asarray(state.failed_at) >= 0
+
+    def by(seed: int, params: Any, variables: Any) -> Generated:
+        own = jax.tree.map(lambda x: x[seed], {"params": params, **variables})
+        return generate(program.model, own, state.key[seed])
+
+    ends = {seed: by(seed, params, variables) for seed in np.flatnonzero(~failed).tolist()}
+    first = min(ends)
     fresh = program.init()
-    starts: list[Generated] = []
-    ends: list[Generated] = []
-    for seed in np.flatnonzero(np.asarray(state.failed_at) < 0):
-        of_seed = lambda tree: jax.tree.map(lambda x: x[seed], tree)  # noqa: B023
-        model, key = program.model, of_seed(state.key)
-        ends.append(generate(model, {"params": of_seed(params), **of_seed(variables)}, key))
-        if not starts:
-            starts.append(generate(model, {"params": of_seed(fresh.params), **of_seed(fresh.variables)}, key))
+    start = by(first, fresh.params, fresh.variables)
     figures: Json = {}
-    for name in ends[0].figures:
+    for name in ends[first].figures:
         split, _, measure = name.partition("_")
-        figures.setdefault(split, {})[measure] = record.spread([end.figures[name] for end in ends])
-    before, after = (list(map(list, written[0].rows)) for written in (starts, ends))
-    return figures, {"columns": list(ends[0].columns), "before": before, "after": after}
+        found = [ends[seed].figures[name] if seed in ends else math.nan for seed in range(len(failed))]
+        figures.setdefault(split, {})[measure] = record.spread(found)
+    before, after = (list(map(list, written.rows)) for written in (start, ends[first]))
+    return figures, {"columns": list(start.columns), "before": before, "after": after}
 
 
 def summarize(

@@ -10,13 +10,15 @@ import itertools
 import json
 import math
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jaxnets.config import TRACED, Experiment, parse_field, validate, with_field
-from jaxnets.errors import UserError
+from jaxnets.config import TRACED, Experiment, validate
+from jaxnets.errors import Diverged, UserError
+from jaxnets.fields import parse_field, with_field
+from jaxnets.metrics import lower_is_better
 from jaxnets.record import Json, spread
 
 Setting = dict[str, Any]
@@ -58,27 +60,27 @@ class Metric(NamedTuple):
     split: str
     name: str
 
-    @property
-    def higher_is_better(self) -> bool:
-        """Losses and perplexities are better when low, everything else when high."""
-        return self.name not in ("loss", "perplexity")
-
     def order(self, result: Result) -> float:
         """For sorting, best first; settings of which every seed failed last."""
         mean = result.score["mean"]
         if mean is None or math.isnan(mean):
             return math.inf
-        return -mean if self.higher_is_better else mean
+        return mean if lower_is_better(self.name) else -mean
 
 
-def parse_metric(text: str) -> Metric:
-    """A metric by its name, such as val_accuracy or train_loss. Raises UserError; also for the test split."""
+def parse_metric(text: str, known: Collection[str]) -> Metric:
+    """A metric by its name, such as val_accuracy or train_loss, among the measures `known`.
+
+    Raises UserError for any other, and for the test split.
+    """
     split, _, name = text.partition("_")
     split = {"val": "validation"}.get(split, split)
     if split == "test":
         raise UserError(f"--metric {text}: settings are chosen on validation data, never on the test split; try val_{name}")
     if split not in ("train", "validation") or not name:
-        raise UserError(f"--metric {text}: no such metric; for example val_accuracy or val_loss")
+        raise UserError(f"--metric {text}: no such metric; choose from {', '.join(f'val_{measure}' for measure in known)}")
+    if name not in known:
+        raise UserError(f"--metric {text}: this task has no {name}, only {', '.join(known)}")
     return Metric(split, name)
 
 
@@ -92,8 +94,10 @@ def parse_axis(experiment: Experiment, text: str) -> Axis:
     low, dots, high = listed.partition("..")
     if dots:
         low, high = (parse_field(experiment, path, end) for end in (low, high))
-        if not isinstance(low, int | float) or not 0 < low < high:
+        if not isinstance(low, int | float) or not 0 < low < high < math.inf:
             raise UserError(f"--over {text}: a range goes from a number above 0 to a larger one")
+        for end in (low, high):
+            validate(with_field(experiment, path, end))
         return Axis(path, between=(low, high))
     values = tuple(parse_field(experiment, path, value) for value in listed.split(","))
     for value in values:
@@ -154,12 +158,12 @@ def run(experiment: Experiment, found: Sequence[Setting], metric: Metric, folder
     """
     results = []
     for group in groups(experiment, found):
-        summary = train(group.experiment, folder / _name(group.settings))
-        if metric.name not in summary["final"].get(metric.split, {}):
-            known = ", ".join(summary["final"][metric.split])
-            raise UserError(f"{experiment.id} has no {metric.split} {metric.name}, only {known}")
-        values = summary["final"][metric.split][metric.name]["values"]
         seeds = experiment.seeds
+        try:
+            summary = train(group.experiment, folder / _name(group.settings))
+            values = summary["final"][metric.split][metric.name]["values"]
+        except Diverged:
+            values = [math.nan] * group.experiment.seeds
         for i, setting in enumerate(group.settings):
             own = [math.nan if v is None else v for v in values[i * seeds : (i + 1) * seeds]]
             results.append(Result(setting, spread(own)))

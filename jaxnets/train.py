@@ -14,7 +14,7 @@ from jaxnets import interrupts, parallel, program, record, summary
 from jaxnets.checkpoint import Checkpoints, Snapshot
 from jaxnets.config import Experiment
 from jaxnets.data import sets
-from jaxnets.errors import UserError
+from jaxnets.errors import Diverged, UserError
 from jaxnets.interrupts import Interrupted
 from jaxnets.memory import OutOfMemory
 from jaxnets.metrics import Metrics, values
@@ -78,7 +78,7 @@ def train(
         try:
             return _Training(experiment, built, run, checkpoints, reporter, checkpoint_every, sinks, received).go()
         except OutOfMemory as error:
-            raise UserError(error.explain(experiment.id, experiment.data.batch_size, experiment.accumulate)) from error
+            raise UserError(error.explain(experiment)) from error
 
 
 class _Clock:
@@ -271,7 +271,7 @@ class _Training:
                     f"longer finite; {others}. A lower optim.lr often helps"
                 )
         if (failed_at >= 0).all():
-            raise UserError(
+            raise Diverged(
                 f"{self.experiment.id}: every seed's loss or weights became infinite or NaN (first at step "
                 f"{failed_at.min() + 1}); what was measured is in {self.run.path}; try a lower optim.lr (now "
                 f"{self.experiment.optim.lr})"

@@ -13,6 +13,7 @@ from jaxnets.config import Experiment
 from jaxnets.data import sets
 from jaxnets.data.store import Prepared
 from jaxnets.errors import UserError
+from jaxnets.memory import OutOfMemory
 from jaxnets.problems import names, pairs, reviews, running_text
 from jaxnets.record import RunFolder
 from jaxnets.train import first_best
@@ -64,7 +65,10 @@ def load(folder: Path, replica: int = 0) -> Trained:
         raise UserError(f"{folder} has replicas 0 to {experiment.seeds - 1}, not {replica}")
     data = sets.open_set(experiment.dataset)
     built = program.build(experiment, data)
-    state = built.init()
+    try:
+        state = built.init()
+    except OutOfMemory as error:
+        raise UserError(error.explain(experiment)) from error
     checkpoints = Checkpoints(folder / "checkpoints")
     try:
         snapshot, _ = checkpoints.restore(Snapshot(state, tuple(first_best(state)), {}))

@@ -4,14 +4,14 @@
 #   scripts/accelerator_session.sh MINUTES [OUT]
 #
 # Call it as often as there is time: runs that were stopped are gone on with, finished ones are skipped. It stops by itself
-# 20 seconds before its time is up, saves, and leaves OUT/results.jsonl with every finished run, OUT/benchmarks.jsonl with
+# 90 seconds before its time is up, so that an epoch under way can end and be saved, and leaves OUT/results.jsonl with every finished run, OUT/benchmarks.jsonl with
 # step times against PyTorch where that is installed, and OUT/report/. The data sets must be prepared ($JAXNETS_DATA).
-# $SETTINGS replaces the list below: lines of "ID OPTIONS…".
+# $SETTINGS replaces the list below: lines of "ID… OPTIONS…".
 set -euo pipefail
 
 minutes=${1:?usage: accelerator_session.sh MINUTES [OUT]}
 out=${2:-runs/accelerator}
-end=$(($(date +%s) + 60 * minutes - 20))
+end=$(($(date +%s) + 60 * minutes - 90))
 left() { echo $((end - $(date +%s))); }
 
 settings=${SETTINGS:-"
@@ -23,7 +23,8 @@ cifar10/resnet34/plain --seeds 1 --model.compute bfloat16
 cifar10/resnet34/dropout --seeds 1 --model.compute bfloat16
 cifar10/resnet34/super_badinit --seeds 1 --epochs 10
 tiny_imagenet/lenet --seeds 8
-study/batch_size --seeds 1 --model.compute bfloat16
+study/batch_size/128 study/batch_size/256 study/batch_size/512 study/batch_size/1024 --seeds 1 --model.compute bfloat16
+study/batch_size/2048 study/batch_size/4096 study/batch_size/8192 --seeds 1 --model.compute bfloat16
 study/batch_size/16384 --seeds 1 --accumulate 4 --model.compute bfloat16
 tiny_imagenet/resnet34/best --seeds 1 --model.compute bfloat16
 word_lm --seeds 1
@@ -36,12 +37,12 @@ study/spsa --seeds 3
 jaxnets() { python -m jaxnets "$@"; }
 
 mkdir -p "$out"
-while read -r id options; do
-  [ -n "$id" ] || continue
+while read -r setting; do
+  [ -n "$setting" ] || continue
   [ "$(left)" -gt 10 ] || break
   # SIGINT makes a run save and end. One that fails must not keep the others from their turn.
-  # shellcheck disable=SC2086  # The options are words.
-  timeout --signal=INT --kill-after=20 "$(left)" python -m jaxnets run "$id" $options --out "$out" </dev/null || echo "$id: status $?"
+  # shellcheck disable=SC2086  # A setting is several words.
+  timeout --signal=INT --kill-after=60 "$(left)" python -m jaxnets run $setting --out "$out" </dev/null || echo "$setting: status $?"
 done <<<"$settings"
 if [ "$(left)" -gt 200 ] && [ ! -s "$out/benchmarks.jsonl" ] && python -c 'import torch' 2>/dev/null; then
   timeout --signal=INT "$(left)" python -m benchmarks.throughput --json-file "$out/benchmarks.jsonl" || true

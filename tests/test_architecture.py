@@ -9,7 +9,7 @@ import jaxnets
 
 PACKAGE = Path(jaxnets.__file__).parent
 FLOORS = (
-    ("errors", "model_config", "config"),
+    ("errors", "fields", "model_config", "config"),
     (
         "catalogue",
         "init",

@@ -26,6 +26,7 @@ def test_the_same_experiment_comes_back(run):
 
 
 def test_texts_may_change_and_a_later_start_is_recorded_beside_the_first(run):
+    run.append([{"step": 1, "loss": [2.3]}])
     run.close()
     run.open(dataclasses.replace(PLAIN, summary="better words", reported={"test_accuracy": 1.0}), {"devices": "others"})
     assert run.read("environment.json") == {"devices": {}, "resumed": [{"devices": "others"}]}
@@ -34,6 +35,7 @@ def test_texts_may_change_and_a_later_start_is_recorded_beside_the_first(run):
 def test_a_field_younger_than_the_run_has_its_default(run):
     config = run.read("config.json")
     del config["optim"]["warmup_epochs"]
+    run.append([{"step": 1, "loss": [2.3]}])
     (run.path / "config.json").write_text(json.dumps(config))
     run.close()
     run.open(PLAIN, {})
@@ -46,9 +48,18 @@ def test_a_folder_in_use_is_refused(run):
 
 def test_another_configuration_is_refused_by_name(run):
     other = dataclasses.replace(PLAIN, seeds=5)
+    run.append([{"step": 1, "loss": [2.3]}])
     run.close()
     with pytest.raises(UserError, match=r"another configuration: seeds \(3 there, 5 here\); choose another --out"):
         run.open(other, {})
+
+
+def test_a_run_that_recorded_nothing_gives_way_to_another(run):
+    other = dataclasses.replace(PLAIN, accumulate=4)
+    run.close()
+    run.open(other, {"devices": "others"})
+    assert run.experiment() == other
+    assert run.read("environment.json") == {"devices": "others"}
 
 
 def test_lines_after_a_checkpoint_are_forgotten(run):

@@ -10,7 +10,7 @@ import pytest
 from jaxnets import feed, models, parallel, state, tasks
 from jaxnets.config import Augment, ImageData
 from jaxnets.model_config import LeNetConfig
-from jaxnets.step import make_evaluate, make_step, many_steps
+from jaxnets.step import _over_parts, make_evaluate, make_step, many_steps
 
 PLAIN = feed.Normalization((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 TASK = tasks.classify("image")
@@ -155,8 +155,20 @@ def test_statistics_pass_through_all_parts(arrays):
     start = state.create(jax.random.key(0), model, still, INPUTS)
     split, _ = jax.jit(make_step(model, TASK, still, parts=2))(start, batch)
     one = jax.jit(make_step(model, TASK, still))
-    apart, _ = one(one(start, jax.tree.map(lambda x: x[:4], batch))[0], jax.tree.map(lambda x: x[4:], batch))
+    even, odd = jax.tree.map(lambda x: x[0::2], batch), jax.tree.map(lambda x: x[1::2], batch)
+    apart, _ = one(one(start, even)[0], odd)
     chex.assert_trees_all_close(split.variables, apart.variables, rtol=1e-5, atol=1e-6)
+
+
+def test_what_belongs_to_the_whole_batch_goes_to_every_part():
+    seen = _over_parts(
+        4,
+        lambda variables, part, key: ({"share": part["share"], "sum": part["x"].sum()}, variables, ()),
+        {},
+        {"share": jnp.asarray(0.5), "x": jnp.arange(8.0)},
+        jax.random.key(0),
+    )[0]
+    assert seen == {"share": 2.0, "sum": 28.0}
 
 
 def test_spsa_measures_the_same_loss_in_parts(arrays):

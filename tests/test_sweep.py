@@ -6,20 +6,29 @@ import json
 import jax
 import numpy as np
 import pytest
+from rich.console import Console
 
-from jaxnets import catalogue, program, sweep
+from jaxnets import catalogue, metrics, problems, program, sweep
 from jaxnets.cli import main
-from jaxnets.config import TRACED, Optim, Spsa, field_at, with_field
+from jaxnets.config import TRACED, Optim, Spsa
+from jaxnets.data import sets
 from jaxnets.errors import UserError
+from jaxnets.fields import field_at, with_field
+from jaxnets.progress import Reporter
+from jaxnets.report.page import finished_runs
+from jaxnets.train import train
 
 LENET = catalogue.all_experiments()["cifar10/lenet/plain"]
 SMALL = dataclasses.replace(
     LENET, data=dataclasses.replace(LENET.data, source="embedded", batch_size=32), epochs=1, seeds=2, steps=3
 )
 OTHER = {
-    "lr": 0.03, "momentum": 0.5, "weight_decay": 0.1, "clip": 0.05,
+    "lr": 0.03, "momentum": 0.5, "weight_decay": 0.1, "clip": 0.01,
     "spsa.a": 0.5, "spsa.big_a": 5.0, "spsa.c": 0.1, "spsa.alpha": 0.9, "spsa.gamma": 0.3,
 }  # fmt: skip
+
+
+OFF = {"momentum": 0.0, "weight_decay": 0.0, "clip": 0.0}
 
 
 def trained(experiment, data):
@@ -30,18 +39,18 @@ def trained(experiment, data):
     return built.run(state, plan)[0].params
 
 
-@pytest.mark.parametrize("field", TRACED)
-def test_a_replica_trains_as_its_setting_would_alone(field, shapes10):
+@pytest.mark.parametrize(("field", "value"), [*OTHER.items(), *OFF.items()])
+def test_a_replica_trains_as_its_setting_would_alone(field, value, shapes10):
     """Two settings × two seeds in one program: replicas 2 and 3 are those of an ordinary run with the other value."""
     name = "spsa" if field.startswith("spsa") else "sgd"
     base = dataclasses.replace(
-        SMALL, optim=Optim(name, lr=0.01, momentum=0.9, weight_decay=0.01, clip=0.5, spsa=Spsa(a=0.1))
+        SMALL, optim=Optim(name, lr=0.01, momentum=0.9, weight_decay=0.01, clip=0.05, spsa=Spsa(a=0.1))
     )
     path = f"optim.{field}"
-    settings = [{path: field_at(base, path)}, {path: OTHER[field]}]
+    settings = [{path: field_at(base, path)}, {path: value}]
     [group] = sweep.groups(base, settings)
     together = trained(group.experiment, shapes10)
-    alone = trained(dataclasses.replace(with_field(base, path, OTHER[field]), seeds=4), shapes10)
+    alone = trained(dataclasses.replace(with_field(base, path, value), seeds=4), shapes10)
     first = trained(dataclasses.replace(base, seeds=4), shapes10)
     for replica in range(4):
         expected = first if replica < 2 else alone
@@ -50,6 +59,10 @@ def test_a_replica_trains_as_its_setting_would_alone(field, shapes10):
     # The other value must matter, or the comparison above shows nothing.
     moved = [np.abs(a[2] - b[2]).max() for a, b in zip(jax.tree.leaves(alone), jax.tree.leaves(first), strict=True)]
     assert max(moved) > 1e-5
+
+
+def test_every_field_that_may_differ_is_tried():
+    assert set(OTHER) == set(TRACED)
 
 
 def test_what_is_compiled_in_makes_programs_of_its_own():
@@ -88,7 +101,10 @@ def test_all_combinations_or_random_ones():
         (["--over", "optim.lr=1e-1..1e-3", "--random", "3"], "a range goes from a number above 0 to a larger one"),
         (["--over", "optim.lr=1,2", "--over", "optim.lr=3"], "names optim.lr twice"),
         (["--over", "optim.lr=1,2", "--metric", "test_accuracy"], "never on the test split; try val_accuracy"),
-        (["--over", "optim.lr=1,2", "--metric", "speed"], "no such metric"),
+        (["--over", "optim.lr=1,2", "--metric", "speed"], "no such metric; choose from val_accuracy, val_loss"),
+        (["--over", "optim.lr=1,2", "--metric", "val_bits"], "this task has no bits, only accuracy, loss"),
+        (["--over", "optim.momentum=0.5..5", "--random", "3"], "optim.momentum must lie in [0, 1)"),
+        (["--over", "optim.lr=0.1..inf", "--random", "3"], "a range goes from a number above 0 to a larger one"),
         (["--over", "optim.lr=1,2", "--random", "0"], "random must be at least 1"),
         ([], "sweep needs --over"),
     ],
@@ -115,16 +131,36 @@ def summary_of(experiment, folder, scores):
 def test_the_best_comes_first_and_failures_last(tmp_path):
     settings = [{"optim.lr": lr} for lr in (0.1, 0.2, 0.3)]
     train = lambda e, folder: summary_of(e, folder, lambda lr: {0.1: 0.5, 0.2: float("nan"), 0.3: 0.7}[lr])
-    results = sweep.run(SMALL, settings, sweep.parse_metric("val_accuracy"), tmp_path, train)
+    accuracy, loss = (sweep.Metric("validation", name) for name in ("accuracy", "loss"))
+    results = sweep.run(SMALL, settings, accuracy, tmp_path, train)
     assert [r.setting["optim.lr"] for r in results] == [0.3, 0.1, 0.2]
     assert [r.score["n"] for r in results] == [2, 2, 0]
-    by_loss = sweep.run(SMALL, settings, sweep.parse_metric("val_loss"), tmp_path, train)
+    by_loss = sweep.run(SMALL, settings, loss, tmp_path, train)
     assert [r.setting["optim.lr"] for r in by_loss] == [0.3, 0.1, 0.2]
-    with pytest.raises(UserError, match="has no validation perplexity, only accuracy, loss"):
-        sweep.run(SMALL, settings, sweep.parse_metric("val_perplexity"), tmp_path, train)
     nothing = lambda e, folder: summary_of(e, folder, lambda lr: float("nan"))
     with pytest.raises(UserError, match="no setting came to a finite accuracy"):
-        sweep.run(SMALL, settings, sweep.parse_metric("val_accuracy"), tmp_path, nothing)
+        sweep.run(SMALL, settings, accuracy, tmp_path, nothing)
+
+
+def test_a_program_whose_seeds_all_diverge_does_not_stop_the_others(tmp_path, shapes10):
+    settings = [{"optim.name": name, "optim.lr": lr} for name, lr in (("sgd", 1e30), ("adam", 1e-3))]
+    go = lambda experiment, folder: train(experiment, folder, Reporter(Console(quiet=True)))
+    results = sweep.run(SMALL, settings, sweep.Metric("validation", "loss"), tmp_path, go)
+    assert [r.setting["optim.name"] for r in results] == ["adam", "sgd"]
+    assert [r.score["n"] for r in results] == [2, 0]
+
+
+@pytest.mark.parametrize(
+    ("id_", "best"),
+    [("cifar10/lenet/plain", "accuracy"), ("text/char_lm", "loss"), ("word_lm/wikitext2", "loss"), ("names/best", "loss")],
+)
+def test_measures_are_known_before_anything_is_trained(id_, best):
+    experiment = catalogue.all_experiments()[id_]
+    asked = problems.build(experiment, sets.outline(experiment.dataset))
+    found = program.measures(experiment, asked)
+    assert found[0] == best
+    directions = {"accuracy": False, "loss": True, "perplexity": True, "bits": True}
+    assert {name: metrics.lower_is_better(name) for name in found} == {name: directions[name] for name in found}
 
 
 def test_from_the_command_line_and_again(tmp_path, capsys, shapes10):
@@ -144,3 +180,5 @@ def test_from_the_command_line_and_again(tmp_path, capsys, shapes10):
     assert config["seed"] == 1000
     assert main(args) == 0
     assert capsys.readouterr().out.count("already finished") == 3
+    # Its programs are not runs with so many seeds: only the confirming run is one.
+    assert [run.path.name[:5] for run in finished_runs([tmp_path])] == ["best-"]

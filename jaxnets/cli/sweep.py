@@ -21,8 +21,8 @@ class SweepOptions:
     """A field and its values, optim.lr=1e-3,1e-2, or with --random a range, optim.lr=1e-4..1e-1. May be given repeatedly."""
     random: int | None = None
     """Draw so many settings instead of trying all combinations."""
-    metric: str = "val_accuracy"
-    """What to choose by: val_accuracy, val_loss, val_perplexity, …"""
+    metric: str | None = None
+    """What to choose by: val_accuracy, val_loss, val_perplexity, …; by default what picks the best epoch."""
     out: Path = Path("runs")
     """The sweep gets the folder OUT/sweep/ID. One that was stopped there is gone on with."""
     checkpoint_every: float = 60.0
@@ -53,7 +53,8 @@ def _search(options: SweepOptions) -> int:
 
     from rich.console import Console
 
-    from jaxnets import sweep
+    from jaxnets import problems, program, sweep
+    from jaxnets.data import sets
     from jaxnets.interrupts import Interrupted
     from jaxnets.parallel import split_cpu, use_compilation_cache
     from jaxnets.progress import Reporter
@@ -61,10 +62,13 @@ def _search(options: SweepOptions) -> int:
     from jaxnets.report import search
     from jaxnets.train import train
 
-    experiment, metric = options.experiment, sweep.parse_metric(options.metric)
+    experiment = options.experiment
     axes = [sweep.parse_axis(experiment, text) for text in options.over]
     found = sweep.settings(experiment, axes, options.random)
     groups = sweep.groups(experiment, found)
+    asked = problems.build(experiment, sets.open_set(experiment.dataset, experiment.data.embedded))
+    known = program.measures(experiment, asked)
+    metric = sweep.parse_metric(options.metric or f"val_{known[0]}", known)
     print(f"{len(found)} settings × {experiment.seeds} seeds in {len(groups)} programs")
     use_compilation_cache()
     split_cpu(groups[0].experiment.seeds)

@@ -64,19 +64,19 @@ def prepare(manual_dir: Path | None) -> Path:
     named in the set's record.
     """
     files = to_arrays(TinyImagenet, manual_dir)
-    broken: list[str] = []
-    splits = {}
-    for split, fields in files.items():
-        images = [decode(content) for content in fields["jpeg"]]
-        kept = np.array([image is not None for image in images])
-        broken += fields["name"][~kept].tolist()
-        splits[split] = {"image": np.stack([i for i in images if i is not None]), "label": fields["label"][kept]}
+    images = {split: [decode(content) for content in fields["jpeg"]] for split, fields in files.items()}
+    kept = {split: np.array([image is not None for image in found]) for split, found in images.items()}
+    broken = [name for split, fields in files.items() for name in fields["name"][~kept[split]]]
     total = sum(len(fields["label"]) for fields in files.values())
     if len(broken) > _MOST_BROKEN * total:
         some = ", ".join(broken[:3]) + (", …" if len(broken) > 3 else "")
         raise UserError(
             f"tiny_imagenet: {len(broken):,} of {total:,} images are truncated or damaged ({some}); fetch {_URL} again"
         )
+    splits = {
+        split: {"image": np.stack([i for i in found if i is not None]), "label": files[split]["label"][kept[split]]}
+        for split, found in images.items()
+    }
     _, first = np.unique(files["train"]["label"], return_index=True)
     wnids = [PurePosixPath(files["train"]["name"][i]).parts[1] for i in first]
     meta = {"class_names": wnids, "left_out": broken, **store.image_statistics(splits["train"]["image"])}

@@ -17,6 +17,8 @@ Json = Mapping[str, Any]
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#7F7F7F")
 _NAMED = 40
 """More classes than this are drawn without names and numbers."""
+_TICKED = 8
+"""More values than this are not written below an axis one by one."""
 _WIDE, _SQUARE = (5.6, 3.2), (5.6, 5.0)
 
 
@@ -67,12 +69,14 @@ def hockey_stick(metrics: Sequence[Json], classes: int) -> Figure:
 
 def hockey_sticks(runs: Mapping[str, Sequence[Json]], classes: int) -> Figure:
     """The first steps' losses of several runs, their mean over seeds; logarithmic where they lie far apart."""
-    figure, axes = _axes(_WIDE, "step", "training loss")
+    width, height = _WIDE
+    figure, axes = _axes((width, height + 0.2 * -(-len(runs) // 2)), "step", "training loss")
     means = []
     for i, (label, metrics) in enumerate(runs.items()):
         steps = [line for line in metrics if "epoch" not in line]
         values = np.array([[_number(v) for v in line["loss"]] for line in steps])
-        _band(axes, [line["step"] for line in steps], values, PALETTE[i % len(PALETTE)], label)
+        style = "-" if i < len(PALETTE) else "--"
+        _band(axes, [line["step"] for line in steps], values, PALETTE[i % len(PALETTE)], label, style)
         means.append(np.ma.masked_invalid(values).mean(1))
     if classes:
         axes.axhline(np.log(classes), linestyle="--", linewidth=0.8, color="#7F7F7F", label=f"ln {classes}")
@@ -199,15 +203,16 @@ def search(results: Sequence[tuple[Json, Json]], measure: str) -> Figure:
         label = ", ".join(f"{path} {value}" for path, value in setting.items() if path != along)
         lines.setdefault(label, []).append((setting.get(along, 0), mean, std))
     if not along or len(lines) > len(PALETTE):
-        return _ranking(points, measure)
+        return _ranking(points, f"{measure} %" if scale == 100 else measure)
     figure, axes = _axes(_WIDE, along, f"{measure} %" if scale == 100 else measure)
     for colour, (label, line) in zip(PALETTE, sorted(lines.items()), strict=False):
         x, means, stds = np.array(sorted(line)).T
         axes.errorbar(x, means, yerr=np.nan_to_num(stds), fmt="o-", color=colour, capsize=3, label=label)
     if min(values[along]) > 0 and max(values[along]) >= 10 * min(values[along]):
         axes.set_xscale("log")
-    axes.set_xticks(sorted(values[along]), [f"{value:g}" for value in sorted(values[along])])
-    axes.minorticks_off()
+    if len(values[along]) <= _TICKED:
+        axes.set_xticks(sorted(values[along]), [f"{value:g}" for value in sorted(values[along])])
+        axes.minorticks_off()
     if len(lines) > 1:
         axes.legend(frameon=False, fontsize=8)
     return figure

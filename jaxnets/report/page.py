@@ -2,9 +2,11 @@
 
 import base64
 import io
+import json
 import os
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import jinja2
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
+from jaxnets.config import to_json
 from jaxnets.errors import UserError
 from jaxnets.record import RunFolder, find_runs
 from jaxnets.report import figures, tables
@@ -39,8 +42,12 @@ def write_report(folders: Sequence[Path], out: Path) -> Path:
 
 
 def finished_runs(folders: Sequence[Path]) -> list[RunFolder]:
-    """The finished runs at or below some folders, each once. Raises UserError if there is none."""
-    runs = list({run.path.resolve(): run for folder in folders for run in find_runs(folder)}.values())
+    """The finished runs at or below some folders, each once. Raises UserError if there is none.
+
+    The programs of sweeps are left out: their replicas differ in more than seeds, and sweeps write tables of their own.
+    """
+    found = {run.path.resolve(): run for folder in folders for run in find_runs(folder)}
+    runs = [run for run in found.values() if not run.experiment().grid]
     finished = [run for run in runs if run.finished]
     if not finished:
         where = ", ".join(str(folder) for folder in folders)
@@ -66,7 +73,7 @@ def _render(runs: Sequence[RunFolder], unfinished: Sequence[RunFolder], target: 
                 for measure in _common_measures(metrics)
             },
             **_first_steps(labels, summaries, metrics),
-            "By batch size": _batch_sizes(runs, summaries),
+            **_batch_sizes(runs, summaries),
         }
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("jaxnets.report", "."), autoescape=True, undefined=jinja2.StrictUndefined
@@ -99,22 +106,19 @@ def _first_steps(
     }
 
 
-def _batch_sizes(runs: Sequence[RunFolder], summaries: Sequence[Mapping[str, Any]]) -> Figure | None:
-    """Accuracy, memory and time by batch size; None unless the runs differ in nothing else that matters."""
-    configs = [run.read("config.json") for run in runs]
-    sizes = [config["data"]["batch_size"] for config in configs]
-    apart = {"id", "summary", "source", "reported", "accumulate"}
-    rest = [
-        {**{k: v for k, v in config.items() if k not in apart}, "data": {**config["data"], "batch_size": 0}}
-        for config in configs
-    ]
-    if len(set(sizes)) < len(runs) or any(other != rest[0] for other in rest) or "accuracy" not in _measures(summaries[0]):
-        return None
-    return figures.by_batch_size(dict(zip(sizes, summaries, strict=True)))
-
-
-def _measures(summary: Mapping[str, Any]) -> Mapping[str, Any]:
-    return summary["final"].get("validation", {})
+def _batch_sizes(runs: Sequence[RunFolder], summaries: Sequence[Mapping[str, Any]]) -> dict[str, Figure | None]:
+    """For each family whose runs differ in their batch size and nothing else that matters: what it does."""
+    families: dict[tuple[str, str], dict[int, Any]] = {}
+    for run, summary in zip(runs, summaries, strict=True):
+        experiment = run.experiment()
+        data = replace(experiment.data, batch_size=1)
+        plain = replace(experiment, id="", source="", summary="", accumulate=1, reported={}, data=data)
+        if "accuracy" in summary["final"].get("validation", {}):
+            sizes = families.setdefault((summary["id"].rpartition("/")[0], json.dumps(to_json(plain))), {})
+            sizes[experiment.data.batch_size] = summary
+    return {
+        f"By batch size: {family}": figures.by_batch_size(sizes) for (family, _), sizes in families.items() if len(sizes) > 1
+    }
 
 
 def _labels(runs: Sequence[RunFolder], summaries: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -95,6 +95,13 @@ def test_broken_images_are_counted_named_and_refused(manual, change):
     assert not store.is_prepared("tiny_imagenet")
 
 
+def test_when_no_image_can_be_read(manual):
+    for k in range(10):
+        spoil(manual, f"val/images/val_{k}.JPEG", lambda content: b"version https://git-lfs.github.com/spec/v1")
+    with pytest.raises(UserError, match="10 of 410 images are truncated or damaged"):
+        tiny_imagenet.prepare(manual)
+
+
 def test_few_broken_images_are_left_out_and_named(manual, monkeypatch, capsys):
     monkeypatch.setattr(tiny_imagenet, "_MOST_BROKEN", 0.01)
     spoil(manual, SOME, lambda content: content[:100])

@@ -80,3 +80,33 @@ def test_native_sums_under_vmap():
     np.testing.assert_allclose(plain, xs.sum((1, 2, 3)), rtol=1e-4, atol=1e-3)
     expected = (xs * (xs[0] - shift.reshape(1, 1, 1, 3))[None]).sum((1, 2, 3))
     np.testing.assert_allclose(product, expected, rtol=1e-4, atol=1e-3)
+
+
+def test_bfloat16_is_normalised_in_float32():
+    """Values, statistics and gradients of bfloat16 images are those of the same numbers in float32, rounded at the end."""
+    import jax
+    import jax.numpy as jnp
+    import numpy as np
+
+    from jaxnets.nn.norm import batch_norm
+
+    rng = np.random.default_rng(0)
+    x = jnp.asarray(100 + rng.normal(size=(64, 5, 5, 8)), jnp.bfloat16)
+    scale, bias = jnp.asarray(rng.uniform(0.5, 2, 8), jnp.float32), jnp.asarray(rng.normal(size=8), jnp.float32)
+    weight = jnp.asarray(rng.normal(size=x.shape), jnp.float32)
+
+    def loss(x, scale, bias):
+        y, mean, variance = batch_norm(x, scale, bias, 1e-5, None)
+        return (y.astype(jnp.float32) * weight).sum(), (y, mean, variance)
+
+    half = jax.value_and_grad(loss, (0, 1, 2), has_aux=True)(x, scale, bias)
+    full = jax.value_and_grad(loss, (0, 1, 2), has_aux=True)(x.astype(jnp.float32), scale, bias)
+    (_, (y, mean, variance)), (dx, dscale, dbias) = half
+    assert (y.dtype, dx.dtype) == (jnp.bfloat16, jnp.bfloat16)
+    assert {v.dtype for v in (mean, variance, dscale, dbias)} == {jnp.dtype("float32")}
+    (_, (y32, mean32, variance32)), (dx32, dscale32, dbias32) = full
+    np.testing.assert_allclose(mean, mean32, rtol=1e-6)
+    np.testing.assert_allclose(variance, variance32, rtol=1e-4)
+    np.testing.assert_allclose(y.astype(jnp.float32), y32, rtol=2**-7, atol=1e-2)
+    for ours, theirs in ((dx.astype(jnp.float32), dx32), (dscale, dscale32), (dbias, dbias32)):
+        assert np.linalg.norm(ours - theirs) < 0.02 * np.linalg.norm(theirs)

@@ -173,7 +173,7 @@ def test_runs_of_other_batch_sizes_are_drawn_against_them(tmp_path):
     for size, score in ((128, 0.3), (256, 0.4), (16384, 0.35)):
         make_run(tmp_path, f"study/batch_size/{size}", test=(score, score + 0.02))
     page = write_report([tmp_path], tmp_path).read_text()
-    assert "By batch size" in page
+    assert "By batch size: study/batch_size" in page
     assert "The first steps: study/batch_size" in page
     runs = {size: RunFolder(tmp_path / f"study/batch_size/{size}").read("summary.json") for size in (128, 256, 16384)}
     figure = figures.by_batch_size(runs)

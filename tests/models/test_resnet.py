@@ -1,0 +1,87 @@
+"""ResNets in bfloat16, with recomputation, and with channels dropped whole."""
+
+import dataclasses
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from jaxnets import catalogue, models, problems, program, state, tasks
+from jaxnets.data import sets
+from jaxnets.errors import UserError
+from jaxnets.model_config import ResNetConfig
+from jaxnets.nn.layers import Dropout
+from jaxnets.step import make_step
+
+NARROW = ResNetConfig(blocks=(1, 1), width=8)
+TX = optax.with_extra_args_support(optax.sgd(0.05))
+
+
+def batch():
+    rng = np.random.default_rng(0)
+    images = rng.normal(size=(16, 16, 16, 3)).astype(np.float32)
+    return {"image": jnp.asarray(images), "label": jnp.asarray(rng.integers(0, 10, 16)), "mask": jnp.ones(16)}
+
+
+def after_steps(config, steps=3):
+    model, task = models.build(config, {"classes": 10}), tasks.classify("image")
+    current = state.create(jax.random.key(0), model, TX, (jnp.zeros((1, 16, 16, 3)),))
+    step, losses = jax.jit(make_step(model, task, TX)), []
+    for _ in range(steps):
+        current, metrics = step(current, batch())
+        losses.append(float(metrics["loss"].value))
+    return current, losses
+
+
+def test_recomputation_changes_nothing():
+    plain, losses = after_steps(NARROW)
+    again, its_losses = after_steps(dataclasses.replace(NARROW, remat=True))
+    chex.assert_trees_all_close(plain.params, again.params, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(losses, its_losses, rtol=1e-5)
+
+
+def test_recomputation_keeps_less_for_the_backward_pass():
+    def kept(config):
+        model = models.build(config, {"classes": 10})
+        variables = model.init(jax.random.key(0), batch()["image"], train=False)
+        loss = lambda params: model.apply({**variables, "params": params}, batch()["image"], train=False).sum()
+        _, backward = jax.eval_shape(lambda params: jax.vjp(loss, params), variables["params"])
+        return sum(leaf.size for leaf in jax.tree.leaves(backward))
+
+    assert kept(dataclasses.replace(NARROW, remat=True)) < 0.7 * kept(NARROW)
+
+
+def test_bfloat16_trains_like_float32_and_keeps_float32_parameters():
+    _, losses = after_steps(NARROW, 8)
+    half, its_losses = after_steps(dataclasses.replace(NARROW, compute="bfloat16"), 8)
+    assert {leaf.dtype for leaf in jax.tree.leaves((half.params, half.variables))} == {jnp.dtype("float32")}
+    np.testing.assert_allclose(its_losses, losses, rtol=0.05)
+    assert its_losses[-1] < its_losses[0]
+    assert its_losses != losses
+
+
+def test_spatial_dropout_drops_whole_channels():
+    x = jnp.ones((50, 4, 4, 30))
+    y = Dropout(0.2, spatial=True).apply({}, x, train=True, rngs={"dropout": jax.random.key(0)})
+    assert (y == y[:, :1, :1]).all()
+    np.testing.assert_allclose(np.unique(y), [0, 1.25], rtol=1e-4)
+    assert 0.15 < float((y == 0).mean()) < 0.25
+
+
+@pytest.mark.parametrize("id_", ["cifar10/gray_cnn/plain", "cifar10/lenet/plain"])
+def test_images_that_are_too_small_for_the_model(id_):
+    experiment = catalogue.all_experiments()[id_]
+    experiment = dataclasses.replace(experiment, data=dataclasses.replace(experiment.data, shrink=16))
+    asked = problems.build(experiment, sets.outline("cifar10"))
+    with pytest.raises(UserError, match=rf"{id_}: nothing is left of an input of 2×2×\d after the model's layers"):
+        program.count_parameters(experiment, asked)
+
+
+def test_a_shrinking_that_leaves_a_rest():
+    experiment = catalogue.all_experiments()["cifar10/lenet/plain"]
+    experiment = dataclasses.replace(experiment, data=dataclasses.replace(experiment.data, shrink=3))
+    with pytest.raises(UserError, match="data.shrink 3 does not divide the 32×32 pixels of cifar10"):
+        problems.build(experiment, sets.outline("cifar10"))
