@@ -1,6 +1,7 @@
 """Searches: settings become replicas that train as they would alone, bad input is named, the best is confirmed."""
 
 import dataclasses
+import functools
 import json
 
 import jax
@@ -28,6 +29,19 @@ OTHER = {
 }  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def baseline(shapes10):
+    """For "sgd" and "spsa": an experiment with every field in use, and four of its replicas, trained."""
+
+    @functools.cache
+    def make(name):
+        rule = Optim(name, lr=0.01, momentum=0.9, weight_decay=0.01, clip=0.05, spsa=Spsa(a=0.1))
+        base = dataclasses.replace(SMALL, optim=rule)
+        return base, trained(dataclasses.replace(base, seeds=4), shapes10)
+
+    return make
+
+
 OFF = {"momentum": 0.0, "weight_decay": 0.0, "clip": 0.0}
 
 
@@ -40,18 +54,14 @@ def trained(experiment, data):
 
 
 @pytest.mark.parametrize(("field", "value"), [*OTHER.items(), *OFF.items()])
-def test_a_replica_trains_as_its_setting_would_alone(field, value, shapes10):
+def test_a_replica_trains_as_its_setting_would_alone(field, value, shapes10, baseline):
     """Two settings × two seeds in one program: replicas 2 and 3 are those of an ordinary run with the other value."""
-    name = "spsa" if field.startswith("spsa") else "sgd"
-    base = dataclasses.replace(
-        SMALL, optim=Optim(name, lr=0.01, momentum=0.9, weight_decay=0.01, clip=0.05, spsa=Spsa(a=0.1))
-    )
+    base, first = baseline("spsa" if field.startswith("spsa") else "sgd")
     path = f"optim.{field}"
     settings = [{path: field_at(base, path)}, {path: value}]
     [group] = sweep.groups(base, settings)
     together = trained(group.experiment, shapes10)
     alone = trained(dataclasses.replace(with_field(base, path, value), seeds=4), shapes10)
-    first = trained(dataclasses.replace(base, seeds=4), shapes10)
     for replica in range(4):
         expected = first if replica < 2 else alone
         for ours, theirs in zip(jax.tree.leaves(together), jax.tree.leaves(expected), strict=True):
