@@ -6,18 +6,32 @@ A table stands between `<!-- results: FILE -->` and `<!-- end -->`; FILE is a na
 """
 
 import re
+import sys
 from pathlib import Path
 
 from jaxnets.report import results
 
 ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))
+
+from benchmarks import harness  # noqa: E402
+
+
+def table(path: Path) -> str:
+    """Runs beside reported figures, or benchmarks beside PyTorch."""
+    rows = results.read(path)
+    if rows[0]["kind"] != "benchmark":
+        return results.table(path)
+    first = rows[0]
+    versions = f"jax {first['versions']['jax']}, torch {first['versions']['torch']}"
+    return f"{harness.table(rows)}\n\n{first['hardware']}; {versions}; n = {first['n']} rounds; raw figures in `{path.name}`\n"
 
 
 def updated(text: str) -> str:
     """The text with every marked table made anew."""
     return re.sub(
         r"(<!-- results: (\S+) -->\n).*?(<!-- end -->)",
-        lambda match: match[1] + results.table(ROOT / "benchmarks" / "results" / match[2]) + match[3],
+        lambda match: match[1] + table(ROOT / "benchmarks" / "results" / match[2]) + match[3],
         text,
         flags=re.DOTALL,
     )

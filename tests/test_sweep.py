@@ -153,9 +153,11 @@ def test_the_best_comes_first_and_failures_last(tmp_path):
 
 
 def test_a_program_whose_seeds_all_diverge_does_not_stop_the_others(tmp_path, shapes10):
+    # Unlike tanh, this activation does not hide how large the weights have become.
+    unbounded = dataclasses.replace(SMALL, model=dataclasses.replace(SMALL.model, activation="leaky_relu"))
     settings = [{"optim.name": name, "optim.lr": lr} for name, lr in (("sgd", 1e30), ("adam", 1e-3))]
     go = lambda experiment, folder: train(experiment, folder, Reporter(Console(quiet=True)))
-    results = sweep.run(SMALL, settings, sweep.Metric("validation", "loss"), tmp_path, go)
+    results = sweep.run(unbounded, settings, sweep.Metric("validation", "loss"), tmp_path, go)
     assert [r.setting["optim.name"] for r in results] == ["adam", "sgd"]
     assert [r.score["n"] for r in results] == [2, 0]
 
