@@ -24,7 +24,9 @@ def table(path: Path) -> str:
         return results.table(path)
     first = rows[0]
     versions = f"jax {first['versions']['jax']}, torch {first['versions']['torch']}"
-    return f"{harness.table(rows)}\n\n{first['hardware']}; {versions}; n = {first['n']} rounds; raw figures in `{path.name}`\n"
+    return (
+        f"{harness.table(rows)}\n\n{first['hardware']}; {versions}; n = {first['n']} rounds; raw figures in `{path.name}`\n"
+    )
 
 
 def updated(text: str) -> str:
