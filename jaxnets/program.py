@@ -99,19 +99,22 @@ def build(experiment: Experiment, data: Prepared) -> Program:
 
 def count_parameters(experiment: Experiment, asked: Problem) -> int:
     """Trained values of the experiment's model, without making them."""
-    model = models.build(experiment.model, asked.sizes)
+    return state.parameter_count(_shapes(experiment, asked, models.build(experiment.model, asked.sizes))["params"])
+
+
+def _shapes(experiment: Experiment, asked: Problem, model: Any) -> dict[str, Any]:
+    """Shapes of the model's variables. Raises UserError where its layers leave nothing of the input."""
     try:
-        shapes = jax.eval_shape(lambda key: model.init(key, *asked.inputs, train=False), jax.random.key(0))
+        return jax.eval_shape(lambda key: model.init(key, *asked.inputs, train=False), jax.random.key(0))
     except ZeroDivisionError:
         sizes = ", ".join("×".join(map(str, x.shape[1:])) for x in asked.inputs)
         raise UserError(f"{experiment.id}: nothing is left of an input of {sizes} after the model's layers") from None
-    return state.parameter_count(shapes["params"])
 
 
 def measures(experiment: Experiment, asked: Problem) -> tuple[str, ...]:
     """Names of what is measured in evaluation, the one that picks the best epoch first."""
     model, task = models.build(experiment.model, asked.sizes), asked.task
-    variables = jax.eval_shape(lambda key: model.init(key, *asked.inputs, train=False), jax.random.key(0))
+    variables = dict(_shapes(experiment, asked, model))
     params = variables.pop("params")
     evaluate = make_evaluate(model, task, asked.evaluate("validation"), carry=asked.eval_carry)
     metrics, _ = jax.eval_shape(evaluate, params, variables, asked.arrays["validation"])

@@ -46,7 +46,7 @@ class TinyImagenet(Builder):
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator[Any]]:
         files = read_files(self.locate(dl_manager, _URL, _FOLDER, _ZIP))
-        classes = list(class_names(files))
+        classes = class_names(files)
         listed = {"train": training_list(files, classes), "validation": validation_list(files, classes)}
         return {split: self._generate_examples(files, pairs) for split, pairs in listed.items()}
 

@@ -58,9 +58,7 @@ def compare(runs: Mapping[str, Sequence[Json]], measure: str) -> Figure:
 def hockey_stick(metrics: Sequence[Json], classes: int) -> Figure:
     """Loss of each of the first steps, before its update. A good start lies near ln(classes); 0 classes: no such line."""
     figure, axes = _axes(_WIDE, "step", "training loss")
-    steps = [line for line in metrics if "epoch" not in line]
-    values = np.array([[_number(v) for v in line["loss"]] for line in steps])
-    _band(axes, [line["step"] for line in steps], values, PALETTE[0], "mean over seeds")
+    _first_losses(axes, metrics, PALETTE[0], "mean over seeds")
     if classes:
         axes.axhline(np.log(classes), linestyle="--", linewidth=0.8, color="#7F7F7F", label=f"ln {classes}")
     axes.legend(frameon=False, fontsize=8)
@@ -73,10 +71,8 @@ def hockey_sticks(runs: Mapping[str, Sequence[Json]], classes: int) -> Figure:
     figure, axes = _axes((width, height + 0.2 * -(-len(runs) // 2)), "step", "training loss")
     means = []
     for i, (label, metrics) in enumerate(runs.items()):
-        steps = [line for line in metrics if "epoch" not in line]
-        values = np.array([[_number(v) for v in line["loss"]] for line in steps])
         style = "-" if i < len(PALETTE) else "--"
-        _band(axes, [line["step"] for line in steps], values, PALETTE[i % len(PALETTE)], label, style)
+        values = _first_losses(axes, metrics, PALETTE[i % len(PALETTE)], label, style)
         means.append(np.ma.masked_invalid(values).mean(1))
     if classes:
         axes.axhline(np.log(classes), linestyle="--", linewidth=0.8, color="#7F7F7F", label=f"ln {classes}")
@@ -85,6 +81,14 @@ def hockey_sticks(runs: Mapping[str, Sequence[Json]], classes: int) -> Figure:
         axes.set_yscale("log")
     figure.legend(frameon=False, fontsize=8, loc="outside lower center", ncols=2)
     return figure
+
+
+def _first_losses(axes: Axes, metrics: Sequence[Json], colour: str, label: str, style: str = "-") -> np.ndarray:
+    """Draws the losses of a run's first steps and returns them, [steps, seeds]."""
+    steps = [line for line in metrics if "epoch" not in line]
+    values = np.array([[_number(v) for v in line["loss"]] for line in steps])
+    _band(axes, [line["step"] for line in steps], values, colour, label, style)
+    return values
 
 
 def by_batch_size(summaries: Mapping[int, Json]) -> Figure:

@@ -13,8 +13,7 @@ from jaxnets.sweep import Metric, Result
 
 def cells(results: Sequence[Result], metric: Metric) -> tuple[list[str], list[list[str]]]:
     """Header and body: a row a setting, best first."""
-    scale = 100 if metric.name == "accuracy" else 1
-    digits = 2 if metric.name == "accuracy" else 4
+    scale, digits = _scale(metric)
     paths = list(results[0].setting)
     head = [*paths, f"{metric.split} {metric.name}{' %' if scale == 100 else ''}", "seeds"]
     body = [
@@ -28,6 +27,12 @@ def cells(results: Sequence[Result], metric: Metric) -> tuple[list[str], list[li
     return head, body
 
 
+def _scale(metric: Metric) -> tuple[float, int]:
+    """Factor and digits in which a metric is shown."""
+    scale = tables.factor(metric.name)
+    return scale, 2 if scale == 100 else 4
+
+
 def text(results: Sequence[Result], metric: Metric) -> str:
     """The table for a terminal."""
     return tables.text(*cells(results, metric))
@@ -35,11 +40,10 @@ def text(results: Sequence[Result], metric: Metric) -> str:
 
 def final_words(results: Sequence[Result], metric: Metric, confirmed: Mapping[str, Any]) -> str:
     """The best setting and what it came to from fresh seeds, a line."""
-    scale = 100 if metric.name == "accuracy" else 1
+    scale, digits = _scale(metric)
     chosen = ", ".join(f"{path} {value}" for path, value in results[0].setting.items())
     found = {
-        split: tables.mean_std(measures.get(metric.name), scale, 2 if scale == 100 else 4)
-        for split, measures in confirmed["final"].items()
+        split: tables.mean_std(measures.get(metric.name), scale, digits) for split, measures in confirmed["final"].items()
     }
     again = ", ".join(f"{split} {value}" for split, value in found.items())
     return f"best: {chosen}; trained again from fresh seeds: {metric.name} {again}"
