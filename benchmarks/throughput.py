@@ -10,7 +10,7 @@ from typing import Any
 import tyro
 
 from benchmarks import harness, workloads
-from jaxnets import parallel, record
+from jaxnets import memory, parallel, record
 from jaxnets.report.results import hardware
 
 
@@ -43,6 +43,7 @@ def main(
     unknown = set(names) - set(workloads.WORKLOADS)
     if unknown:
         raise SystemExit(f"unknown workload {', '.join(sorted(unknown))}: choose from {', '.join(workloads.WORKLOADS)}")
+    memory.reuse_freed_memory()  # For every candidate alike.
     rows = []
     for name in names or workloads.WORKLOADS:
         rows.append(measure(name, rounds))

@@ -35,6 +35,7 @@ WORKLOADS = {
         _image("lenet", "cifar10/lenet/plain", 128),
         _image("lenet_bn", "cifar10/lenet/bn", 128),
         _image("small_cnn", "cifar10/small_cnn", 128),
+        _image("resnet34", "cifar10/resnet34/plain", 32),
         *(
             _image(f"rows_{cell}_{hidden}", f"mnist_rows/{cell}_{hidden}", 64, (28, 28, 1))
             for cell in ("rnn", "lstm", "gru")

@@ -4,7 +4,8 @@ import jax
 from flax import linen as nn
 
 from jaxnets.model_config import CnnConfig
-from jaxnets.nn.layers import BatchNorm, Conv, Dense, Dropout, max_pool
+from jaxnets.nn.layers import BatchNorm, Conv, Dense, Dropout
+from jaxnets.nn.pool import max_pool
 
 Array = jax.Array
 

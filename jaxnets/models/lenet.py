@@ -4,7 +4,8 @@ import jax
 from flax import linen as nn
 
 from jaxnets.model_config import LeNetConfig, TutorialNetConfig
-from jaxnets.nn.layers import ACTIVATIONS, BatchNorm, Conv, Dense, Dropout, avg_pool, max_pool
+from jaxnets.nn.layers import ACTIVATIONS, BatchNorm, Conv, Dense, Dropout
+from jaxnets.nn.pool import avg_pool, max_pool
 
 Array = jax.Array
 

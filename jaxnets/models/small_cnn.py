@@ -4,7 +4,8 @@ import jax
 from flax import linen as nn
 
 from jaxnets.model_config import SmallCnnConfig
-from jaxnets.nn.layers import BatchNorm, Conv, Dense, max_pool
+from jaxnets.nn.layers import BatchNorm, Conv, Dense
+from jaxnets.nn.pool import max_pool
 
 Array = jax.Array
 

@@ -1,6 +1,5 @@
 """Layers the models are made of: thin Linen modules over our own convolution, initialisers and dropout."""
 
-import functools
 import math
 from collections.abc import Callable
 
@@ -116,39 +115,3 @@ class Dropout(nn.Module):
         bits = lax.bitcast_convert_type(words, jnp.uint16).reshape(-1)[:size].reshape(shape)
         scale = 2**16 / (2**16 - dropped)
         return jnp.where(bits >= dropped, x * jnp.asarray(scale, x.dtype), jnp.zeros_like(x))
-
-
-@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
-def avg_pool(x: Array, window: int = 2) -> Array:
-    """Mean over non-overlapping windows: [N, H, W, C] -> [N, H // window, W // window, C]."""
-    return functools.reduce(jnp.add, _windows(x, window, window)) / window**2
-
-
-def _avg_pool_bwd(window: int, x: Array, dy: Array) -> tuple[Array]:
-    # Each window's gradient spread evenly: one pass, where the gradient of a sum of slices takes a padded copy a slice.
-    n, h, w, c = dy.shape
-    spread = jnp.broadcast_to((dy / window**2)[:, :, None, :, None], (n, h, window, w, window, c))
-    spread = spread.reshape(n, h * window, w * window, c)
-    return (jnp.pad(spread, [(0, whole - part) for whole, part in zip(x.shape, spread.shape, strict=True)]),)
-
-
-avg_pool.defvjp(lambda x, window: (avg_pool(x, window), x), _avg_pool_bwd)
-
-
-def max_pool(x: Array, window: int = 2, stride: int | None = None) -> Array:
-    """Maximum over windows, without padding: [N, H, W, C] -> [N, (H - window) // stride + 1, …, C].
-
-    Written as a maximum of shifted slices because XLA's gradient of `reduce_window` is slow on CPUs. Where two elements
-    of a window tie, the gradient is shared out between them (PyTorch gives it to the first).
-    """
-    return functools.reduce(jnp.maximum, _windows(x, window, stride or window))
-
-
-def _windows(x: Array, window: int, stride: int) -> list[Array]:
-    """One strided slice of x for each position within the window."""
-    height, width = ((size - window) // stride + 1 for size in x.shape[1:3])
-    return [
-        x[:, i : i + (height - 1) * stride + 1 : stride, j : j + (width - 1) * stride + 1 : stride]
-        for i in range(window)
-        for j in range(window)
-    ]

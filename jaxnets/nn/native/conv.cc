@@ -168,7 +168,9 @@ JAXNETS_INLINE void Pixels(const PixelJob& job, int64_t begin, int64_t end) {
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
-// Weight gradient: a tile of `Ins` by `Outs` sums of one tap over a band of output rows.
+// Weight gradient: for each output pixel a product of matrices, [rows, N] · [N, channels], where the rows are one kernel
+// row's taps and inputs (neighbours in memory) and the channels a group of outputs. The pixel's dy is turned to [N, channels]
+// first, so that vectors run over channels; its sums over N are formed in registers, then added to dw.
 
 struct WeightJob {
   Geometry g;
@@ -176,79 +178,77 @@ struct WeightJob {
   const float* dy;
 };
 
-struct Band {  // output rows [row_begin, row_end) and input channels [in_begin, in_end)
-  int64_t row_begin, row_end, in_begin, in_end;
+struct Share {  // output rows [row_begin, row_end) and output channels [out_begin, out_end)
+  int64_t row_begin, row_end, out_begin, out_end;
 };
 
-template <int Lanes, int Ins, int Outs>
-JAXNETS_INLINE void WeightLanes(const float* x, const float* dy, int64_t batch, int64_t count,
-                                typename Vector<Lanes>::Type (&sum)[Ins][Outs]) {
+constexpr int64_t kBatchSlice = 128;  // of dy, turned: small enough to stay in the first-level cache
+
+// `Rows` rows of x, `batch` apart, times dy [count, Vectors * Lanes], added to as many rows of dw, `stride` apart.
+template <int Lanes, int Vectors, int Rows>
+JAXNETS_INLINE void WeightTile(const float* x, int64_t batch, const float* dy, int64_t count, float* dw, int64_t stride,
+                               int64_t channels) {
   using V = typename Vector<Lanes>::Type;
-  for (int64_t n = 0; n + Lanes <= count; n += Lanes) {
-    V d[Outs];
-    for (int o = 0; o < Outs; ++o) d[o] = *reinterpret_cast<const V*>(dy + o * batch + n);
-    for (int i = 0; i < Ins; ++i) {
-      const V v = *reinterpret_cast<const V*>(x + i * batch + n);
-      for (int o = 0; o < Outs; ++o) sum[i][o] += v * d[o];
+  V sum[Rows][Vectors] = {};
+  for (int64_t n = 0; n < count; ++n, dy += Vectors * Lanes)
+    for (int r = 0; r < Rows; ++r)
+      for (int v = 0; v < Vectors; ++v) sum[r][v] += x[r * batch + n] * *reinterpret_cast<const V*>(dy + v * Lanes);
+  for (int r = 0; r < Rows; ++r)
+    for (int v = 0; v < Vectors; ++v) {
+      float* to = dw + r * stride + v * Lanes;
+      Store<Lanes>(to, Load<Lanes>(to, channels - v * Lanes) + sum[r][v], channels - v * Lanes);
     }
+}
+
+template <int Lanes, int Vectors, int Most>
+JAXNETS_INLINE void WeightTileOf(int64_t rows, const float* x, int64_t batch, const float* dy, int64_t count, float* dw,
+                                 int64_t stride, int64_t channels) {
+  if constexpr (Most > 0) {
+    if (rows == Most) WeightTile<Lanes, Vectors, Most>(x, batch, dy, count, dw, stride, channels);
+    else WeightTileOf<Lanes, Vectors, Most - 1>(rows, x, batch, dy, count, dw, stride, channels);
   }
 }
 
-template <int Lanes, int Ins, int Outs>
-JAXNETS_INLINE void WeightTile(const WeightJob& job, const Band& band, int64_t i, int64_t j, int64_t in, int64_t out,
-                               float* dw) {
-  using V = typename Vector<Lanes>::Type;
+// dw of the share's channels, summed over the share's rows.
+template <int Lanes, int Vectors, int Rows>
+JAXNETS_INLINE void WeightsOf(const WeightJob& job, const Share& share, float* dw) {
   const Geometry& g = job.g;
-  const int64_t whole = g.batch / Lanes * Lanes;
-  V sum[Ins][Outs];
-  float rest[Ins][Outs];
-  for (int a = 0; a < Ins; ++a)
-    for (int b = 0; b < Outs; ++b) sum[a][b] = V{}, rest[a][b] = 0;
-  // The columns whose source lies inside the input.
-  const int64_t first = std::max<int64_t>(0, (g.pad_left - j + g.stride - 1) / g.stride);
-  const int64_t last = std::min<int64_t>(g.out_w - 1, (g.in_w - 1 + g.pad_left - j) / g.stride);
-  for (int64_t h = band.row_begin; h < band.row_end; ++h) {
-    const int64_t source_h = h * g.stride - g.pad_top + i;
-    if (source_h < 0 || source_h >= g.in_h || g.in_w - 1 + g.pad_left - j < 0) continue;
-    for (int64_t w = first; w <= last; ++w) {
-      const int64_t source_w = w * g.stride - g.pad_left + j;
-      const float* x = job.x + ((source_h * g.in_w + source_w) * g.in_c + in) * g.batch;
-      const float* dy = job.dy + ((h * g.out_w + w) * g.out_c + out) * g.batch;
-      WeightLanes<Lanes, Ins, Outs>(x, dy, g.batch, whole, sum);
-      if (whole < g.batch) WeightLanes<1, Ins, Outs>(x + whole, dy + whole, g.batch, g.batch - whole, rest);
-    }
-  }
-  for (int a = 0; a < Ins; ++a)
-    for (int b = 0; b < Outs; ++b) dw[a * g.out_c + b] = SumLanes<Lanes>(sum[a][b]) + rest[a][b];
-}
-
-template <int Lanes, int Ins, int Outs>
-JAXNETS_INLINE void WeightTileOf(int ins, int outs, const WeightJob& job, const Band& band, int64_t i, int64_t j,
-                                 int64_t in, int64_t out, float* dw) {
-  if constexpr (Ins > 0 && Outs > 0) {
-    if (ins < Ins)
-      WeightTileOf<Lanes, Ins - 1, Outs>(ins, outs, job, band, i, j, in, out, dw);
-    else if (outs < Outs)
-      WeightTileOf<Lanes, Ins, Outs - 1>(ins, outs, job, band, i, j, in, out, dw);
-    else
-      WeightTile<Lanes, Ins, Outs>(job, band, i, j, in, out, dw);
-  }
-}
-
-// dw[:, :, in_begin:in_end, :] summed over the band's rows.
-template <int Lanes, int Ins, int Outs>
-JAXNETS_INLINE void Weights(const WeightJob& job, const Band& band, float* dw) {
-  const Geometry& g = job.g;
-  const int64_t blocks = (g.out_c + Outs - 1) / Outs;
-  for (int64_t i = 0; i < g.kernel_h; ++i)
-    for (int64_t j = 0; j < g.kernel_w; ++j)
-      for (int64_t in = band.in_begin; in < band.in_end; in += Ins)
-        for (int64_t b = 0; b < blocks; ++b) {
-          const int64_t out = g.out_c * b / blocks, next = g.out_c * (b + 1) / blocks;
-          WeightTileOf<Lanes, Ins, Outs>(static_cast<int>(std::min<int64_t>(Ins, band.in_end - in)),
-                                         static_cast<int>(next - out), job, band, i, j, in, out,
-                                         dw + ((i * g.kernel_w + j) * g.in_c + in) * g.out_c + out);
+  const int64_t channels = share.out_end - share.out_begin;
+  for (int64_t r = 0; r < g.kernel_h * g.kernel_w * g.in_c; ++r)
+    std::fill_n(dw + r * g.out_c + share.out_begin, channels, 0.0f);
+  float turned[kBatchSlice * Vectors * Lanes] = {};
+  for (int64_t h = share.row_begin; h < share.row_end; ++h)
+    for (int64_t w = 0; w < g.out_w; ++w) {
+      // The kernel's columns whose source lies inside the input.
+      const int64_t left = w * g.stride - g.pad_left;
+      const int64_t first = std::max<int64_t>(0, -left), last = std::min(g.kernel_w, g.in_w - left);
+      if (first >= last) continue;
+      const float* dy = job.dy + ((h * g.out_w + w) * g.out_c + share.out_begin) * g.batch;
+      for (int64_t n = 0; n < g.batch; n += kBatchSlice) {
+        const int64_t count = std::min(kBatchSlice, g.batch - n);
+        for (int64_t c = 0; c < channels; ++c)
+          for (int64_t k = 0; k < count; ++k) turned[k * Vectors * Lanes + c] = dy[c * g.batch + n + k];
+        for (int64_t i = 0; i < g.kernel_h; ++i) {
+          const int64_t source_h = h * g.stride - g.pad_top + i;
+          if (source_h < 0 || source_h >= g.in_h) continue;
+          const float* x = job.x + (source_h * g.in_w + left + first) * g.in_c * g.batch + n;
+          float* to = dw + (i * g.kernel_w + first) * g.in_c * g.out_c + share.out_begin;
+          const int64_t rows = (last - first) * g.in_c, tiles = (rows + Rows - 1) / Rows;
+          for (int64_t t = 0; t < tiles; ++t) {
+            const int64_t r = rows * t / tiles, next = rows * (t + 1) / tiles;
+            WeightTileOf<Lanes, Vectors, Rows>(next - r, x + r * g.batch, g.batch, turned, count, to + r * g.out_c, g.out_c,
+                                               channels);
+          }
         }
+      }
+    }
+}
+
+template <int Lanes, int Rows> JAXNETS_INLINE void Weights(const WeightJob& job, const Share& share, float* dw) {
+  const int64_t channels = share.out_end - share.out_begin;
+  if (channels > Lanes) WeightsOf<Lanes, 2, Rows>(job, share, dw);
+  else if (Lanes > 8 && channels <= 8) WeightsOf<8, 1, Rows>(job, share, dw);
+  else WeightsOf<Lanes, 1, Rows>(job, share, dw);
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -256,29 +256,25 @@ JAXNETS_INLINE void Weights(const WeightJob& job, const Band& band, float* dw) {
 
 struct Kernels {
   void (*pixels)(const PixelJob&, int64_t begin, int64_t end);
-  void (*weights)(const WeightJob&, const Band&, float* dw);
+  void (*weights)(const WeightJob&, const Share&, float* dw);
+  int64_t most_channels;  // of a share
 };
-constexpr int64_t kInBlock = 3;  // input channels of a weight tile, in every instruction set
 
 void PixelsBase(const PixelJob& job, int64_t begin, int64_t end) { Pixels<4, 2, 8>(job, begin, end); }
-void WeightsBase(const WeightJob& job, const Band& band, float* dw) { Weights<4, kInBlock, 3>(job, band, dw); }
+void WeightsBase(const WeightJob& job, const Share& share, float* dw) { Weights<4, 6>(job, share, dw); }
 #ifdef JAXNETS_X86
 JAXNETS_AVX2 void PixelsAvx2(const PixelJob& job, int64_t begin, int64_t end) { Pixels<8, 2, 12>(job, begin, end); }
-JAXNETS_AVX2 void WeightsAvx2(const WeightJob& job, const Band& band, float* dw) {
-  Weights<8, kInBlock, 3>(job, band, dw);
-}
+JAXNETS_AVX2 void WeightsAvx2(const WeightJob& job, const Share& share, float* dw) { Weights<8, 6>(job, share, dw); }
 JAXNETS_AVX512 void PixelsAvx512(const PixelJob& job, int64_t begin, int64_t end) { Pixels<16, 4, 24>(job, begin, end); }
-JAXNETS_AVX512 void WeightsAvx512(const WeightJob& job, const Band& band, float* dw) {
-  Weights<16, kInBlock, 8>(job, band, dw);
-}
+JAXNETS_AVX512 void WeightsAvx512(const WeightJob& job, const Share& share, float* dw) { Weights<16, 12>(job, share, dw); }
 #endif
 
 Kernels Choose() {
 #ifdef JAXNETS_X86
-  if (Chosen() == InstructionSet::kAvx512) return {PixelsAvx512, WeightsAvx512};
-  if (Chosen() == InstructionSet::kAvx2) return {PixelsAvx2, WeightsAvx2};
+  if (Chosen() == InstructionSet::kAvx512) return {PixelsAvx512, WeightsAvx512, 32};
+  if (Chosen() == InstructionSet::kAvx2) return {PixelsAvx2, WeightsAvx2, 16};
 #endif
-  return {PixelsBase, WeightsBase};
+  return {PixelsBase, WeightsBase, 8};
 }
 const Kernels kKernels = Choose();
 
@@ -348,19 +344,19 @@ ffi::Error WeightGrad(ffi::ThreadPool pool, Buffer x, Buffer dy, Result dw, int6
   if (error.failure()) return error;
 
   // Rows are summed in bands, each band into scratch of its own, and the bands added in order: an amount of scratch and
-  // an order of summation that shapes alone decide. Large kernels get one band and are shared out by input channel.
+  // an order of summation that shapes alone decide. Large kernels get one band; output channels are shared out as well.
   constexpr int64_t kScratch = 1 << 20;  // floats
   const int64_t lead = wl.Count(), size = wl.item;
   const int64_t bands = std::max<int64_t>(1, std::min<int64_t>({g.out_h, 16, kScratch / std::max<int64_t>(1, size)}));
-  const int64_t blocks = (g.in_c + kInBlock - 1) / kInBlock;
+  const int64_t groups = (g.out_c + kKernels.most_channels - 1) / kKernels.most_channels;
   std::vector<float> scratch(bands == 1 ? 0 : lead * bands * size);
   float* target = bands == 1 ? dw->typed_data() : scratch.data();
-  ParallelFor(pool, lead * bands * blocks, [&](int64_t item) {
-    const int64_t block = item % blocks, band = item / blocks % bands, l = item / blocks / bands;
+  ParallelFor(pool, lead * bands * groups, [&](int64_t item) {
+    const int64_t group = item % groups, band = item / groups % bands, l = item / groups / bands;
     const WeightJob job = {g, x.typed_data() + xl.Offset(l, wl.sizes), dy.typed_data() + yl.Offset(l, wl.sizes)};
-    const Band rows = {g.out_h * band / bands, g.out_h * (band + 1) / bands, block * kInBlock,
-                       std::min(g.in_c, (block + 1) * kInBlock)};
-    kKernels.weights(job, rows, target + (l * bands + band) * size);
+    const Share share = {g.out_h * band / bands, g.out_h * (band + 1) / bands, g.out_c * group / groups,
+                         g.out_c * (group + 1) / groups};
+    kKernels.weights(job, share, target + (l * bands + band) * size);
   });
   if (bands > 1) {
     float* out = dw->typed_data();

@@ -1,0 +1,77 @@
+"""Pooling: values and gradients against Flax."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import linen as nn
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jaxnets.nn import cpu
+from jaxnets.nn.pool import avg_pool, max_pool
+
+
+@settings(max_examples=20)
+@given(
+    seed=st.integers(0, 2**31),
+    n=st.integers(1, 40),
+    h=st.integers(3, 9),
+    w=st.integers(3, 9),
+    window=st.integers(1, 3),
+    stride=st.integers(1, 3),
+)
+def test_pooling_equals_flax_with_gradients(seed, n, h, w, window, stride):
+    x = jnp.asarray(np.random.default_rng(seed).normal(size=(n, h, w, 3)), jnp.float32)
+    pairs = [
+        (lambda x: avg_pool(x, window), lambda x: nn.avg_pool(x, (window, window), (window, window))),
+        (lambda x: max_pool(x, window, stride), lambda x: nn.max_pool(x, (window, window), (stride, stride))),
+    ]
+    for ours, theirs in pairs:
+        y, pullback = jax.vjp(ours, x)
+        expected, expected_pullback = jax.vjp(theirs, x)
+        dy = jnp.cos(jnp.arange(y.size, dtype=jnp.float32)).reshape(y.shape)
+        np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(pullback(dy)[0], expected_pullback(dy)[0], rtol=1e-5, atol=1e-6)
+
+
+def _gradient(pool, x, dy):
+    return jax.vjp(pool, x)[1](dy)[0]
+
+
+def test_the_first_of_equal_maxima_has_the_gradient():
+    x = jnp.zeros((1, 4, 4, 1)).at[0, 1, 3, 0].set(1.0).at[0, 3, 3, 0].set(1.0)
+    found = _gradient(max_pool, x, jnp.ones((1, 2, 2, 1)))[0, :, :, 0]
+    np.testing.assert_array_equal(found, [[1, 0, 0, 0], [0, 0, 0, 1], [1, 0, 0, 0], [0, 0, 0, 1]])
+
+
+@pytest.mark.parametrize("batched", [(0, 0), (0, None), (None, 0)])
+def test_vmap(batched):
+    rng = np.random.default_rng(1)
+    shapes = (2, 5, 7, 3), (2, 2, 3, 3)
+    x, dy = (
+        jnp.asarray(rng.normal(size=(4, *shape) if axis == 0 else shape), jnp.float32)
+        for axis, shape in zip(batched, shapes, strict=True)
+    )
+
+    def gradient(x, dy):
+        return _gradient(lambda x: max_pool(x, 3, 2), x, dy)
+
+    together = jax.vmap(gradient, batched)(x, dy)
+    for i in range(4):
+        alone = gradient(*(a[i] if axis == 0 else a for axis, a in zip(batched, (x, dy), strict=True)))
+        np.testing.assert_array_equal(together[i], alone)
+
+
+def test_the_native_kernel_is_what_runs_on_cpu():
+    if cpu.backend() != "native":
+        pytest.skip("the CPU kernels are not built: no C++ compiler when jaxnets was installed")
+    x = jnp.ones((2, 4, 4, 3))
+    assert cpu.MAX_POOL_GRAD in jax.jit(jax.grad(lambda x: max_pool(x).sum())).lower(x).compile().as_text()
+
+
+def test_other_dtypes_take_xla():
+    x = jnp.arange(32, dtype=jnp.bfloat16).reshape(1, 4, 4, 2)
+    found = max_pool(x)
+    assert found.dtype == jnp.bfloat16
+    np.testing.assert_array_equal(found[0, :, :, 0], [[10, 14], [26, 30]])
