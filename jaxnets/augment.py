@@ -21,7 +21,7 @@ def augment(key: Array, images: Array, config: Augment) -> Array:
     """Applies what `config` asks for to uint8 images; returns floats in [0, 1]."""
     keys = iter(jax.random.split(key, 6))
     if config.crop_padding:
-        images = random_crop(next(keys), images, config.crop_padding)
+        images = random_crop(next(keys), images, config.crop_padding, config.crop_fill)
     if config.flip:
         images = random_flip(next(keys), images)
     images = to_unit(images)
@@ -63,15 +63,16 @@ def normalize(images: Array, mean: Sequence[float], std: Sequence[float]) -> Arr
     return (images - jnp.asarray(mean, images.dtype).reshape(shape)) / jnp.asarray(std, images.dtype).reshape(shape)
 
 
-def random_crop(key: Array, images: Array, padding: int) -> Array:
-    """Pads with zeros on every side, then cuts the original size at an offset of its own for each image."""
+def random_crop(key: Array, images: Array, padding: int, fill: str = "black") -> Array:
+    """Pads on every side with zeros ("black") or the nearest pixel ("edge"), then cuts out the original size anywhere."""
     offsets = jax.random.randint(key, (images.shape[0], 2), 0, 2 * padding + 1)
-    return crop_at(images, offsets, padding)
+    return crop_at(images, offsets, padding, fill)
 
 
-def crop_at(images: Array, offsets: Array, padding: int) -> Array:
+def crop_at(images: Array, offsets: Array, padding: int, fill: str = "black") -> Array:
     """`random_crop` with the offsets [N, 2] (row, column, each in [0, 2 · padding]) given."""
-    padded = jnp.pad(images, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
+    sides = ((0, 0), (padding, padding), (padding, padding), (0, 0))
+    padded = jnp.pad(images, sides, mode="edge" if fill == "edge" else "constant")
     return jax.vmap(lambda image, at: lax.dynamic_slice(image, (at[0], at[1], 0), images.shape[1:]))(padded, offsets)
 
 

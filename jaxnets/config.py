@@ -24,7 +24,9 @@ class Augment:
     """Random changes to training images, made on the device in the order of the fields."""
 
     crop_padding: int = 0
-    """Zero pixels added on every side before a crop of the original size is taken at random."""
+    """Pixels added on every side before a crop of the original size is taken at random."""
+    crop_fill: Literal["black", "edge"] = "black"
+    """What those pixels are: 0, or as the nearest of the image."""
     flip: bool = False
     """Mirror left to right with probability one half."""
     brightness: float = 0.0

@@ -17,6 +17,12 @@ def cross_entropy(logits: Array, labels: Array, mask: Array) -> Mean:
     return Mean(-(picked * mask).sum(), mask.sum())
 
 
+def squared_error(found: Array, wanted: Array, mask: Array) -> Mean:
+    """Sum of squared differences over an example. Shapes [N, ...], [N, ...], [N] (1 for what counts, 0 for padding)."""
+    errors = jnp.square(found - wanted).sum(range(1, wanted.ndim))
+    return Mean((errors * mask).sum(), mask.sum())
+
+
 def head_cross_entropy(features: Array, kernel: Array, bias: Array, labels: Array, mask: Array) -> Mean:
     """`cross_entropy` of the logits features @ kernel + bias, a few positions at a time where there are many.
 

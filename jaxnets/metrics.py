@@ -48,6 +48,15 @@ def accuracy(logits: Array, labels: Array, mask: Array) -> Mean:
     return Mean((correct * mask).sum(), mask.sum())
 
 
+def psnr(found: Array, wanted: Array, mask: Array) -> Mean:
+    """Peak signal-to-noise ratio in dB: -10 log10 of an image's mean squared error, for pixels in [0, 1]; mean over images.
+
+    Shapes [N, H, W, C], [N, H, W, C], [N].
+    """
+    error = jnp.square(found - wanted).mean(range(1, wanted.ndim))
+    return Mean((-10 * jnp.log10(error) * mask).sum(), mask.sum())
+
+
 def confusion(logits: Array, labels: Array, mask: Array) -> Array:
     """Counts [C, C]: row = true class, column = predicted class."""
     classes = logits.shape[-1]

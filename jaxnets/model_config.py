@@ -95,6 +95,24 @@ class CnnConfig(_Architecture):
 
 
 @dataclasses.dataclass(frozen=True)
+class MlpConfig(_Architecture):
+    """Dense layers on the pixels of an image (report S2 Q3)."""
+
+    hidden: tuple[int, ...] = (128,)
+    activation: Literal["sigmoid", "tanh", "relu"] = "sigmoid"
+
+
+@dataclasses.dataclass(frozen=True)
+class AutoencoderConfig(_Architecture):
+    """Images through a narrow layer and back (report S2 Q5)."""
+
+    hidden: tuple[int, ...] = (32, 32, 32)
+    """Widths of the dense layers between the pixels and the pixels."""
+    filters: tuple[int, ...] = ()
+    """Of convolutions that halve the image on its way in, and double it on its way out."""
+
+
+@dataclasses.dataclass(frozen=True)
 class ResNetConfig(_Architecture):
     """Residual blocks of two 3×3 convolutions (report S4 §2.5)."""
 
@@ -183,6 +201,8 @@ ModelConfig = (
     | TutorialNetConfig
     | SmallCnnConfig
     | CnnConfig
+    | MlpConfig
+    | AutoencoderConfig
     | ResNetConfig
     | RowsNetConfig
     | NameNetConfig

@@ -3,6 +3,7 @@
 config.json        the experiment, whole
 environment.json   versions, devices, processor, commit
 metrics.jsonl      one line an epoch; one line for each of the first steps
+pictures.npz       for models that can be looked at
 summary.json       final figures per seed with mean and standard deviation; written when the run is complete
 checkpoints/       see jaxnets.checkpoint
 """
@@ -16,7 +17,7 @@ import platform
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 
@@ -24,6 +25,17 @@ from jaxnets.config import Experiment, differences, from_json, to_json
 from jaxnets.errors import UserError
 
 Json = dict[str, Any]
+
+
+class Pictures(NamedTuple):
+    """Images of a trained model, to look at."""
+
+    images: np.ndarray
+    """[rows, columns, H, W, C]; in [0, 1], or `signed`."""
+    titles: Sequence[str] = ()
+    """Of the columns."""
+    signed: bool = False
+    """Whether values are weights around 0."""
 
 
 class RunFolder:
@@ -139,6 +151,27 @@ class RunFolder:
             self._write("summary.json", summary)
         except OSError as error:
             raise UserError(f"cannot write to {self.path}: {error.strerror}; run the same command again") from error
+
+    def write_pictures(self, pictures: Mapping[str, Pictures]) -> None:
+        """Writes pictures.npz, if there are any."""
+        if not pictures:
+            return
+        arrays = {
+            f"{caption}/{field}": value for caption, found in pictures.items() for field, value in found._asdict().items()
+        }
+        try:
+            np.savez_compressed(self.path / "pictures.npz", **arrays)
+        except OSError as error:
+            raise UserError(f"cannot write to {self.path}: {error.strerror}; run the same command again") from error
+
+    def pictures(self) -> dict[str, Pictures]:
+        """What `write_pictures` wrote, by caption."""
+        path = self.path / "pictures.npz"
+        if not path.exists():
+            return {}
+        with np.load(path) as arrays:
+            captions = dict.fromkeys(name.rpartition("/")[0] for name in arrays)
+            return {c: Pictures(*(arrays[f"{c}/{field}"] for field in Pictures._fields)) for c in captions}
 
     def _write(self, name: str, content: Json) -> None:
         temporary = self.path / f".{name}.tmp"

@@ -11,7 +11,7 @@ from jaxnets.config import Experiment
 from jaxnets.metrics import values
 from jaxnets.problems import Generated
 from jaxnets.program import Program
-from jaxnets.record import Json, RunFolder
+from jaxnets.record import Json, Pictures, RunFolder
 from jaxnets.state import TrainState
 
 
@@ -56,6 +56,19 @@ def write(program: Program, params: Any, variables: Any, state: TrainState) -> t
         figures.setdefault(split, {})[measure] = record.spread(found)
     before, after = (list(map(list, written.rows)) for written in (start, ends[first]))
     return figures, {"columns": list(start.columns), "before": before, "after": after}
+
+
+def portray(program: Program, params: Any, variables: Any, state: TrainState) -> dict[str, Pictures]:
+    """Pictures of the first seed that did not fail; none for models that cannot be looked at."""
+    if program.problem.portray is None:
+        return {}
+    seed = int(np.flatnonzero(np.asarray(state.failed_at) < 0)[0])
+    fresh = program.init()
+    before, after = (
+        jax.tree.map(lambda x: x[seed], {"params": own, **others})
+        for own, others in ((fresh.params, fresh.variables), (params, variables))
+    )
+    return dict(program.problem.portray(program.model, before, after))
 
 
 def summarize(

@@ -56,6 +56,19 @@ def classify(*fields: str) -> Task:
     )
 
 
+def reconstruct() -> Task:
+    """The input itself: batches of "image" [N, H, W, C] in [0, 1], and "mask"."""
+    return Task(
+        inputs=lambda batch: (batch["image"],),
+        metrics=lambda outputs, batch: {
+            "loss": losses.squared_error(outputs, batch["image"], batch["mask"]),
+            "psnr": metrics.psnr(outputs, batch["image"], batch["mask"]),
+        },
+        monitor="loss",
+        higher_is_better=False,
+    )
+
+
 def spell() -> Task:
     """The next letter of names: batches of "letter" [N, T], "next" [N, T], "length", "category", and "mask" [N, T]."""
     return Task(

@@ -283,6 +283,7 @@ class _Training:
         chosen: Best | TrainState = self.best if self.experiment.select == "best" else self.state
         measured = summary.evaluate(self.program, chosen.params, chosen.variables, self.state)
         written = summary.write(self.program, chosen.params, chosen.variables, self.state)
+        self.run.write_pictures(summary.portray(self.program, chosen.params, chosen.variables, self.state))
         self.clock.lap("eval")
         seconds, best_epoch = self.clock.seconds, self.best.epoch
         self.run.finish(

@@ -63,7 +63,7 @@ def test_a_floor_imports_only_its_own_and_lower_floors(path):
         ("torch", set()),
         ("tensorflow_datasets", {"data"}),
         ("orbax", {"checkpoint"}),
-        ("matplotlib", {"report"}),
+        ("matplotlib", {"report", "data"}),
         ("tyro", {"cli", "config"}),
     ],
 )

@@ -37,6 +37,14 @@ def test_random_crop_uses_every_offset():
     assert (found > 600 / 9 / 2).all()
 
 
+def test_crop_filled_from_the_edge():
+    images = jnp.asarray(np.random.default_rng(0).integers(0, 255, (2, 5, 6, 1)), jnp.uint8)
+    found = augment.crop_at(images, jnp.asarray([[0, 4], [3, 1]]), 2, "edge")
+    padded = np.pad(images, ((0, 0), (2, 2), (2, 2), (0, 0)), mode="edge")
+    np.testing.assert_array_equal(found[0], padded[0, 0:5, 4:10])
+    np.testing.assert_array_equal(found[1], padded[1, 3:8, 1:7])
+
+
 def test_flip():
     flip = np.array([True, False, True, False, False, True])
     found = augment.flip_where(jnp.asarray(IMAGES), jnp.asarray(flip))

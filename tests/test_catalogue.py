@@ -36,6 +36,9 @@ WITHOUT_COUNT = (
     "translate/best",
     "cifar10/gray_cnn/",
     "cifar10/cnn",
+    "nist36/cnn",
+    "nist36/best",
+    "nist36/autoencoder_best",
 )
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from skimage.metrics import peak_signal_noise_ratio
 
 from jaxnets import losses, metrics, tasks
 from jaxnets.metrics import Mean
@@ -80,3 +81,13 @@ def test_derived_measures():
     found = metrics.values({"loss": Mean(np.array([6.0, 2.0]), np.array([3.0, 2.0]))}, {"ppl": ("loss", np.exp)})
     np.testing.assert_allclose(found["loss"], [2.0, 1.0])
     np.testing.assert_allclose(found["ppl"], np.exp([2.0, 1.0]))
+
+
+def test_reconstructions_are_measured_as_skimage_measures_them():
+    rng = np.random.default_rng(0)
+    wanted, found = rng.uniform(size=(2, 4, 8, 6, 1)).astype(np.float32)
+    mask = jnp.asarray([1.0, 1.0, 1.0, 0.0])
+    expected = [peak_signal_noise_ratio(w, f, data_range=1) for w, f in zip(wanted[:3], found[:3], strict=True)]
+    assert float(metrics.psnr(found, wanted, mask).value) == pytest.approx(np.mean(expected), rel=1e-5)
+    errors = np.square(wanted - found)[:3].sum()
+    assert float(losses.squared_error(found, wanted, mask).value) == pytest.approx(errors / 3, rel=1e-5)

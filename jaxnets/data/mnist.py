@@ -40,7 +40,10 @@ class Mnist(Builder):
         return self.describe(features, "MNIST")
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator[Any]]:
-        read = lambda name: read_idx(self.locate(dl_manager, _SITE + name, name, f"mnist/{name}"))
+        def read(name: str) -> np.ndarray:
+            path = self.locate(dl_manager, _SITE + name, name, f"mnist/{name}")
+            return read_idx(path.read_bytes(), str(path))
+
         images, labels = read("train-images-idx3-ubyte.gz"), read("train-labels-idx1-ubyte.gz")
         order = np.random.default_rng(_SPLIT_SEED).permutation(len(images))
         train, validation = order[: -SIZES[1]], order[-SIZES[1] :]
@@ -61,10 +64,10 @@ def prepare(manual_dir: Path | None) -> Path:
     return store.save("mnist", splits, {"class_names": CLASS_NAMES, **store.image_statistics(splits["train"]["image"])})
 
 
-def read_idx(path: Path) -> np.ndarray:
-    """The array in a gzipped IDX file of bytes. Raises UserError where it is truncated or of another kind."""
+def read_idx(compressed: bytes, path: str) -> np.ndarray:
+    """The array of a gzipped IDX file. Raises UserError, naming `path`, where it is truncated or of another kind."""
     try:
-        content = gzip.decompress(path.read_bytes())
+        content = gzip.decompress(compressed)
         rank = content[3]
         shape = struct.unpack(f">{rank}I", content[4 : 4 + 4 * rank])
         if content[:3] != b"\0\0\x08":

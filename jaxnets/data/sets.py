@@ -5,7 +5,22 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from jaxnets.data import cifar10, corpora, imdb, mnist, names, outlines, pairs, shapes, store, tiny_imagenet, toy_text
+from jaxnets.data import (
+    cifar10,
+    corpora,
+    emnist36,
+    glyphs36,
+    imdb,
+    mnist,
+    names,
+    nist36,
+    outlines,
+    pairs,
+    shapes,
+    store,
+    tiny_imagenet,
+    toy_text,
+)
 from jaxnets.data.store import Prepared
 from jaxnets.errors import UserError
 
@@ -20,7 +35,7 @@ class DataSet(NamedTuple):
     """Shapes and names of the set by its name, known beforehand. None for a set drawn or written by our own code: that needs
     no download, so it is prepared whenever it is first used."""
     download: str = ""
-    """Size of the download."""
+    """Size of the download; empty where there is none."""
     files: str = ""
     """What a manual directory must hold instead."""
 
@@ -51,6 +66,26 @@ SETS: dict[str, DataSet] = {
         lambda name: outlines.images(name, mnist.CLASS_NAMES, mnist.SIZES, (28, 28, 1)),
         "12 MB",
         "the four *-ubyte.gz files, or a folder mnist/ of them",
+    ),
+    "nist36": DataSet(
+        "16,200 handwritten capitals and digits of 32×32 pixels (course material of CMU 16-720)",
+        nist36.prepare,
+        lambda name: outlines.images(name, nist36.CLASS_NAMES, nist36.SIZES, (32, 32, 1)),
+        files="nist36_train.mat, nist36_valid.mat and nist36_test.mat",
+    ),
+    "emnist36": DataSet(
+        "16,200 letters and digits of EMNIST (Cohen et al. 2017) and MNIST in NIST36's form",
+        emnist36.prepare,
+        lambda name: outlines.images(name, nist36.CLASS_NAMES, nist36.SIZES, (32, 32, 1)),
+        "574 MB",
+        "EMNIST's gzip.zip or a folder emnist/ of its letters, and MNIST's four *-ubyte.gz files or a folder mnist/ of them",
+    ),
+    "emnist36_large": DataSet(
+        "172,800 of them",
+        emnist36.prepare_large,
+        lambda name: outlines.images(name, nist36.CLASS_NAMES, (144_000, 14_400, 14_400), (32, 32, 1)),
+        "574 MB",
+        "the same as for emnist36",
     ),
     "names": DataSet(
         "20,074 names of 18 nationalities (PyTorch tutorials)",
@@ -110,6 +145,7 @@ SETS: dict[str, DataSet] = {
     ),
     "shapes10": DataSet("14,000 colour images of 32×32 pixels in 10 classes of shapes", shapes.prepare_10),
     "shapes200": DataSet("12,000 colour images of 64×64 pixels in 200 classes of shapes and hues", shapes.prepare_200),
+    "glyphs36": DataSet("10,800 capitals and digits of 32×32 pixels, drawn from fonts", glyphs36.prepare),
     "toy_names": DataSet("3,000 names of six invented peoples", toy_text.prepare_names),
     "toy_letters": DataSet("2,400 sentences of a small grammar, by letters", toy_text.prepare_letters),
     "toy_words": DataSet("12,000 sentences of a small grammar, by words", toy_text.prepare_words),
@@ -132,10 +168,10 @@ def howto(name: str) -> str:
     data_set = get(name)
     if data_set.made_here:
         return "nothing to do: jaxnets makes it in seconds when it is first used"
-    return (
-        f"`jaxnets data prepare {name}` downloads it ({data_set.download}); with `--manual-dir DIR` it is read from DIR, "
-        f"which holds {data_set.files}"
-    )
+    by_hand = f"`--manual-dir DIR` it is read from DIR, which holds {data_set.files}"
+    if not data_set.download:
+        return f"with `jaxnets data prepare {name} {by_hand.removeprefix('`')}"
+    return f"`jaxnets data prepare {name}` downloads it ({data_set.download}); with {by_hand}"
 
 
 def outline(name: str) -> Prepared:

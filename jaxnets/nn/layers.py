@@ -16,6 +16,7 @@ from jaxnets.nn.norm import batch_norm
 Array = jax.Array
 
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
+    "sigmoid": jax.nn.sigmoid,
     "tanh": jnp.tanh,
     "relu": jax.nn.relu,
     "leaky_relu": lambda x: jax.nn.leaky_relu(x, 0.01),

@@ -9,6 +9,7 @@ import numpy as np
 from jaxnets.data.store import Prepared
 from jaxnets.errors import UserError
 from jaxnets.feed import Feed
+from jaxnets.record import Pictures
 from jaxnets.tasks import Task
 
 
@@ -45,6 +46,8 @@ class Problem(NamedTuple):
     """The same for evaluation."""
     generate: Callable[[Any, Any, jax.Array], Generated] | None = None
     """(model, its variables, key) -> texts; for models that write some."""
+    portray: Callable[[Any, Any, Any], Mapping[str, Pictures]] | None = None
+    """(model, its variables before training, those after) -> pictures by caption; for models that can be looked at so."""
 
 
 def check_batch(id_: str, batch_size: int, data: Prepared) -> None:

@@ -124,19 +124,22 @@ def confusion(counts: Sequence[Sequence[float]], names: Sequence[str]) -> Figure
     """Share of each true class (row) that was taken for each class (column), in percent."""
     matrix = np.asarray(counts, float)
     share = 100 * matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
-    figure, axes = plt.subplots(figsize=_SQUARE, layout="constrained")
+    side = max(_SQUARE[1], 0.21 * len(names)) if len(names) <= _NAMED else _SQUARE[1]
+    figure, axes = plt.subplots(figsize=(side + 0.6, side), layout="constrained")
     axes.imshow(share, cmap="Blues", vmin=0, vmax=100)
     ticks = range(len(names))
     if len(names) > _NAMED:
         axes.set(xlabel="predicted", ylabel="true")
         return figure
-    axes.set_xticks(ticks, names, rotation=45, ha="right", fontsize=8)
+    short = max(map(len, names)) <= 2
+    axes.set_xticks(ticks, names, rotation=0 if short else 45, ha="center" if short else "right", fontsize=8)
     axes.set_yticks(ticks, names, fontsize=8)
     axes.set(xlabel="predicted", ylabel="true")
     for i in ticks:
         for j in ticks:
             colour = "white" if share[i, j] > 55 else "black"
-            axes.text(j, i, f"{share[i, j]:.0f}", ha="center", va="center", fontsize=7, color=colour)
+            if round(share[i, j]) or len(names) <= 10:  # Zeros would only fill a large matrix.
+                axes.text(j, i, f"{share[i, j]:.0f}", ha="center", va="center", fontsize=7, color=colour)
     return figure
 
 

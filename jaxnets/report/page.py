@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from jaxnets.config import to_json
 from jaxnets.errors import UserError
 from jaxnets.record import RunFolder, find_runs
-from jaxnets.report import figures, tables
+from jaxnets.report import figures, pictures, tables
 from jaxnets.report.results import hardware
 
 _FOLDER, _DPI = "report", 110
@@ -85,6 +85,7 @@ def _render(runs: Sequence[RunFolder], unfinished: Sequence[RunFolder], target: 
         embedded=sorted({s["dataset"] for s in summaries if s["embedded"]}),
         unfinished=[str(run.path) for run in unfinished],
         overview=_save(overview, target, "overview"),
+        races=_races(labels, summaries, metrics),
         runs=[_section(*parts, target) for parts in zip(runs, labels, summaries, metrics, strict=True)],
     )
 
@@ -104,6 +105,18 @@ def _first_steps(
         for family, runs in families.items()
         if len(runs) > 1
     }
+
+
+def _races(
+    labels: Sequence[str], summaries: Sequence[Mapping[str, Any]], metrics: Sequence[Any]
+) -> list[tuple[str, dict[str, int]]]:
+    """For each family of classifiers: a level of validation accuracy that all its runs reached, and when each did."""
+    families: dict[str, dict[str, Any]] = {}
+    for label, summary, lines in zip(labels, summaries, metrics, strict=True):
+        if "accuracy" in _common_measures([lines]):
+            families.setdefault(summary["id"].rpartition("/")[0], {})[label] = lines
+    found = {family: tables.epochs_to_common_level(runs) for family, runs in families.items() if len(runs) > 1}
+    return [(f"{family}: {100 * level:.1f} %", epochs) for family, (level, epochs) in found.items()]
 
 
 def _batch_sizes(runs: Sequence[RunFolder], summaries: Sequence[Mapping[str, Any]]) -> dict[str, Figure | None]:
@@ -139,7 +152,7 @@ def _common_measures(metrics: Sequence[Sequence[Mapping[str, Any]]]) -> list[str
 
 def _section(run: RunFolder, label: str, summary: Mapping[str, Any], metrics: Sequence[Any], target: Path) -> dict[str, Any]:
     name = re.sub(r"[^\w.-]+", "-", label).strip("-")
-    plots = _plots(summary, metrics)
+    plots = _plots(summary, metrics) | {caption: pictures.sheet(found) for caption, found in run.pictures().items()}
     samples = summary.get("samples")
     return {
         "samples": samples,
@@ -191,6 +204,10 @@ def _facts(run: RunFolder, summary: Mapping[str, Any]) -> dict[str, str]:
         "versions": ", ".join(f"{name} {version}" for name, version in environment["versions"].items()),
         "commit": environment["commit"] or "unknown",
     }
+    for split in ("test", "validation"):
+        if confusion := summary["details"].get(split, {}).get("confusion"):
+            facts[f"most often mistaken ({split})"] = ", ".join(tables.most_confused(confusion, summary["class_names"]))
+            break
     failed = [f"seed {i} at step {step + 1}" for i, step in enumerate(summary["failed_at"]) if step >= 0]
     if failed:
         facts["stopped by a loss that was not finite"] = ", ".join(failed)

@@ -66,6 +66,35 @@ def row(summary: Json) -> Row:
     )
 
 
+def most_confused(counts: Sequence[Sequence[float]], names: Sequence[str], most: int = 5) -> list[str]:
+    """The wrong answers given most often, as shares of their true class: ["I for 1 30 %", …] where 1 was the truth."""
+    found = [
+        (wrong / max(sum(row), 1), f"{names[j]} for {names[i]}")
+        for i, row in enumerate(counts)
+        for j, wrong in enumerate(row)
+        if i != j and wrong
+    ]
+    return [f"{pair} {100 * share:.0f} %" for share, pair in sorted(found, key=lambda item: -item[0])[:most]]
+
+
+def epochs_to_common_level(runs: Mapping[str, Sequence[Json]]) -> tuple[float, dict[str, int]]:
+    """How soon each run came to a validation accuracy that all came to: (that level, first epoch at or above it by run).
+
+    `runs` maps labels to lines of metrics.jsonl; accuracies are means over seeds. The level is the lowest of their bests.
+    """
+    by_epoch = {
+        label: {line["epoch"]: _mean(line["validation"]["accuracy"]) for line in lines if "epoch" in line}
+        for label, lines in runs.items()
+    }
+    level = min(max(found.values()) for found in by_epoch.values())
+    return level, {label: next(e for e, value in found.items() if value >= level) for label, found in by_epoch.items()}
+
+
+def _mean(values: Sequence[float | None]) -> float:
+    finite = [v for v in values if v is not None]
+    return sum(finite) / len(finite) if finite else -math.inf
+
+
 def cells(rows: Sequence[Row], brief: bool = False) -> tuple[list[str], list[list[str]]]:
     """Header and body; each figure is "reported | ours". Columns that would be empty are left out.
 

@@ -3,15 +3,17 @@
 import json
 import re
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
 from jaxnets.catalogue import all_experiments
 from jaxnets.config import to_json
 from jaxnets.errors import UserError
-from jaxnets.record import RunFolder, spread
+from jaxnets.record import Pictures, RunFolder, spread
 from jaxnets.report import figures, tables
 from jaxnets.report.page import write_report
+from jaxnets.report.pictures import sheet
 
 
 def make_run(folder, id_, test=(0.60, 0.62), embedded=False, failed=(-1, -1), finished=True):
@@ -210,3 +212,33 @@ def test_a_search_is_drawn_along_the_field_with_most_values():
     assert {text.get_text() for text in axes.get_legend().get_texts()} == {"model.width 8", "model.width 16"}
     many = [({"optim.lr": i / 10, "model.width": i}, spread([i / 100])) for i in range(1, 31)]
     assert len(figures.search(many, "validation accuracy").axes[0].get_yticklabels()) == 30
+
+
+def test_most_confused_pairs():
+    counts = [[8, 2, 0], [0, 3, 1], [5, 0, 5]]
+    assert tables.most_confused(counts, "abc", 2) == ["a for c 50 %", "c for b 25 %"]
+    assert tables.most_confused([[0, 0], [0, 4]], "ab") == []
+
+
+def test_epochs_to_a_level_that_all_runs_reached():
+    lines = lambda *values: [{"epoch": i + 1, "validation": {"accuracy": v}} for i, v in enumerate(values)]
+    runs = {"slow": lines([0.1, 0.3], [0.4, 0.4], [0.5, None]), "fast": lines([0.3, 0.5], [0.6, 0.6], [0.9, 0.7])}
+    level, epochs = tables.epochs_to_common_level(runs)
+    assert level == pytest.approx(0.5)
+    assert epochs == {"slow": 3, "fast": 2}
+
+
+def test_sheets_of_pictures_keep_their_order_and_range():
+    images = np.zeros((2, 3, 4, 5, 1))
+    images[1, 2, 0, 0] = 1.0  # Row 1, column 2: the lower right picture's first pixel.
+    figure = sheet(Pictures(images, ["a", "b", "c"]))
+    drawn = figure.axes[0].images[0].get_array()
+    plt.close(figure)
+    assert drawn.shape == (2 * 6, 3 * 7)
+    assert drawn[7, 15] == 1
+    assert drawn[8:11, 15:20].max() == 0
+    signed = sheet(Pictures(np.linspace(-2, 1, 40).reshape(1, 2, 4, 5, 1), signed=True))
+    low, high = signed.axes[0].images[0].get_clim()
+    plt.close(signed)
+    assert low == -high
+    assert high == pytest.approx(2, abs=0.1)
