@@ -1,7 +1,11 @@
 """Classification of images."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxnets import feed, tasks
 from jaxnets.config import Experiment, ImageData
@@ -35,3 +39,21 @@ def build(experiment: Experiment, data: Prepared) -> Problem:
         examples=config.batch_size,
         labels=labels,
     )
+
+
+def classify(model: Any, variables: Any, meta: Mapping[str, Any], config: ImageData, pictures: np.ndarray) -> np.ndarray:
+    """Probabilities [N, classes] for uint8 pictures [N, H, W, C], which are treated as in evaluation.
+
+    Raises UserError for a model that does not tell classes.
+    """
+    make = feed.images(config, feed.image_normalization(config, meta))
+    arrays = {"image": jnp.asarray(pictures), "label": jnp.zeros(len(pictures), jnp.int32)}
+
+    @jax.jit
+    def probabilities(variables: Any, arrays: feed.Arrays) -> jax.Array:
+        batch = make(arrays, jnp.arange(len(pictures)), None)
+        return jax.nn.softmax(model.apply(variables, *tasks.classify("image").inputs(batch), train=False))
+
+    if jax.eval_shape(probabilities, variables, arrays).shape != (len(pictures), len(meta["class_names"])):
+        raise UserError("this net does not tell classes of images; choose one that was trained to classify")
+    return np.asarray(probabilities(variables, arrays))
