@@ -88,8 +88,9 @@ def ink_contrast(grey: Array) -> Array:
     Returns:
         float32 [H, W]: about 0 on paper, towards 1 on ink.
     """
-    coarse = max(1, round(max(grey.shape) / 250))
-    smooth = ndimage.uniform_filter(grey, coarse)[coarse // 2 :: coarse, coarse // 2 :: coarse]
+    coarse = max(1, round(max(grey.shape) / 160))
+    first = [min(coarse, side) // 2 for side in grey.shape]
+    smooth = ndimage.uniform_filter(grey, coarse)[first[0] :: coarse, first[1] :: coarse]
     paper = ndimage.median_filter(smooth, size=max(3, max(smooth.shape) // 10), mode="nearest")
     paper = transform.resize(paper, grey.shape, order=1, mode="edge")
     smooth = ndimage.gaussian_filter(grey, 1)

@@ -65,8 +65,10 @@ _DOT_GAP = 0.35
 """Longest gap between a dot, or another part, and what it stands above or below."""
 _TALLEST, _WIDEST = 1.4, 1.3
 """What pieces make up together may not be larger."""
-_WORD_GAP = 2.0
-"""Gaps between words, on average, in average gaps between letters; also the gap that is one in any case, in heights."""
+_EVEN = 0.2
+"""Added to gaps, for what touches has none."""
+_WORD_GAP = 1.8
+"""Least ratio of gaps between words and those between letters, on average; also the gap that is one in any case."""
 
 
 def find_lines(ink: Array) -> list[Line]:
@@ -89,23 +91,12 @@ def usual_height(boxes: Sequence[Box]) -> float:
 
 def find_letters(ink: Array) -> list[Letter]:
     """Connected pieces of ink, those of one letter taken together, without what is too small or too large for one."""
-    labels = measure.label(_heal(ink), connectivity=2)
+    labels = measure.label(ink, connectivity=2)
     boxes = [_box(region) for region in ndimage.find_objects(labels)]
-    height = usual_height([box for box in boxes if box.longer >= _SMALLEST])
+    height = usual_height([box for box in boxes if _SMALLEST <= box.longer < max(ink.shape) / 2] or boxes)
     kept = [i for i, box in enumerate(boxes) if 0.08 * height <= box.longer <= _HUGE * height]
     pieces = [Letter(boxes[i], labels[_region(boxes[i])] == i + 1) for i in kept]
-    return [letter for letter in _together(pieces, height) if _may_be_letter(letter.box, height)]
-
-
-def _heal(ink: Array) -> Array:
-    """Closes cracks that are narrow beside the strokes."""
-    if not ink.any():
-        return ink
-    stroke = 4 * (ndimage.distance_transform_edt(ink)[ink] - 0.5).mean()
-    radius = round(stroke / 4)
-    # Padded, for what lies outside counts as ink while closing erodes.
-    closed = morphology.isotropic_closing(np.pad(ink, radius), radius)
-    return closed[radius : radius + ink.shape[0], radius : radius + ink.shape[1]]
+    return [_heal(letter) for letter in _together(pieces, height) if _may_be_letter(letter.box, height)]
 
 
 def _together(pieces: Sequence[Letter], height: float) -> Iterator[Letter]:
@@ -124,16 +115,17 @@ def _together(pieces: Sequence[Letter], height: float) -> Iterator[Letter]:
 
 
 def _belong(a: Letter, b: Letter, height: float) -> bool:
-    """Whether two pieces are parts of one letter."""
+    """Whether two pieces are parts of one letter: one above the other, as dots and bars are, or a stroke that broke."""
     whole = _around([a.box, b.box])
-    smaller = min(a.box.longer, b.box.longer)
-    if whole.height > _TALLEST * height or whole.width > _WIDEST * height or smaller > _WHOLE * height:
+    if whole.height > _TALLEST * height or whole.width > _WIDEST * height:
         return False
     overlap = min(a.box.right, b.box.right) - max(a.box.left, b.box.left)
     gap = max(a.box.top, b.box.top) - min(a.box.bottom, b.box.bottom)
-    if overlap >= 0.5 * min(a.box.width, b.box.width) and gap <= _DOT_GAP * height:
+    low, narrow = min(a.box.height, b.box.height), min(a.box.width, b.box.width)
+    if overlap >= 0.5 * narrow and gap <= _DOT_GAP * height and low <= _WHOLE * height:
         return True
-    return smaller >= _FRAGMENT * height and _distance(a, b) <= _BREAK * height
+    smaller = min(a.box.longer, b.box.longer)
+    return _FRAGMENT * height <= smaller <= _WHOLE * height and _distance(a, b) <= _BREAK * height
 
 
 def _distance(a: Letter, b: Letter) -> float:
@@ -146,6 +138,15 @@ def _distance(a: Letter, b: Letter) -> float:
 def _may_be_letter(box: Box, height: float) -> bool:
     flat = box.height < _FLAT * height and box.width > 1.5 * box.height
     return box.longer >= max(_SMALLEST, _SPECK * height) and not flat
+
+
+def _heal(letter: Letter) -> Letter:
+    """Closes cracks and pinholes that are narrow beside the strokes."""
+    margin = np.pad(letter.ink, letter.box.longer // 4)
+    stroke = 4 * (ndimage.distance_transform_edt(margin)[margin] - 0.5).mean()
+    closed = morphology.isotropic_closing(margin, min(stroke / 2, letter.box.longer / 8))
+    inside = letter.box.longer // 4
+    return letter._replace(ink=closed[inside : inside + letter.box.height, inside : inside + letter.box.width])
 
 
 def _unite(pieces: Sequence[Letter], frame: Box | None = None) -> Letter:
@@ -199,19 +200,29 @@ def _beside(last: Sequence[Letter], box: Box) -> float:
 def _widest_letter_gap(gaps: Sequence[int], height: float) -> float:
     """The gap between letters from which on it is one between words.
 
-    Where gaps fall into two classes, the threshold between them. Evenly spaced letters are one word, however wide apart.
+    Where gaps fall into two classes, the middle of the widest interval without any between the classes' means. Evenly spaced letters are one word, however wide apart.
     """
     limit = _WORD_GAP * height
-    ordered = np.sort(np.minimum(gaps, limit))
-    if len(ordered) > 1:
-        counts = np.arange(1, len(ordered))
-        sums = np.cumsum(ordered)[:-1]
-        near, far = sums / counts, (ordered.sum() - sums) / counts[::-1]
-        # Otsu's threshold, exactly.
-        split = int(np.argmax(counts * counts[::-1] * (far - near) ** 2))
-        if far[split] >= _WORD_GAP * max(1.0, near[split]):
-            return float(ordered[split] + ordered[split + 1]) / 2
-    return limit
+    if len(gaps) < 2:
+        return limit
+    # A scale on which few very wide gaps, as after a full stop, do not count for more.
+    ordered = np.sort(np.log(np.minimum(gaps, limit) + _EVEN * height))
+    low, high = _class_means(ordered)
+    if high - low < np.log(_WORD_GAP):
+        return limit
+    between = ordered[(ordered >= low) & (ordered <= high)]
+    between = np.concatenate([[low], between, [high]])
+    widest = int(np.argmax(np.diff(between)))
+    return float(np.exp(between[widest : widest + 2].mean())) - _EVEN * height
+
+
+def _class_means(ordered: Array) -> tuple[float, float]:
+    """The means of the two classes of ordered values that have least variance inside (Otsu's criterion)."""
+    counts = np.arange(1, len(ordered))
+    sums = np.cumsum(ordered)[:-1]
+    low, high = sums / counts, (ordered.sum() - sums) / counts[::-1]
+    best = int(np.argmax(counts * counts[::-1] * (high - low) ** 2))
+    return float(low[best]), float(high[best])
 
 
 def _words(row: Word, widest: float) -> Line:
