@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxnets import program
 from jaxnets.checkpoint import Checkpoints, Snapshot
@@ -14,7 +15,7 @@ from jaxnets.data import sets
 from jaxnets.data.store import Prepared
 from jaxnets.errors import UserError
 from jaxnets.memory import OutOfMemory
-from jaxnets.problems import names, pairs, reviews, running_text
+from jaxnets.problems import images, names, pairs, reviews, running_text
 from jaxnets.record import RunFolder
 from jaxnets.train import first_best
 
@@ -48,6 +49,10 @@ class Trained(NamedTuple):
     def classify(self, texts: Sequence[str]) -> list[dict[str, float]]:
         """Probabilities by class, for each text."""
         return reviews.classify(self.model, self.variables, self.data.meta, self.experiment.data, texts)  # type: ignore[arg-type]
+
+    def classify_images(self, pictures: np.ndarray) -> np.ndarray:
+        """Probabilities [N, classes] for uint8 images [N, H, W, C] such as those of the data set."""
+        return images.classify(self.model, self.variables, self.data.meta, self.experiment.data, pictures)  # type: ignore[arg-type]
 
     def translate(self, sentences: Sequence[str], beam: int) -> list[str]:
         """A translation of each sentence."""

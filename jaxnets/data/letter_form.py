@@ -18,6 +18,7 @@ _EDGE = 1.5
 """Pixels in which the edge of a stroke goes from paper to ink."""
 _WORKING = 66
 """Smaller letters are enlarged to this, so that their outline is smooth before it is measured."""
+_FRINGE = 2
 
 
 def letter_form(ink: Array) -> Array:
@@ -36,9 +37,13 @@ def letter_form(ink: Array) -> Array:
     if not np.any(ink):
         return np.full((SIDE, SIDE), 255, np.uint8)
     ink = np.asarray(ink, np.float32) / np.max(ink)
-    mask = _in_box(ink > 0.5)
+    box = _box(ink > 0.5)
+    mask = (ink > 0.5)[box]
     if max(mask.shape) < _WORKING:
-        mask = _in_box(_enlarge(ink, _WORKING / max(mask.shape)) > 0.5)
+        # With the ink's faint fringe, which tells where between two pixels the outline runs.
+        around = tuple(slice(side.start, side.stop + 2 * _FRINGE) for side in box)
+        mask = _enlarge(np.pad(ink, _FRINGE)[around], _WORKING / max(mask.shape)) > 0.5
+        mask = mask[_box(mask)]
     width = 4 * (ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1][mask] - 0.5).mean()
     longer = max(mask.shape)
     scale = LONGER / longer
@@ -64,11 +69,10 @@ def _draw(mask: Array, scale: float, grow: float) -> Array:
     return np.round(255 * (1 - ink)).astype(np.uint8)
 
 
-def _in_box(mask: Array) -> Array:
-    """The part of a mask inside the box of what is true in it."""
-    return mask[ndimage.find_objects(mask.astype(np.int8))[0]]
+def _box(mask: Array) -> tuple[slice, slice]:
+    """The rows and columns of what is true."""
+    return ndimage.find_objects(mask.astype(np.int8))[0]
 
 
 def _enlarge(ink: Array, factor: float) -> Array:
-    # Padded, so that strokes that touch the border get an outline there too.
-    return ndimage.zoom(np.pad(ink, 1), factor, order=1, grid_mode=True, mode="grid-constant")
+    return ndimage.zoom(ink, factor, order=1, grid_mode=True, mode="grid-constant")

@@ -61,6 +61,24 @@ def build(experiment: Experiment, data: Prepared) -> Problem:
     )
 
 
+def classify(model: Any, variables: Any, meta: Mapping[str, Any], config: ImageData, pictures: np.ndarray) -> np.ndarray:
+    """Probabilities [N, classes] for uint8 pictures [N, H, W, C], which are treated as in evaluation.
+
+    Raises UserError for a model that does not tell classes.
+    """
+    make = feed.images(config, feed.image_normalization(config, meta))
+    arrays = {"image": jnp.asarray(pictures), "label": jnp.zeros(len(pictures), jnp.int32)}
+
+    @jax.jit
+    def probabilities(variables: Any, arrays: feed.Arrays) -> jax.Array:
+        batch = make(arrays, jnp.arange(len(pictures)), None)
+        return jax.nn.softmax(model.apply(variables, *tasks.classify("image").inputs(batch), train=False))
+
+    if jax.eval_shape(probabilities, variables, arrays).shape != (len(pictures), len(meta["class_names"])):
+        raise UserError("this net does not tell classes of images; choose one that was trained to classify")
+    return np.asarray(probabilities(variables, arrays))
+
+
 def _weights(kernel: Any, shape: tuple[int, ...]) -> Pictures:
     """What each unit of a dense layer [H · W · C, units] on images looks for."""
     units = np.moveaxis(np.asarray(kernel).reshape(*shape, -1), -1, 0)

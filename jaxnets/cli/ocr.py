@@ -1,0 +1,74 @@
+"""`jaxnets ocr`: reads the letters on a page with a trained net."""
+
+import dataclasses
+from pathlib import Path
+
+import tyro
+
+from jaxnets.cli.parse import parse
+from jaxnets.config import ImageData
+from jaxnets.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class OcrOptions:
+    """Reads the capital letters and figures on a page and prints them with spaces and line breaks."""
+
+    run: tyro.conf.Positional[Path]
+    """The folder of a run, for example runs/nist36/cnn."""
+    page: tyro.conf.Positional[Path]
+    """An image file."""
+    out: Path | None = None
+    """Where to save a picture of the page with what was read, for example annotated.png."""
+    truth: Path | None = None
+    """A text file with what stands on the page: adds the character error rate."""
+    words: Path | None = None
+    """A text file of known words, to which what is read is corrected."""
+    replica: int = 0
+    """Which of the run's seeds reads."""
+
+
+def ocr(args: list[str]) -> int:
+    """The text, and the error rate if there is a truth to compare it with."""
+    options = parse(OcrOptions, "ocr", args)
+    truth = _text(options.truth) if options.truth else None
+    words = frozenset(_text(options.words).upper().split()) if options.words else frozenset()
+    from jaxnets import trained  # Heavy imports, which the help text can do without.
+    from jaxnets.data.letter_form import SIDE
+    from jaxnets.ocr.annotate import annotate
+    from jaxnets.ocr.error_rate import character_errors
+    from jaxnets.ocr.page import open_page
+    from jaxnets.ocr.read import read
+
+    page = open_page(options.page)
+    net = trained.load(options.run, options.replica)
+    if not isinstance(net.experiment.data, ImageData):
+        raise UserError(f"{options.run}: this net does not look at images; use one of nist36")
+    names = net.data.meta["class_names"]
+    shape = net.data.splits["train"]["image"].shape[1:]
+    if shape != (SIDE, SIDE, 1) or not all(len(name) == 1 for name in names):
+        raise UserError(
+            f"{options.run}: this net was not trained on letters of {SIDE}×{SIDE} grey pixels; use one of nist36"
+        )
+    known = frozenset(word for word in words if set(word) <= set(names))
+    if options.words and not known:
+        raise UserError(f"--words {options.words}: no word in it consists of the net's characters ({''.join(names)})")
+    reading = read(page.ink, net.classify_images, names, known)
+    if reading.text:
+        print(reading.text)
+    if truth is not None:
+        without, within = (character_errors(reading.text, truth, spaces) for spaces in (False, True))
+        print(f"\ncharacter errors: {without} without spaces, {within} with spaces and line breaks")
+    if options.out:
+        try:
+            annotate(page.picture, reading).save(options.out)
+        except (OSError, ValueError) as error:
+            raise UserError(f"--out {options.out}: cannot be written ({error}); name a .png or .jpg file") from None
+    return 0
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} cannot be read as text: {error}") from None
