@@ -200,7 +200,8 @@ def _beside(last: Sequence[Letter], box: Box) -> float:
 def _widest_letter_gap(gaps: Sequence[int], height: float) -> float:
     """The gap between letters from which on it is one between words.
 
-    Where gaps fall into two classes, the middle of the widest interval without any between the classes' means. Evenly spaced letters are one word, however wide apart.
+    Where gaps fall into two classes, the middle of the widest interval without any between the classes' means. Evenly
+    spaced letters are one word, however wide apart.
     """
     limit = _WORD_GAP * height
     if len(gaps) < 2:
