@@ -42,9 +42,9 @@ H = ((100, 100, 100, 200), (160, 100, 160, 200), (100, 150, 160, 150))
 
 @pytest.mark.real_data
 @pytest.mark.parametrize("name", PAGES)
-def test_real_pages_come_apart_into_their_words_and_letters(real_pages, name):
+def test_real_pages_come_apart_into_their_words_and_letters(real_data, name):
     text = (TRUTH / f"{name}.txt").read_text()
-    assert counts(find_lines(open_page(real_pages / f"{name}.jpg").ink)) == truth_counts(text)
+    assert counts(find_lines(open_page(real_data("nist36") / "nist36" / f"{name}.jpg").ink)) == truth_counts(text)
 
 
 words = st.text("ABCDEFGHKLMNOPRSTUVXYZ2345678", min_size=2, max_size=6)
