@@ -40,11 +40,16 @@ def strokes(*lines, size=(600, 300), width=8):
 H = ((100, 100, 100, 200), (160, 100, 160, 200), (100, 150, 160, 150))
 
 
+@pytest.fixture(scope="module")
+def real_pages(real_data):
+    return real_data("nist36_pages") / "nist36"
+
+
 @pytest.mark.real_data
 @pytest.mark.parametrize("name", PAGES)
-def test_real_pages_come_apart_into_their_words_and_letters(real_data, name):
+def test_real_pages_come_apart_into_their_words_and_letters(real_pages, name):
     text = (TRUTH / f"{name}.txt").read_text()
-    assert counts(find_lines(open_page(real_data("nist36") / "nist36" / f"{name}.jpg").ink)) == truth_counts(text)
+    assert counts(find_lines(open_page(real_pages / f"{name}.jpg").ink)) == truth_counts(text)
 
 
 words = st.text("ABCDEFGHKLMNOPRSTUVXYZ2345678", min_size=2, max_size=6)
