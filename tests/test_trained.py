@@ -2,9 +2,10 @@
 
 import json
 
+import numpy as np
 import pytest
 
-from jaxnets import cli
+from jaxnets import cli, trained
 
 # One worker takes them all, so that the nets are trained once.
 pytestmark = pytest.mark.xdist_group("trained")
@@ -72,6 +73,19 @@ def test_sentences(runs, capsys):
         status, lines, _ = ask(capsys, "translate", run, "Je suis triste.", "il est ici .", "--beam", beam)
         assert status == 0
         assert len(lines) == 2
+
+
+def test_images_are_classified_as_in_evaluation(tmp_path, shapes10):
+    """The share of right answers on the test split is the accuracy that training reported."""
+    small = ("--steps", "8", "--seeds", "2", "--model.width", "4", "--data.source", "embedded")
+    assert cli.main(["run", "cifar10/gray_cnn/best", *small, "--out", str(tmp_path)]) == 0
+    run = tmp_path / "cifar10" / "gray_cnn" / "best"
+    accuracies = json.loads((run / "summary.json").read_text())["final"]["test"]["accuracy"]["values"]
+    split = shapes10.splits["test"]
+    for replica, accuracy in enumerate(accuracies):
+        probabilities = trained.load(run, replica).classify_images(split["image"])
+        np.testing.assert_allclose(probabilities.sum(1), 1, rtol=1e-5)
+        assert (probabilities.argmax(1) == split["label"]).mean() == pytest.approx(accuracy, abs=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,9 @@ Array = np.ndarray
 Classify = Callable[[Array], Array]
 """uint8 letters [N, 32, 32, 1] -> probabilities [N, classes]."""
 
-_SWITCH = 1e-3
+_SWITCH = 1e-2
 """How much less likely a word gets by each change between letters and figures: what tells O from 0 and I from 1."""
-_DOUBT = 1e-4
+_DOUBT = 1e-5
 """Probability that is left to every class: nets are surer of themselves than they should be."""
 _CORRECTED = 3
 """A word list may change one letter in so many; one in any case."""

@@ -142,11 +142,11 @@ def _may_be_letter(box: Box, height: float) -> bool:
 
 def _heal(letter: Letter) -> Letter:
     """Closes cracks and pinholes that are narrow beside the strokes."""
-    margin = np.pad(letter.ink, letter.box.longer // 4)
-    stroke = 4 * (ndimage.distance_transform_edt(margin)[margin] - 0.5).mean()
-    closed = morphology.isotropic_closing(margin, min(stroke / 2, letter.box.longer / 8))
-    inside = letter.box.longer // 4
-    return letter._replace(ink=closed[inside : inside + letter.box.height, inside : inside + letter.box.width])
+    margin = 1 + letter.box.longer // 4
+    ink = np.pad(letter.ink, margin)
+    stroke = 4 * (ndimage.distance_transform_edt(ink)[ink] - 0.5).mean()
+    closed = morphology.isotropic_closing(ink, stroke / 4)
+    return letter._replace(ink=closed[margin:-margin, margin:-margin])
 
 
 def _unite(pieces: Sequence[Letter], frame: Box | None = None) -> Letter:

@@ -50,13 +50,3 @@ def nearest():
         return weights / weights.sum(1, keepdims=True)
 
     return classify
-
-
-@pytest.fixture(scope="session")
-def real_pages():
-    """The folder of the four pages of report S2; skips where it is absent."""
-    from tests.conftest import REAL_DATA
-
-    if not (REAL_DATA / "nist36").is_dir():
-        pytest.skip(f"no real data: {REAL_DATA}/nist36 is missing; set JAXNETS_TEST_DATA")
-    return REAL_DATA / "nist36"

@@ -40,6 +40,11 @@ def strokes(*lines, size=(600, 300), width=8):
 H = ((100, 100, 100, 200), (160, 100, 160, 200), (100, 150, 160, 150))
 
 
+@pytest.fixture(scope="module")
+def real_pages(real_data):
+    return real_data("nist36_pages") / "nist36"
+
+
 @pytest.mark.real_data
 @pytest.mark.parametrize("name", PAGES)
 def test_real_pages_come_apart_into_their_words_and_letters(real_pages, name):
