@@ -34,7 +34,7 @@ def train_step(name: str, rounds: int) -> Row:
     timings = interleave({OURS: ours.train_step(case), **_torch_steps(case)}, rounds)
     step, create = ours.make(case)
     work = arithmetic.of_step(step, create, case.batch)
-    about = {"batch": case.problem.examples, "gigaflops": work / 1e9}
+    about = {"batch": case.units["examples"], "gigaflops": work / 1e9}
     found = row(name, "train step", timings, {**facts(), **about}, case.units)
     found["gigaflops_per_second"] = {form: round(work / t.median / 1e9, 2) for form, t in timings.items()}
     return found
@@ -44,7 +44,7 @@ def eight_seeds(name: str, rounds: int) -> Row:
     """A step of eight replicas at once; the ratio is to eight steps of PyTorch's."""
     case = workloads.prepare(WORKLOADS[name])
     timings = interleave({OURS: ours.train_step(case, REPLICAS), **_torch_steps(case)}, rounds)
-    about = {"batch": case.problem.examples}
+    about = {"batch": case.units["examples"]}
     return row(name, SEEDS, timings, {**facts(), **about}, case.units, replicas=REPLICAS)
 
 

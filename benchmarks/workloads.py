@@ -59,9 +59,10 @@ class Case(NamedTuple):
 
     @property
     def units(self) -> dict[str, int]:
-        """What a step works off: images, names, …; and of text the tokens that count."""
-        tokens = {} if self.batch["mask"].ndim == 1 else {"tokens": int(self.batch["mask"].sum())}
-        return {"examples": self.problem.examples, **tokens}
+        """What a step works off: images, names, places of a text, …; and of sequences the tokens that count."""
+        mask = self.batch["mask"]
+        counted = mask.sum() if mask.ndim > 1 else self.batch["length"].sum() if "length" in self.batch else 0
+        return {"examples": len(mask), **({"tokens": int(counted)} if counted else {})}
 
 
 def prepare(workload: Workload) -> Case:

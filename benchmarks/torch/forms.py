@@ -1,5 +1,6 @@
 """PyTorch's training step in several forms, the strongest that are known here."""
 
+import itertools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -61,19 +62,19 @@ def _packs(case: Case) -> bool:
 
 def _candidate(case: Case, form: Form, device: str) -> Candidate:
     """Made at its first call, so that a form that fails is left out and none holds memory before its turn."""
-    made: list[Callable[[], None]] = []
+    made: list[Any] = []
 
     def run(steps: int) -> None:
         if not made:
             twin = twins.build(case, device)
             if form.packed:
                 twin.module.packed = True
-            made.append(train_step(twin, case.experiment.optim, form))
+            made.extend(train_step(twin, case.experiment.optim, form))
         for _ in range(steps):
             made[0]()
         wait(device)
 
-    return Candidate(run, peak_bytes=lambda: peak_bytes(made[0], device))
+    return Candidate(run, peak_bytes=lambda: peak_bytes(*made, device))
 
 
 def wait(device: str) -> None:
@@ -82,21 +83,25 @@ def wait(device: str) -> None:
         torch.cuda.synchronize()
 
 
-def train_step(twin: Twin, config: Optim, form: Form) -> Callable[[], None]:
-    """One update by the twin's batch, in a form."""
+def train_step(twin: Twin, config: Optim, form: Form) -> tuple[Callable[[], Any], Callable[[], int]]:
+    """(one update by the twin's batch, the bytes that are held between updates)."""
     batch = twin.batch
     if form.fused:
         twin.module.to(memory_format=torch.channels_last)
         batch = {k: x.to(memory_format=torch.channels_last) if x.ndim == 4 else x for k, x in batch.items()}
-    update = updater(twin, config, form)
+    rule = optimiser(config, list(twin.module.parameters()), form.fused, form.graph)
+    update = updater(twin, rule, config.clip, form)
     step = lambda: update(batch)
-    return _recorded(step) if form.graph else step
+
+    def held() -> int:
+        moments = [x for values in rule.state.values() for x in values.values() if isinstance(x, torch.Tensor)]
+        return sum(x.nbytes for x in (*twin.module.parameters(), *twin.module.buffers(), *batch.values(), *moments))
+
+    return (_recorded(step) if form.graph else step), held
 
 
-def updater(twin: Twin, config: Optim, form: Form) -> Callable[[Tensors], torch.Tensor]:
-    """The function (batch) -> loss that makes one update."""
-    parameters = list(twin.module.parameters())
-    rule = optimiser(config, parameters, form.fused, form.graph)
+def updater(twin: Twin, rule: torch.optim.Optimizer, clip: float, form: Form) -> Callable[[Tensors], torch.Tensor]:
+    """The function (batch) -> loss that makes one update; gradients longer than `clip`, if that is not 0, are shortened."""
     loss_of = torch.compile(twin.loss, mode=form.compile) if form.compile else twin.loss
     state: list[Any] = [None]
 
@@ -108,8 +113,8 @@ def updater(twin: Twin, config: Optim, form: Form) -> Callable[[Tensors], torch.
         # CUDA graphs write the next step's results over this one's.
         state[0] = _copied(after) if form.compile == "reduce-overhead" else after
         loss.backward()
-        if config.clip:
-            nn.utils.clip_grad_norm_(parameters, config.clip, foreach=True)
+        if clip:
+            nn.utils.clip_grad_norm_(twin.module.parameters(), clip, foreach=True)
         rule.step()
         return loss
 
@@ -153,11 +158,15 @@ def _recorded(step: Callable[[], None]) -> Callable[[], None]:
     return graph.replay
 
 
-def peak_bytes(step: Callable[[], None], device: str) -> int | None:
-    """The most memory that PyTorch holds during a step; None where it keeps no account, as on CPUs."""
-    if device == "cpu":
-        return None
-    torch.cuda.reset_peak_memory_stats()
-    step()
-    torch.cuda.synchronize()
-    return torch.cuda.max_memory_allocated()
+def peak_bytes(step: Callable[[], Any], held: Callable[[], int], device: str) -> int:
+    """The most memory that PyTorch's allocator hands out during a step."""
+    if device != "cpu":
+        torch.cuda.reset_peak_memory_stats()
+        step()
+        torch.cuda.synchronize()
+        return torch.cuda.max_memory_allocated()
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
+        step()
+    events = [event for event in profile.profiler.kineto_results.events() if event.name() == "[memory]"]
+    changes = [event.nbytes() for event in sorted(events, key=lambda event: event.start_ns())]
+    return held() + max(itertools.accumulate(changes), default=0)

@@ -36,7 +36,9 @@ class Trainer:
         """Forgets the optimiser's state; with `params`, starts from them."""
         if params is not None:
             weights.copy_to_torch(params, variables or {}, self.twin.module)
-        self.update = forms.updater(self.twin, self.case.experiment.optim, self.form)
+        config, parameters = self.case.experiment.optim, list(self.twin.module.parameters())
+        rule = forms.optimiser(config, parameters, self.form.fused)
+        self.update = forms.updater(self.twin, rule, config.clip, self.form)
 
     def epoch(self) -> None:
         """One pass over the images in a new order, the last, partial batch left out."""
