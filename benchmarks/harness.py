@@ -1,13 +1,29 @@
 """Timing several candidates in turn, and what to make of the times."""
 
 import datetime
+import json
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
+
+from jaxnets.errors import UserError, first_line
 
 ROUNDS, LEAST_ROUNDS, NOISY = 9, 7, 0.25
 _ROUND_SECONDS = 0.3
+OURS = "jaxnets"
+
+
+class Candidate(NamedTuple):
+    """One of those that take turns."""
+
+    run: Callable[[int], None]
+    """Takes so many steps and waits for the result."""
+    multiple: int = 1
+    """Steps that one call of its program takes: it is only asked for multiples."""
+    peak_bytes: Callable[[], int | None] = lambda: None
+    """The most memory a step holds; None where that is not known. Asked after the first step."""
 
 
 class Timing(NamedTuple):
@@ -16,6 +32,7 @@ class Timing(NamedTuple):
     warm_up: float
     """Seconds before the first round: compilation and warm-up."""
     rounds: tuple[float, ...]
+    peak_bytes: int | None = None
 
     @property
     def median(self) -> float:
@@ -28,40 +45,84 @@ class Timing(NamedTuple):
         return (high - low) / self.median
 
 
-def interleave(candidates: Mapping[str, Callable[[int], None]], rounds: int = ROUNDS) -> dict[str, Timing]:
-    """Times candidates in turn. Each is a function that takes so many steps and waits for the result.
+def interleave(
+    candidates: Mapping[str, Candidate],
+    rounds: int = ROUNDS,
+    whole: bool = False,
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict[str, Timing]:
+    """Times candidates in turn: A B C A B C ….
 
-    A candidate that cannot run is named and left out. Raises ValueError for fewer rounds than a median needs.
+    A candidate that cannot run, or whose memory does not suffice, is named and left out.
+
+    Args:
+      candidates: by name.
+      rounds: how often each has its turn.
+      whole: a round is one step, such as an epoch, instead of as many as are long enough to time.
+      clock: tells seconds.
+
+    Raises ValueError for fewer rounds than a median needs.
     """
-    if rounds < LEAST_ROUNDS:
-        raise ValueError(f"at least {LEAST_ROUNDS} rounds, got {rounds}")
-    warm_up, steps = {}, {}
-    for name, run in candidates.items():
-        start = time.perf_counter()
+    check_rounds(rounds)
+    warm_up, steps, peak = {}, {}, {}
+    for name, candidate in candidates.items():
+        first = 1 if whole else _up(2, candidate.multiple)
+        start = clock()
         try:
-            run(2)
+            candidate.run(first)
+            warm_up[name] = clock() - start
+            peak[name] = candidate.peak_bytes()
+            start = clock()
+            if not whole:
+                candidate.run(first)
+            seconds = max(clock() - start, 1e-9)
         except Exception as error:
-            print(f"{name} does not run: {type(error).__name__}: {str(error).strip().splitlines()[0]}")
+            print(f"{name} is left out: {_reason(error)}", flush=True)
             continue
-        warm_up[name] = time.perf_counter() - start
-        start = time.perf_counter()
-        run(2)
-        steps[name] = max(2, round(2 * _ROUND_SECONDS / (time.perf_counter() - start)))
+        steps[name] = 1 if whole else _up(max(2, round(first * _ROUND_SECONDS / seconds)), candidate.multiple)
     times: dict[str, list[float]] = {name: [] for name in steps}
     for _ in range(rounds):
         for name in steps:
-            start = time.perf_counter()
-            candidates[name](steps[name])
-            times[name].append((time.perf_counter() - start) / steps[name])
-    return {name: Timing(warm_up[name], tuple(times[name])) for name in steps}
+            start = clock()
+            candidates[name].run(steps[name])
+            times[name].append((clock() - start) / steps[name])
+    return {name: Timing(warm_up[name], tuple(times[name]), peak[name]) for name in steps}
 
 
-def row(workload: str, measure: str, ours: str, timings: Mapping[str, Timing], facts: Mapping[str, Any]) -> dict[str, Any]:
-    """One line for results/*.jsonl: `ours` against the fastest of the others."""
-    torch = {name: timing for name, timing in timings.items() if name.startswith("torch")}
+def check_rounds(rounds: int) -> None:
+    """Raises ValueError for fewer rounds than a median needs."""
+    if rounds < LEAST_ROUNDS:
+        raise ValueError(f"at least {LEAST_ROUNDS} rounds, got {rounds}")
+
+
+def _up(steps: int, multiple: int) -> int:
+    return -(-steps // multiple) * multiple
+
+
+def _reason(error: Exception) -> str:
+    text = first_line(error)
+    exhausted = isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in text or "out of memory" in text.lower()
+    return f"out of memory ({text})" if exhausted else f"{type(error).__name__}: {text}"
+
+
+def row(
+    workload: str,
+    measure: str,
+    timings: Mapping[str, Timing],
+    facts: Mapping[str, Any],
+    units: Mapping[str, int],
+    replicas: int = 1,
+) -> dict[str, Any]:
+    """One line for results/*.jsonl: ours against the fastest of the others.
+
+    `units` are what a step works off, such as {"examples": 128}; where one step of ours is that of several replicas, the
+    ratio is of so many steps of the other. Raises UserError if ours did not run.
+    """
+    if OURS not in timings:
+        raise UserError(f"{workload}, {measure}: our own side did not run; see above")
+    torch = {name: timing for name, timing in timings.items() if name != OURS}
     best = min(torch, key=lambda name: torch[name].median) if torch else None
-    ratios = [t / o for t, o in zip(torch[best].rounds, timings[ours].rounds, strict=True)] if best else []
-    noisy = any(timings[name].spread > NOISY for name in (ours, best) if name)
+    ratios = [replicas * t / o for t, o in zip(torch[best].rounds, timings[OURS].rounds, strict=True)] if best else []
     return {
         "kind": "benchmark",
         "date": datetime.date.today().isoformat(),
@@ -70,20 +131,38 @@ def row(workload: str, measure: str, ours: str, timings: Mapping[str, Timing], f
         "ratio": statistics.median(ratios) if ratios else None,
         "ratios": [round(r, 4) for r in ratios],
         "opponent": best,
-        "noisy": noisy,
+        "noisy": any(timings[name].spread > NOISY for name in (OURS, best) if name),
         "milliseconds": {name: round(1e3 * t.median, 4) for name, t in timings.items()},
         "spread": {name: round(t.spread, 4) for name, t in timings.items()},
         "warm_up_seconds": {name: round(t.warm_up, 3) for name, t in timings.items()},
-        "n": len(timings[ours].rounds),
+        "peak_bytes": {name: t.peak_bytes for name, t in timings.items()},
+        **{
+            f"{unit}_per_second": {
+                name: round((replicas if name == OURS else 1) * count / t.median, 1) for name, t in timings.items()
+            }
+            for unit, count in units.items()
+        },
+        "replicas": replicas,
+        "n": len(timings[OURS].rounds),
         **facts,
     }
+
+
+def append(path: Path, row: Mapping[str, Any]) -> None:
+    """Adds a row to a JSON Lines file at once, so that what was measured before an interruption stays. Raises UserError."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a") as file:
+            file.write(json.dumps(row) + "\n")
+    except OSError as error:
+        raise UserError(f"cannot write to {path}: {error.strerror}") from error
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
     """Rows as a Markdown table."""
     lines = ["| workload | measure | ours ms | best PyTorch ms | form | ratio |", "| :-- | :-- | --: | --: | :-- | --: |"]
     for r in rows:
-        ours = r["milliseconds"]["jaxnets"]
+        ours = r["milliseconds"][OURS]
         ratio = "–" if r["ratio"] is None else f"{r['ratio']:.2f}{' (noisy)' if r['noisy'] else ''}"
         theirs = f"{r['milliseconds'][r['opponent']]:.2f}" if r["opponent"] else "–"
         lines.append(f"| {r['workload']} | {r['measure']} | {ours:.2f} | {theirs} | {r['opponent'] or '–'} | {ratio} |")

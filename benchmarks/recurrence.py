@@ -11,7 +11,6 @@ python -m benchmarks.recurrence [--json-file FILE]
 
 import datetime
 import functools
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,10 +22,9 @@ import tyro
 from jax import lax
 
 from benchmarks import harness
-from jaxnets import parallel, record
+from benchmarks.facts import facts
 from jaxnets.nn import cpu
 from jaxnets.nn.recurrent import CELLS, CellName, recur
-from jaxnets.report.results import hardware
 
 STEPS, BATCH, INPUTS = 28, 64, 28
 Array = jax.Array
@@ -53,7 +51,7 @@ def plain(cell: CellName, params: Params, x: Array, inside: bool = False, unroll
     return lax.scan(body, (zeros, zeros), items, unroll=unroll)[1]
 
 
-def candidate(run: Callable[..., Array], cell: CellName, hidden: int, native: bool) -> Callable[[int], None]:
+def candidate(run: Callable[..., Array], cell: CellName, hidden: int, native: bool) -> harness.Candidate:
     """A function that computes loss and gradients so many times."""
     keys, gates = jax.random.split(jax.random.key(0), 4), CELLS[cell].gates
     shapes = {"wx": (INPUTS, gates * hidden), "w": (hidden, gates * hidden), "b": (gates * hidden,)}
@@ -68,7 +66,7 @@ def candidate(run: Callable[..., Array], cell: CellName, hidden: int, native: bo
             found = compiled(params, x)
         jax.block_until_ready(found)
 
-    return repeat
+    return harness.Candidate(repeat)
 
 
 def measure(cell: CellName, hidden: int, rounds: int) -> dict[str, Any]:
@@ -83,7 +81,6 @@ def measure(cell: CellName, hidden: int, rounds: int) -> dict[str, Any]:
     timings = harness.interleave(
         {name: candidate(run, cell, hidden, native) for name, (run, native) in forms.items()}, rounds
     )
-    environment = record.environment(parallel.describe_devices())
     return {
         "kind": "formulations",
         "date": datetime.date.today().isoformat(),
@@ -91,10 +88,7 @@ def measure(cell: CellName, hidden: int, rounds: int) -> dict[str, Any]:
         "milliseconds": {name: round(1e3 * t.median, 4) for name, t in timings.items()},
         "spread": {name: round(t.spread, 4) for name, t in timings.items()},
         "n": rounds,
-        "device": environment["devices"]["platform"],
-        "hardware": hardware(environment),
-        "versions": environment["versions"],
-        "commit": environment["commit"],
+        **facts(),
     }
 
 
@@ -105,8 +99,7 @@ def main(json_file: Path | None = None, rounds: int = harness.ROUNDS) -> None:
             row = measure(cell, hidden, rounds)
             print(row["workload"], ", ".join(f"{name} {ms:.2f} ms" for name, ms in row["milliseconds"].items()), flush=True)
             if json_file:
-                with json_file.open("a") as file:
-                    file.write(json.dumps(row) + "\n")
+                harness.append(json_file, row)
 
 
 if __name__ == "__main__":

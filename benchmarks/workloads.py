@@ -1,105 +1,79 @@
-"""What is measured: for each workload our training step and its PyTorch twin in several forms, on the same batch."""
+"""What is measured: experiments of the catalogue, each with made-up data of the right shapes."""
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxnets import catalogue, models, optim, state, tasks
+from benchmarks import data
+from jaxnets import catalogue, problems
 from jaxnets.config import Experiment
-from jaxnets.model_config import RowsNetConfig
-from jaxnets.step import make_step
+from jaxnets.fields import with_field
+from jaxnets.problems import Problem
 
-Run = Callable[[int], None]
+Batch = Mapping[str, np.ndarray]
 
 
 class Workload(NamedTuple):
-    """A training step to time."""
+    """A model, its task, its update rule and its batches."""
 
-    name: str
-    experiment: Experiment
-    batch: int
-    shape: tuple[int, int, int]
-    """Of an image, [H, W, C]."""
-
-
-def _image(name: str, id_: str, batch: int, shape: tuple[int, int, int] = (32, 32, 3)) -> Workload:
-    return Workload(name, catalogue.all_experiments()[id_], batch, shape)
+    id: str
+    """Of the experiment."""
+    data: data.Make
+    changes: Mapping[str, Any] = {}
+    """Fields of the experiment, by dotted path, that differ from the catalogue's."""
 
 
-WORKLOADS = {
-    workload.name: workload
-    for workload in (
-        _image("lenet", "cifar10/lenet/plain", 128),
-        _image("lenet_bn", "cifar10/lenet/bn", 128),
-        _image("small_cnn", "cifar10/small_cnn", 128),
-        _image("resnet34", "cifar10/resnet34/plain", 32),
-        *(
-            _image(f"rows_{cell}_{hidden}", f"mnist_rows/{cell}_{hidden}", 64, (28, 28, 1))
-            for cell in ("rnn", "lstm", "gru")
-            for hidden in (128, 256)
-        ),
-    )
+_CIFAR, _MNIST = data.images(512), data.images(512, (28, 28, 1))
+
+WORKLOADS: dict[str, Workload] = {
+    "lenet": Workload("cifar10/lenet/plain", _CIFAR),
+    "lenet_bn": Workload("cifar10/lenet/bn", _CIFAR),
+    "small_cnn": Workload("cifar10/small_cnn", _CIFAR),
+    "gray_cnn": Workload("cifar10/gray_cnn/plain", _CIFAR),
+    "resnet34": Workload("cifar10/resnet34/plain", _CIFAR, {"data.batch_size": 32}),
+    **{
+        f"rows_{cell}_{hidden}": Workload(f"mnist_rows/{cell}_{hidden}", _MNIST)
+        for cell in ("rnn", "lstm", "gru")
+        for hidden in (128, 256)
+    },
+    "char_rnn": Workload("names/char_rnn", data.names()),
+    "word_lm_shakespeare": Workload("word_lm/tiny_shakespeare", data.running_text(21_949)),
+    "word_lm_wikitext2": Workload("word_lm/wikitext2", data.running_text(29_473)),
+    "imdb_lstm": Workload("imdb/lstm", data.reviews()),
+    "translate_gru": Workload("translate/gru", data.pairs()),
+    "translate_lstm": Workload("translate/lstm", data.pairs()),
 }
 
 
-def make_batch(workload: Workload) -> dict[str, np.ndarray]:
-    """Normal images [N, H, W, C] and random labels."""
-    rng = np.random.default_rng(0)
-    images = rng.normal(size=(workload.batch, *workload.shape)).astype(np.float32)
-    return {"image": images, "label": rng.integers(0, 10, workload.batch).astype(np.int32)}
+class Case(NamedTuple):
+    """A workload, ready to be built on either side."""
+
+    experiment: Experiment
+    problem: Problem
+    batch: Batch
+    """Of the kind that training sees."""
+
+    @property
+    def units(self) -> dict[str, int]:
+        """What a step works off: images, names, places of a text, …; and of sequences the tokens that count."""
+        mask = self.batch["mask"]
+        counted = mask.sum() if mask.ndim > 1 else self.batch["length"].sum() if "length" in self.batch else 0
+        return {"examples": len(mask), **({"tokens": int(counted)} if counted else {})}
 
 
-def ours(workload: Workload) -> Run:
-    """Our step, one call a step."""
-    experiment = workload.experiment
-    model, task = models.build(experiment.model, {"classes": 10}), tasks.classify("image")
-    tx = optim.build(experiment.optim, 1000, 100, jax.random.key(0))
-    batch = jax.tree.map(jnp.asarray, make_batch(workload)) | {"mask": jnp.ones(workload.batch)}
-    step = jax.jit(make_step(model, task, tx), donate_argnums=0)
-    current = [state.create(jax.random.key(0), model, tx, task.inputs(batch))]
-
-    def run(steps: int) -> None:
-        for _ in range(steps):
-            current[0], _ = step(current[0], batch)
-        jax.block_until_ready(current[0])
-
-    return run
-
-
-def torch_forms(workload: Workload) -> dict[str, Run]:
-    """The twin eager; with fused Adam and channels-last memory; and compiled."""
-    import torch
-
-    from benchmarks.torch import convnets, recurrent
-
-    batch = make_batch(workload)
-    images = torch.tensor(batch["image"].transpose(0, 3, 1, 2).copy())
-    labels = torch.tensor(batch["label"], dtype=torch.long)
-    rules = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}
-
-    def form(fused: bool, compiled: bool) -> Run:
-        model = workload.experiment.model
-        twin = recurrent.RowsNet if isinstance(model, RowsNetConfig) else convnets.build
-        module, x = twin(model, 10), images
-        if fused:
-            module, x = module.to(memory_format=torch.channels_last), images.to(memory_format=torch.channels_last)
-        config = workload.experiment.optim
-        rule = rules[config.name](module.parameters(), lr=config.lr, fused=fused or None)
-        call = torch.compile(module) if compiled else module
-
-        def run(steps: int) -> None:
-            for _ in range(steps):
-                rule.zero_grad()
-                torch.nn.functional.cross_entropy(call(x), labels).backward()
-                rule.step()
-
-        return run
-
-    return {
-        "torch eager": form(fused=False, compiled=False),
-        "torch fused": form(fused=True, compiled=False),
-        "torch compile": form(fused=False, compiled=True),
-    }
+def prepare(workload: Workload) -> Case:
+    """The experiment as it is timed, one replica at a constant rate, and a batch."""
+    experiment = replace(catalogue.all_experiments()[workload.id], seeds=1)
+    for path, value in {"optim.schedule": "constant", **workload.changes}.items():
+        experiment = with_field(experiment, path, value)
+    made = workload.data()
+    problem = problems.build(experiment, made)
+    arrays = jax.tree.map(jnp.asarray, dict(problem.arrays["train"]))
+    # The last step of an epoch: running text is in full flow there.
+    last = jax.tree.map(lambda x: x[-1], problem.train.plan(jax.random.key(0), 0))
+    batch = problem.train.batch(arrays, last, jax.random.key(1))
+    return Case(experiment, problem, jax.tree.map(np.asarray, dict(batch)))

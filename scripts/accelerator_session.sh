@@ -45,6 +45,6 @@ while read -r setting; do
   timeout --signal=INT --kill-after=60 "$(left)" python -m jaxnets run $setting --out "$out" </dev/null || echo "$setting: status $?"
 done <<<"$settings"
 if [ "$(left)" -gt 200 ] && [ ! -s "$out/benchmarks.jsonl" ] && python -c 'import torch' 2>/dev/null; then
-  timeout --signal=INT "$(left)" python -m benchmarks.throughput --json-file "$out/benchmarks.jsonl" || true
+  timeout --signal=INT "$(left)" python -m benchmarks --json "$out/benchmarks.jsonl" || true
 fi
 jaxnets report "$out" --jsonl "$out/results.jsonl" || echo "nothing has finished yet"

@@ -8,7 +8,7 @@ from jaxnets.model_config import CnnConfig, LeNetConfig, ModelConfig, ResNetConf
 _ACTIVATIONS = {"tanh": nn.Tanh, "leaky_relu": lambda: nn.LeakyReLU(0.01)}
 
 
-def lenet(config: LeNetConfig, classes: int) -> nn.Module:
+def lenet(config: LeNetConfig, classes: int, channels: int) -> nn.Module:
     """The printed summaries of report S4, figures 1 to 6."""
 
     def finish(width: int, dropout: float, norm: type[nn.Module]) -> list[nn.Module]:
@@ -20,7 +20,7 @@ def lenet(config: LeNetConfig, classes: int) -> nn.Module:
     first, second = config.dropout_conv
     layers = [
         nn.Dropout(config.dropout_input),
-        nn.Conv2d(3, 6, 5),
+        nn.Conv2d(channels, 6, 5),
         *finish(6, first, nn.BatchNorm2d),
         nn.AvgPool2d(2),
         nn.Conv2d(6, 16, 5),
@@ -35,18 +35,18 @@ def lenet(config: LeNetConfig, classes: int) -> nn.Module:
     return nn.Sequential(*layers, nn.Linear(width, classes))
 
 
-def tutorial_net(config: TutorialNetConfig, classes: int) -> nn.Module:
+def tutorial_net(config: TutorialNetConfig, classes: int, channels: int) -> nn.Module:
     """Report S0 §1."""
     return nn.Sequential(
-        *(nn.Conv2d(3, 6, 5), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Conv2d(channels, 6, 5), nn.ReLU(), nn.MaxPool2d(2)),
         *(nn.Conv2d(6, 16, 5), nn.ReLU(), nn.MaxPool2d(2)),
         *(nn.Flatten(), nn.Linear(400, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(), nn.Linear(84, classes)),
     )
 
 
-def small_cnn(config: SmallCnnConfig, classes: int) -> nn.Module:
+def small_cnn(config: SmallCnnConfig, classes: int, channels: int) -> nn.Module:
     """Report S1 Q1."""
-    layers, width = [], 3
+    layers, width = [], channels
     for filters, kernel in zip(config.filters, (5, 5, 3), strict=True):
         layers += [nn.Conv2d(width, filters, kernel, padding=2), nn.BatchNorm2d(filters), nn.ReLU(), nn.MaxPool2d(3, 2)]
         width = filters
@@ -55,9 +55,9 @@ def small_cnn(config: SmallCnnConfig, classes: int) -> nn.Module:
     )
 
 
-def cnn(config: CnnConfig, classes: int) -> nn.Module:
+def cnn(config: CnnConfig, classes: int, channels: int) -> nn.Module:
     """Report S3 Q1, for images of 32×32."""
-    layers, width, channels = [], config.width, 3
+    layers, width = [], config.width
     for _ in range(config.convolutions):
         layers.append(nn.Conv2d(channels, width, config.kernel, padding=config.kernel // 2))
         layers += [nn.BatchNorm2d(width)] if config.batch_norm else []
@@ -85,10 +85,11 @@ class Block(nn.Module):
         return torch.relu(self.inner(x) + self.shortcut(x))
 
 
-def resnet(config: ResNetConfig, classes: int) -> nn.Module:
+def resnet(config: ResNetConfig, classes: int, channels: int) -> nn.Module:
     """ResNet with a 3×3 stem and a projection in the first block of every stage."""
     width = config.width
-    layers = [nn.Conv2d(3, width, 3, 1, 1, bias=False), nn.BatchNorm2d(width), nn.Dropout2d(config.dropout), nn.ReLU()]
+    layers = [nn.Conv2d(channels, width, 3, 1, 1, bias=False), nn.BatchNorm2d(width)]
+    layers += [nn.Dropout2d(config.dropout), nn.ReLU()]
     channels = width
     for stage, blocks in enumerate(config.blocks):
         for i in range(blocks):
@@ -107,6 +108,8 @@ _TWINS = {
 }
 
 
-def build(config: ModelConfig, classes: int) -> nn.Module:
-    """The twin of jaxnets.models.build(config, classes)."""
-    return _TWINS[type(config)](config, classes)
+def build(config: ModelConfig, classes: int, channels: int = 3) -> nn.Module:
+    """The twin of jaxnets.models.build(config, classes), for images of so many channels."""
+    if type(config) not in _TWINS:
+        raise ValueError(f"there is no twin of {type(config).__name__}")
+    return _TWINS[type(config)](config, classes, channels)

@@ -1,19 +1,169 @@
-"""PyTorch twins of the recurrent nets."""
+"""Twins of the recurrent nets: PyTorch's fused layers, and its fastest forms of what stands around them.
+
+`ours` of each module says under which name our tree of parameters holds those of a layer.
+"""
+
+from typing import ClassVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.utils.rnn import pack_padded_sequence
 
-from jaxnets.model_config import RowsNetConfig
+from jaxnets.model_config import LanguageModelConfig, NameNetConfig, RowsNetConfig, SentimentNetConfig, TranslatorConfig
+
+State = Tensor | tuple[Tensor, Tensor]
+
+
+def _layer(cell: str, inputs: int, hidden: int, layers: int = 1, dropout: float = 0.0) -> nn.RNNBase:
+    return getattr(nn, cell.upper())(inputs, hidden, layers, batch_first=True, dropout=dropout)
 
 
 class RowsNet(nn.Module):
     """Images [N, 1, H, W] -> logits: the rows read by a recurrent layer, its last output classified."""
 
+    ours: ClassVar = {"layer": "Recurrent_0", "head": "Dense_0"}
+
     def __init__(self, config: RowsNetConfig, classes: int, width: int = 28) -> None:
         super().__init__()
-        self.layer = getattr(nn, config.cell.upper())(width, config.hidden, batch_first=True)
+        self.layer = _layer(config.cell, width, config.hidden)
         self.head = nn.Linear(config.hidden, classes)
 
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
+    def forward(self, images: Tensor) -> Tensor:
         outputs, _ = self.layer(images[:, 0])
         return self.head(outputs[:, -1])
+
+
+class NameNet(nn.Module):
+    """Letters [N, T], categories [N] -> logits [N, T, symbols], by the linear cell.
+
+    The letters' parts are looked up instead of multiplied, for all steps at once, so that the loop is one product a step.
+    """
+
+    ours: ClassVar = {"i2h": "i2h", "i2o": "i2o", "o2o": "o2o"}
+
+    def __init__(self, config: NameNetConfig, symbols: int, categories: int) -> None:
+        super().__init__()
+        if config.cell != "linear":
+            raise ValueError(f"there is a twin of the linear cell alone, not of {config.cell}")
+        self.hidden, self.categories = config.hidden, categories if config.conditional else 0
+        inputs = self.categories + symbols + config.hidden
+        self.i2h = nn.Linear(inputs, config.hidden)
+        self.i2o = nn.Linear(inputs, symbols)
+        self.o2o = nn.Linear(config.hidden + symbols, symbols)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def _split(self, layer: nn.Linear, letters: Tensor, category: Tensor) -> tuple[Tensor, Tensor]:
+        """(the part of [category, letter] in the layer's outputs [T, N, features], the weights of the state)."""
+        weights = layer.weight.t()
+        x = functional.embedding(letters.t(), weights[self.categories : -self.hidden]) + layer.bias
+        if self.categories:
+            x = x + functional.embedding(category, weights[: self.categories])
+        return x, weights[-self.hidden :]
+
+    def forward(self, letters: Tensor, category: Tensor) -> Tensor:
+        gx, w = self._split(self.i2h, letters, category)
+        h = gx.new_zeros(gx.shape[1:])
+        states = [h]
+        for x in gx.unbind(0):
+            h = torch.addmm(x, h, w)
+            states.append(h)
+        states = torch.stack(states)
+        ox, w = self._split(self.i2o, letters, category)
+        logits = self.o2o(torch.cat([states[1:], ox + states[:-1] @ w], -1))
+        return self.dropout(logits).transpose(0, 1)
+
+
+class LanguageModel(nn.Module):
+    """Tokens [N, T], state -> logits [N · T, types], state."""
+
+    def __init__(self, config: LanguageModelConfig, types: int) -> None:
+        super().__init__()
+        self.ours = {"embed": "Embed_0", "layers": "Recurrent_0"}
+        self.embed = nn.Embedding(types, config.embedding)
+        self.layers = _layer(config.cell, config.embedding, config.hidden, config.layers, config.dropout)
+        self.dropout = nn.Dropout(config.dropout)
+        if not config.tied:
+            self.head = nn.Linear(config.hidden, types)
+            self.ours["head"] = ""
+        self.tied = config.tied
+
+    def forward(
+        self, tokens: Tensor, state: tuple[Tensor, ...] | Tensor | None
+    ) -> tuple[Tensor, tuple[Tensor, ...] | Tensor]:
+        outputs, state = self.layers(self.dropout(self.embed(tokens)), state)
+        outputs = self.dropout(outputs).flatten(0, 1)
+        return functional.linear(outputs, self.embed.weight) if self.tied else self.head(outputs), state
+
+
+class SentimentNet(nn.Module):
+    """Words [N, T], lengths [N] -> one logit of "positive" each, [N].
+
+    With `packed` the layers skip what lies behind the ends.
+    """
+
+    ours: ClassVar = {"embed": "Embed_0", "layers": "Recurrent_0", "head": "Dense_0"}
+
+    def __init__(self, config: SentimentNetConfig, types: int) -> None:
+        super().__init__()
+        if config.pool != "last":
+            raise ValueError(f"there is a twin of pool = last alone, not of {config.pool}")
+        self.packed = False
+        self.embed = nn.Embedding(types, config.embedding)
+        self.layers = _layer(config.cell, config.embedding, config.hidden, config.layers, config.dropout_inner)
+        self.inner, self.dropout = nn.Dropout(config.dropout_inner), nn.Dropout(config.dropout)
+        self.head = nn.Linear(config.hidden, 1)
+
+    def forward(self, words: Tensor, lengths: Tensor) -> Tensor:
+        x = self.inner(self.embed(words))
+        last = _last_state(self.layers(_pack(x, lengths))[1]) if self.packed else _at_end(self.layers(x)[0], lengths)
+        return self.head(self.dropout(last))[:, 0]
+
+
+class Translator(nn.Module):
+    """Source words [N, S], their lengths [N], target words [N, T] -> logits [N, T, types].
+
+    The LSTM's state at each sentence's end is to be had by packing alone; the GRU's is its output there.
+    """
+
+    ours: ClassVar = {
+        "source_embed": "source_embed",
+        "target_embed": "target_embed",
+        "encoder": "encoder",
+        "decoder": "decoder",
+        "head": "head",
+    }
+
+    def __init__(self, config: TranslatorConfig, source_types: int, target_types: int) -> None:
+        super().__init__()
+        if config.attention:
+            raise ValueError("there is no twin with attention")
+        self.packed = config.cell == "lstm"
+        self.source_embed = nn.Embedding(source_types, config.hidden)
+        self.target_embed = nn.Embedding(target_types, config.hidden)
+        self.encoder = _layer(config.cell, config.hidden, config.hidden)
+        self.decoder = _layer(config.cell, config.hidden, config.hidden)
+        self.dropout = nn.Dropout(config.dropout)
+        self.head = nn.Linear(config.hidden, target_types)
+
+    def forward(self, source: Tensor, lengths: Tensor, target: Tensor) -> Tensor:
+        x = self.dropout(self.source_embed(source))
+        if self.packed:
+            _, state = self.encoder(_pack(x, lengths))
+        else:
+            state = _at_end(self.encoder(x)[0], lengths)[None]
+        outputs, _ = self.decoder(self.dropout(self.target_embed(target)), state)
+        return self.head(self.dropout(outputs))
+
+
+def _pack(x: Tensor, lengths: Tensor) -> nn.utils.rnn.PackedSequence:
+    return pack_padded_sequence(x, lengths.cpu(), batch_first=True, enforce_sorted=False)
+
+
+def _last_state(state: State) -> Tensor:
+    return (state[0] if isinstance(state, tuple) else state)[-1]
+
+
+def _at_end(outputs: Tensor, lengths: Tensor) -> Tensor:
+    """The output of each sequence's last real step: [N, T, H], [N] -> [N, H]."""
+    return outputs[torch.arange(len(lengths), device=lengths.device), lengths - 1]

@@ -1,4 +1,7 @@
-"""Carries parameters and gradients between Linen trees and PyTorch modules of the same layers in the same order."""
+"""Carries parameters and gradients between Linen trees and PyTorch modules of the same layers.
+
+Layers are matched by the names that a module's `ours` gives; without it, layers of a kind by their order.
+"""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -30,6 +33,27 @@ def gradients(params: Tree, module: nn.Module) -> Iterator[tuple[str, np.ndarray
 
 def _pairs(params: Tree, module: nn.Module) -> Iterator[tuple[torch.Tensor, np.ndarray]]:
     """Each torch parameter with ours, turned to its layout."""
+    yield from _named_pairs(params, module) if hasattr(module, "ours") else _ordered_pairs(params, module)
+
+
+def _named_pairs(params: Tree, module: nn.Module) -> Iterator[tuple[torch.Tensor, np.ndarray]]:
+    """By the names that the module's `ours` gives."""
+    for theirs, name in module.ours.items():
+        layer, own = getattr(module, theirs), params[name] if name else params
+        if isinstance(layer, nn.Embedding):
+            yield layer.weight, own["table"]
+        elif isinstance(layer, nn.Linear):
+            yield layer.weight, np.asarray(own["kernel"]).T
+            yield layer.bias, own["bias"]
+        else:
+            for k in range(layer.num_layers):
+                for part, letters in (("input", "ih"), ("hidden", "hh")):
+                    yield getattr(layer, f"weight_{letters}_l{k}"), np.asarray(own[f"{part}_kernel_{k}"]).T
+                    yield getattr(layer, f"bias_{letters}_l{k}"), own[f"{part}_bias_{k}"]
+
+
+def _ordered_pairs(params: Tree, module: nn.Module) -> Iterator[tuple[torch.Tensor, np.ndarray]]:
+    """By the order of layers of a kind."""
     channels = None
     for own, layer in layers(params, module, "Conv"):
         yield layer.weight, np.transpose(own["kernel"], (3, 2, 0, 1))

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from jaxnets import __version__
-from jaxnets.cli import ask, catalogue, data, ocr, report, run, sweep, theory
+from jaxnets.cli import ask, bench, catalogue, data, ocr, report, run, sweep, theory
 from jaxnets.errors import UserError
 from jaxnets.memory import reuse_freed_memory
 
@@ -27,6 +27,7 @@ Classic small-network experiments, re-run in JAX with error bars over seeds.
   ocr RUN PAGE            reads the letters on a page; RUN is a net of nist36
 
   theory                  softmax's invariance, vanishing gradients, zero starts: shown by running them
+  bench [WORKLOAD…]       times training against PyTorch; works from a checkout
 
 `jaxnets COMMAND --help` tells more about each. An ID may be a family (cifar10/lenet) or a config file of your own
 (mine.py). RUN is the folder of one run. Exit status: 0 done, 1 some experiments failed, 2 bad input, 130 or 143 interrupted.
@@ -44,6 +45,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "translate": ask.translate,
     "ocr": ocr.ocr,
     "theory": theory.theory,
+    "bench": bench.bench,
 }
 
 

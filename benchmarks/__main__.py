@@ -1,0 +1,109 @@
+"""Timings against PyTorch; see README.md in this folder.
+
+python -m benchmarks [WORKLOAD …] [--measure MEASURE …] [--device cpu|gpu] [--json FILE]
+"""
+
+import dataclasses
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from benchmarks import harness
+from jaxnets.cli.parse import parse
+from jaxnets.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class BenchOptions:
+    """Times training against PyTorch, in turn."""
+
+    workloads: tyro.conf.Positional[tuple[str, ...]] = ()
+    """What to train; all by default."""
+    measure: tuple[str, ...] = ("train step",)
+    """What to time: "train step", "8 seeds", "epoch", "time to accuracy", or all."""
+    device: str | None = None
+    """cpu or gpu; by default JAX's choice."""
+    json: Annotated[Path | None, tyro.conf.arg(name="json")] = None
+    """Adds a line for each row to this file, as soon as it is measured."""
+    rounds: int = harness.ROUNDS
+    """Turns of each candidate."""
+
+
+def main(args: list[str]) -> int:
+    """Measures, prints a table, and returns the exit status."""
+    options = parse(BenchOptions, "bench", args)
+    try:
+        harness.check_rounds(options.rounds)
+    except ValueError as error:
+        raise UserError(str(error)) from None
+    from benchmarks.measures import MEASURES
+
+    measures = tuple(MEASURES) if options.measure == ("all",) else options.measure
+    if unknown := [measure for measure in measures if measure not in MEASURES]:
+        raise UserError(f"unknown measure {unknown[0]!r}: choose from {', '.join(MEASURES)}, all")
+    plan = [(measure, _chosen(measure, options.workloads)) for measure in measures]
+    if len(plan) == 1:
+        return _measure(*plan[0], options)
+    # Each in a process of its own: how many CPU devices there are is settled when JAX starts.
+    settings = [arg for name in ("device", "json", "rounds") for arg in _argument(name, getattr(options, name))]
+    commands = [[*names, "--measure", measure, *settings] for measure, names in plan if names]
+    return max([subprocess.run([sys.executable, "-m", "benchmarks", *c]).returncode for c in commands], default=0)
+
+
+def _argument(name: str, value: object) -> list[str]:
+    return [] if value is None else [f"--{name}", str(value)]
+
+
+def _chosen(measure: str, wanted: tuple[str, ...]) -> tuple[str, ...]:
+    """The workloads of a measure that are wanted. Raises UserError for one that does not exist."""
+    from benchmarks.measures import PROGRAMS, WHOLE
+    from benchmarks.workloads import WORKLOADS
+
+    if unknown := [name for name in wanted if name not in (*WORKLOADS, WHOLE)]:
+        raise UserError(f"unknown workload {unknown[0]!r}: choose from {', '.join((*WORKLOADS, WHOLE))}")
+    known = (WHOLE,) if measure in PROGRAMS else tuple(WORKLOADS)
+    return tuple(name for name in wanted or known if name in known)
+
+
+def _measure(measure: str, names: tuple[str, ...], options: BenchOptions) -> int:
+    from benchmarks import measures
+    from benchmarks.facts import choose_device
+    from jaxnets import memory, parallel
+
+    if not names:
+        raise UserError(f"{measure!r} is measured of {measures.WHOLE} alone, and {measures.WHOLE} only in whole programs")
+    memory.reuse_freed_memory()  # For every candidate alike.
+    if measure == measures.SEEDS:
+        parallel.split_cpu(measures.REPLICAS)
+    choose_device(options.device)
+    rows, failed = [], False
+    for name in names:
+        try:
+            rows.append(measures.MEASURES[measure](name, options.rounds))
+        except UserError as error:
+            if len(names) == 1:
+                raise
+            failed = True
+            print(f"error: {error}", file=sys.stderr)
+            continue
+        if options.json:
+            harness.append(options.json, rows[-1])
+        print(harness.table(rows[-1:]).splitlines()[-1], flush=True)
+    print(harness.table(rows))
+    if noisy := [row["workload"] for row in rows if row["noisy"]]:
+        print(f"noisy, not to be used: {', '.join(noisy)} (the spread is over {harness.NOISY:.0%})")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except UserError as problem:
+        print(f"jaxnets: error: {problem}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("jaxnets: interrupted; what was measured before is kept", file=sys.stderr)
+        sys.exit(130)

@@ -1,0 +1,56 @@
+"""What a row was measured on."""
+
+import contextlib
+import importlib.metadata
+from typing import Any
+
+from jaxnets import parallel, record
+from jaxnets.errors import UserError
+from jaxnets.report.results import hardware
+
+DEVICES = ("cpu", "gpu")
+
+
+def choose_device(name: str | None) -> None:
+    """Makes JAX use CPUs or GPUs; None leaves the choice to JAX. Must come before the first use of a device.
+
+    Raises UserError for a kind that is not there.
+    """
+    import jax
+
+    if name is None:
+        return
+    if name not in DEVICES:
+        raise UserError(f"unknown device {name!r}: choose from {', '.join(DEVICES)}")
+    jax.config.update("jax_platforms", {"cpu": "cpu", "gpu": "cuda"}[name])
+    try:
+        jax.default_backend()
+    except RuntimeError:
+        raise UserError(f"JAX finds no {name} here: leave --device out, or install jax for it") from None
+
+
+def torch_device() -> tuple[str | None, str | None]:
+    """(where PyTorch is to run, why not): ("cpu", None), ("cuda", None), or None and a reason."""
+    try:
+        import torch
+    except ImportError:
+        return None, "torch is not installed"
+    if parallel.describe_devices()["platform"] == "cpu":
+        return "cpu", None
+    return ("cuda", None) if torch.cuda.is_available() else (None, "torch finds no GPU")
+
+
+def facts() -> dict[str, Any]:
+    """Device, hardware, versions and commit, for a row."""
+    environment = record.environment(parallel.describe_devices())
+    devices, versions = environment["devices"], environment["versions"]
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+        versions["torch"] = importlib.metadata.version("torch")
+    on_cpu = devices["platform"] == "cpu"
+    return {
+        "device": "cpu" if on_cpu else f"{devices['platform']} {devices['kind']}",
+        "devices": devices["count"],
+        "hardware": hardware(environment),
+        "versions": versions,
+        "commit": environment["commit"],
+    }

@@ -1,0 +1,203 @@
+"""How the cost of a training step grows: time and memory against batch size, seeds, sequence length and parameters.
+
+python -m benchmarks.scaling [AXIS …] [--device cpu|gpu] [--json FILE] [--out DIR]
+
+Each axis is measured at several sizes, in turn as all benchmarks are, and drawn with its power law: the slope of the
+logarithm of time, or memory, against that of the size, by least squares.
+"""
+
+import dataclasses
+import datetime
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+import numpy as np
+import tyro
+
+from benchmarks import data, harness
+from benchmarks.workloads import Case, Workload
+from jaxnets.cli.parse import parse
+from jaxnets.errors import UserError
+
+Row = dict[str, Any]
+
+
+class Axis(NamedTuple):
+    """What is made larger."""
+
+    title: str
+    sizes: tuple[int, ...]
+    workload: Callable[[int], Workload]
+    replicas: Callable[[int], int] = lambda size: 1
+    size: Callable[[Case, int], int] = lambda case, size: size
+    """(case, size) -> what stands on the horizontal axis."""
+
+
+def _parameters(case: Case, size: int) -> int:
+    from jaxnets import program
+
+    del size
+    return program.count_parameters(case.experiment, case.problem)
+
+
+_IMAGES = data.images(2048)
+AXES = {
+    "batch": Axis(
+        "batch size, lenet_bn",
+        (16, 32, 64, 128, 256, 512, 1024),
+        lambda size: Workload("cifar10/lenet/bn", _IMAGES, {"data.batch_size": size}),
+    ),
+    "seeds": Axis(
+        "seeds, lenet_bn",
+        (1, 2, 4, 8, 16),
+        lambda size: Workload("cifar10/lenet/bn", _IMAGES),
+        replicas=lambda size: size,
+    ),
+    "length": Axis(
+        "tokens of a sequence, char_lm",
+        (16, 32, 64, 128, 256),
+        lambda size: Workload("text/char_lm", data.running_text(66), {"data.window": size}),
+    ),
+    "parameters": Axis(
+        "parameters, gray_cnn at several widths",
+        (8, 16, 32, 64, 128),
+        lambda size: Workload(
+            "cifar10/gray_cnn/plain", _IMAGES, {"model.width": size, "model.dense": 4 * size, "data.batch_size": 64}
+        ),
+        size=_parameters,
+    ),
+}
+
+
+def slope(sizes: Sequence[float], costs: Sequence[float]) -> float:
+    """The exponent b of the power law cost = a · size^b that fits best, by least squares on logarithms.
+
+    Raises ValueError for fewer than two different sizes and for what is not above 0.
+    """
+    if len(set(sizes)) < 2 or min(*sizes, *costs) <= 0:
+        raise ValueError("a power law needs at least two sizes, and sizes and costs above 0")
+    return float(np.polyfit(np.log(sizes), np.log(costs), 1)[0])
+
+
+def measure(name: str, rounds: int) -> list[Row]:
+    """A row for each size of an axis. Sizes that do not fit into memory are named and left out."""
+    from benchmarks import ours, workloads
+    from benchmarks.facts import facts
+
+    axis = AXES[name]
+    cases = {size: workloads.prepare(axis.workload(size)) for size in axis.sizes}
+    candidates = {f"{name} {size}": ours.train_step(case, axis.replicas(size)) for size, case in cases.items()}
+    timings = harness.interleave(candidates, rounds)
+    found = facts()
+    return [
+        {
+            "kind": "scaling",
+            "date": datetime.date.today().isoformat(),
+            "axis": name,
+            "title": axis.title,
+            "workload": cases[size].experiment.id,
+            "measure": "train step",
+            "size": axis.size(cases[size], size),
+            "milliseconds": round(1e3 * timing.median, 4),
+            "spread": round(timing.spread, 4),
+            "noisy": timing.spread > harness.NOISY,
+            "peak_bytes": timing.peak_bytes,
+            "n": len(timing.rounds),
+            **found,
+        }
+        for size in axis.sizes
+        if (timing := timings.get(f"{name} {size}"))
+    ]
+
+
+def slopes(rows: Sequence[Row]) -> dict[str, float]:
+    """The exponents of time and of memory over the rows of one axis."""
+    sizes = [row["size"] for row in rows]
+    return {cost: slope(sizes, [row[cost] for row in rows]) for cost in ("milliseconds", "peak_bytes")}
+
+
+def draw(rows: Sequence[Row], path: Path) -> None:
+    """One plot of both costs against the size, with their power laws. Raises UserError where it cannot be written."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.4, 2.8), layout="constrained")
+    sizes = np.array([row["size"] for row in rows])
+    titles = {"milliseconds": ("milliseconds a step", 1.0), "peak_bytes": ("memory, MB", 1e-6)}
+    for axes, (cost, exponent) in zip(figure.subplots(1, 2), slopes(rows).items(), strict=True):
+        label, unit = titles[cost]
+        costs = unit * np.array([row[cost] for row in rows])
+        level = np.exp(np.log(costs).mean() - exponent * np.log(sizes).mean())
+        axes.loglog(sizes, costs, "o", color="tab:blue")
+        axes.loglog(sizes, level * sizes**exponent, "--", color="tab:grey", label=f"~ size^{exponent:.2f}")
+        axes.set(xlabel=rows[0]["title"], ylabel=label)
+        axes.legend(frameon=False)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path, dpi=80)
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror}") from error
+
+
+@dataclasses.dataclass(frozen=True)
+class ScalingOptions:
+    """Measures how the cost of a training step grows."""
+
+    axes: tyro.conf.Positional[tuple[str, ...]] = ()
+    """batch, seeds, length, parameters; all by default."""
+    device: str | None = None
+    """cpu or gpu; by default JAX's choice."""
+    json: Annotated[Path | None, tyro.conf.arg(name="json")] = None
+    """Adds a line for each size to this file."""
+    out: Path = Path("runs/scaling")
+    """Folder of the plots."""
+    rounds: int = harness.ROUNDS
+    """Turns of each size."""
+
+
+def main(args: Sequence[str]) -> int:
+    """Measures, draws, and prints the exponents."""
+    options = parse(ScalingOptions, "bench scaling", list(args))
+    if unknown := [name for name in options.axes if name not in AXES]:
+        raise UserError(f"unknown axis {unknown[0]!r}: choose from {', '.join(AXES)}")
+    try:
+        harness.check_rounds(options.rounds)
+    except ValueError as error:
+        raise UserError(str(error)) from None
+    from benchmarks.facts import choose_device
+    from jaxnets import memory
+
+    memory.reuse_freed_memory()
+    choose_device(options.device)
+    for name in options.axes or AXES:
+        rows = measure(name, options.rounds)
+        if options.json:
+            for row in rows:
+                harness.append(options.json, row)
+        if len(rows) < 2:
+            print(f"{name}: fewer than two sizes could be measured")
+            continue
+        path = options.out / f"{name}.png"
+        draw(rows, path)
+        print(f"{name}: {_line(rows, slopes(rows))}; {path}", flush=True)
+    return 0
+
+
+def _line(rows: Sequence[Row], exponents: Mapping[str, float]) -> str:
+    noisy = [str(row["size"]) for row in rows if row["noisy"]]
+    return (
+        f"{rows[0]['size']:,} to {rows[-1]['size']:,}: time ~ size^{exponents['milliseconds']:.2f} "
+        f"({rows[0]['milliseconds']:.2f} to {rows[-1]['milliseconds']:.2f} ms), memory ~ size^{exponents['peak_bytes']:.2f}"
+        + (f"; noisy, not to be used: {', '.join(noisy)}" if noisy else "")
+    )
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except UserError as problem:
+        print(f"jaxnets: error: {problem}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)

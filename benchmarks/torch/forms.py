@@ -1,0 +1,172 @@
+"""PyTorch's training step in several forms, the strongest that are known here."""
+
+import itertools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+
+from benchmarks.harness import Candidate
+from benchmarks.torch import twins
+from benchmarks.torch.twins import Tensors, Twin
+from benchmarks.workloads import Case
+from jaxnets.config import Optim
+
+
+class Form(NamedTuple):
+    """How a step is run."""
+
+    fused: bool = True
+    """The optimiser's own kernel for all parameters, and images' channels last in memory."""
+    compile: str | None = None
+    """Mode of torch.compile; None: eager."""
+    graph: bool = False
+    """The whole step, optimiser included, recorded as one CUDA graph."""
+    packed: bool = False
+    """Recurrent layers read packed sequences."""
+
+
+FORMS = {
+    "torch eager": Form(fused=False),
+    "torch fused": Form(),
+    "torch compile": Form(compile="default"),
+    "torch packed": Form(packed=True),
+    "torch reduce-overhead": Form(compile="reduce-overhead"),
+    "torch cuda graph": Form(graph=True),
+}
+_GPU_ALONE = ("torch reduce-overhead", "torch cuda graph")
+
+
+def prepare_device(device: str) -> None:
+    """Allows the shortened products on GPUs (TF32) that XLA takes by default too."""
+    if device != "cpu":
+        torch.set_float32_matmul_precision("high")
+        torch.backends.cudnn.benchmark = True
+
+
+def candidates(case: Case, device: str) -> dict[str, Candidate]:
+    """The forms that make sense for a case on "cpu" or "cuda"."""
+    prepare_device(device)
+    names = [name for name in FORMS if device != "cpu" or name not in _GPU_ALONE]
+    if not _packs(case):
+        names.remove("torch packed")
+    return {name: _candidate(case, FORMS[name], device) for name in names}
+
+
+def _packs(case: Case) -> bool:
+    """Whether the twin has a choice between packed sequences and padded ones."""
+    module = twins.build(case).module
+    return hasattr(module, "packed") and not module.packed
+
+
+def _candidate(case: Case, form: Form, device: str) -> Candidate:
+    """Made at its first call, so that a form that fails is left out and none holds memory before its turn."""
+    made: list[Any] = []
+
+    def run(steps: int) -> None:
+        if not made:
+            twin = twins.build(case, device)
+            if form.packed:
+                twin.module.packed = True
+            made.extend(train_step(twin, case.experiment.optim, form))
+        for _ in range(steps):
+            made[0]()
+        wait(device)
+
+    return Candidate(run, peak_bytes=lambda: peak_bytes(*made, device))
+
+
+def wait(device: str) -> None:
+    """Returns when the device has done all its work."""
+    if device != "cpu":
+        torch.cuda.synchronize()
+
+
+def train_step(twin: Twin, config: Optim, form: Form) -> tuple[Callable[[], Any], Callable[[], int]]:
+    """(one update by the twin's batch, the bytes that are held between updates)."""
+    batch = twin.batch
+    if form.fused:
+        twin.module.to(memory_format=torch.channels_last)
+        batch = {k: x.to(memory_format=torch.channels_last) if x.ndim == 4 else x for k, x in batch.items()}
+    rule = optimiser(config, list(twin.module.parameters()), form.fused, form.graph)
+    update = updater(twin, rule, config.clip, form)
+    step = lambda: update(batch)
+
+    def held() -> int:
+        moments = [x for values in rule.state.values() for x in values.values() if isinstance(x, torch.Tensor)]
+        return sum(x.nbytes for x in (*twin.module.parameters(), *twin.module.buffers(), *batch.values(), *moments))
+
+    return (_recorded(step) if form.graph else step), held
+
+
+def updater(twin: Twin, rule: torch.optim.Optimizer, clip: float, form: Form) -> Callable[[Tensors], torch.Tensor]:
+    """The function (batch) -> loss that makes one update; gradients longer than `clip`, if that is not 0, are shortened."""
+    loss_of = torch.compile(twin.loss, mode=form.compile) if form.compile else twin.loss
+    state: list[Any] = [None]
+
+    def update(batch: Tensors) -> torch.Tensor:
+        if form.compile == "reduce-overhead":
+            torch.compiler.cudagraph_mark_step_begin()
+        rule.zero_grad()
+        loss, after = loss_of(batch, state[0])
+        # CUDA graphs write the next step's results over this one's.
+        state[0] = _copied(after) if form.compile == "reduce-overhead" else after
+        loss.backward()
+        if clip:
+            nn.utils.clip_grad_norm_(twin.module.parameters(), clip, foreach=True)
+        rule.step()
+        return loss
+
+    return update
+
+
+def _copied(state: Any) -> Any:
+    if isinstance(state, tuple):
+        return tuple(x.clone() for x in state)
+    return state if state is None else state.clone()
+
+
+def optimiser(config: Optim, parameters: list[nn.Parameter], fused: bool, capturable: bool = False) -> torch.optim.Optimizer:
+    """The rule of jaxnets.optim at a constant rate. RMSProp has no fused form."""
+    adam = {"lr": config.lr, "weight_decay": config.weight_decay, "fused": fused or None, "capturable": capturable}
+    match config.name:
+        case "adam":
+            return torch.optim.Adam(parameters, **adam)
+        case "adamw":
+            return torch.optim.AdamW(parameters, **adam)
+        case "sgd":
+            plain = {"lr": config.lr, "weight_decay": config.weight_decay, "momentum": config.momentum}
+            return torch.optim.SGD(parameters, fused=fused or None, **plain)
+        case "rmsprop":
+            plain = {"lr": config.lr, "weight_decay": config.weight_decay, "momentum": config.momentum}
+            return torch.optim.RMSprop(parameters, alpha=0.99, capturable=capturable, **plain)
+    raise ValueError(f"PyTorch has no {config.name}")
+
+
+def _recorded(step: Callable[[], None]) -> Callable[[], None]:
+    """The step as a CUDA graph; the state that a language model carries on is the recording's own."""
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):  # What the optimiser and cuDNN make at first must not be recorded.
+        for _ in range(3):
+            step()
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        step()
+    return graph.replay
+
+
+def peak_bytes(step: Callable[[], Any], held: Callable[[], int], device: str) -> int:
+    """The most memory that PyTorch's allocator hands out during a step."""
+    if device != "cpu":
+        torch.cuda.reset_peak_memory_stats()
+        step()
+        torch.cuda.synchronize()
+        return torch.cuda.max_memory_allocated()
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
+        step()
+    events = [event for event in profile.profiler.kineto_results.events() if event.name() == "[memory]"]
+    changes = [event.nbytes() for event in sorted(events, key=lambda event: event.start_ns())]
+    return held() + max(itertools.accumulate(changes), default=0)

@@ -1,0 +1,84 @@
+"""The command: mistakes in one line, rows as they are measured, and our side alone where PyTorch is missing."""
+
+import json
+import sys
+
+import pytest
+
+from benchmarks import __main__ as command
+from benchmarks import facts, harness, measures, workloads
+from jaxnets import cli
+from jaxnets.cli import bench
+from jaxnets.errors import UserError
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["lenett"], "unknown workload 'lenett': choose from lenet, "),
+        (["--measure", "speed"], "unknown measure 'speed': choose from train step, 8 seeds, epoch, time to accuracy, all"),
+        (["lenet", "--device", "tpu"], "unknown device 'tpu': choose from cpu, gpu"),
+        (["lenet", "--rounds", "3"], "at least 7 rounds, got 3"),
+        (["lenet", "--rounds", "many"], "--rounds"),
+        (["lenet", "--speed"], "Unrecognized options: --speed"),
+        (["lenet", "--measure", "epoch"], "'epoch' is measured of lenet_super alone"),
+    ],
+)
+def test_mistakes_end_in_one_line(args, message):
+    with pytest.raises(UserError, match=message) as caught:
+        command.main(args)
+    assert "\n" not in str(caught.value)
+
+
+def fake(name, rounds):
+    if name == "small_cnn":
+        raise UserError("no luck")
+    if name == "resnet34":
+        raise KeyboardInterrupt
+    return harness.row(name, "train step", {harness.OURS: harness.Timing(0, (1.0,) * rounds)}, facts.facts(), {})
+
+
+def test_rows_are_kept_whatever_comes_after(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(measures, "MEASURES", {"train step": fake})
+    path = tmp_path / "rows.jsonl"
+    assert command.main(["lenet", "small_cnn", "lenet_bn", "--rounds", "7", "--json", str(path)]) == 1
+    assert "error: no luck" in capsys.readouterr().err
+    with pytest.raises(KeyboardInterrupt):
+        command.main(["gray_cnn", "resnet34", "lenet", "--json", str(path)])
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [row["workload"] for row in rows] == ["lenet", "lenet_bn", "gray_cnn"]
+    wanted = {"workload", "measure", "device", "ratio", "hardware", "versions", "commit", "n"}
+    assert all(wanted <= set(row) and row["ratio"] is None for row in rows)
+
+
+def test_without_torch_our_side_is_measured_alone(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    case = workloads.prepare(workloads.WORKLOADS["lenet"])
+    assert measures._torch_steps(case) == {}
+    assert "torch is not installed: our side alone" in capsys.readouterr().out
+
+
+def test_the_installed_package_says_where_the_benchmarks_are(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(bench, "ROOT", tmp_path)
+    assert cli.main(["bench"]) == 2
+    assert "bench needs jaxnets' source tree" in capsys.readouterr().err
+
+
+def test_the_command_hands_its_arguments_over(capfd):
+    assert cli.main(["bench", "lenet", "--measure", "speed"]) == 2
+    assert "unknown measure 'speed'" in capfd.readouterr().err
+
+
+def test_every_workload_can_be_prepared():
+    for name, workload in workloads.WORKLOADS.items():
+        case = workloads.prepare(workload)
+        assert case.experiment.optim.schedule == "constant"
+        size = case.experiment.data.batch_size
+        assert case.units["examples"] == size, name
+        # Images have no tokens; of padded sequences only the real ones count.
+        if name.startswith("word_lm"):
+            assert case.units["tokens"] == 35 * size
+        elif name.startswith(("char", "imdb", "translate")):
+            assert 4 * size < case.units["tokens"] < 100 * size
+        else:
+            assert set(case.units) == {"examples"}
