@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from jaxnets import __version__
-from jaxnets.cli import ask, catalogue, data, report, run, sweep
+from jaxnets.cli import ask, catalogue, data, report, run, sweep, visualize
 from jaxnets.errors import UserError
 from jaxnets.memory import reuse_freed_memory
 
@@ -24,6 +24,7 @@ Classic small-network experiments, re-run in JAX with error bars over seeds.
   sample RUN              lets a trained net write: names, or text that goes on from --prompt
   classify RUN TEXT…      tells whether texts are positive or negative
   translate RUN TEXT…     translates French sentences
+  visualize RUN WHAT      draws what is inside a CNN: filters, activations, maximize, deconvnet, occlusion, transfer
 
 `jaxnets COMMAND --help` tells more about each. An ID may be a family (cifar10/lenet) or a config file of your own
 (mine.py). RUN is the folder of one run. Exit status: 0 done, 1 some experiments failed, 2 bad input, 130 or 143 interrupted.
@@ -39,6 +40,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "sample": ask.sample,
     "classify": ask.classify,
     "translate": ask.translate,
+    "visualize": visualize.visualize,
 }
 
 
