@@ -23,11 +23,6 @@ class Statistics(NamedTuple):
     counts: np.ndarray
     """Histograms by channel, [C, bins]."""
 
-    @property
-    def dead(self) -> np.ndarray:
-        """Which channels have the same value everywhere, [C]."""
-        return self.std == 0
-
 
 def statistics(
     features: Features, layers: tuple[str, ...], images: Array, bins: int = 60, batch: int = 100
@@ -56,12 +51,9 @@ def statistics(
         found[name] = mean, np.sqrt(weights @ (variances + (means - mean) ** 2))
         ranges[name] = jnp.float32(low.min()), jnp.float32(high.max())
     counts = [jax.device_get(histograms(piece, ranges)) for piece in pieces]
-    return {
-        name: Statistics(
-            *found[name], np.linspace(*map(float, ranges[name]), bins + 1), np.sum([part[name] for part in counts], 0)
-        )
-        for name in layers
-    }
+    every = {name: np.sum([part[name] for part in counts], axis=0) for name in layers}
+    edges = {name: np.linspace(float(low), float(high), bins + 1) for name, (low, high) in ranges.items()}
+    return {name: Statistics(*found[name], edges[name], every[name]) for name in layers}
 
 
 def _batches(images: Array, size: int) -> Iterator[Array]:

@@ -8,12 +8,13 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap, LogNorm
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
+from matplotlib.ticker import MaxNLocator
 
 from jaxnets.inspect import filters as kernels
 from jaxnets.inspect.activations import Statistics
 from jaxnets.inspect.maximize import Maximum
 from jaxnets.inspect.occlusion import Sensitivity
-from jaxnets.report.figures import PALETTE, plt
+from jaxnets.report.figures import PALETTE, compare, plt
 
 _SMALL = 7
 """Points of a panel's title."""
@@ -41,7 +42,7 @@ def filters(kernel: np.ndarray, title: str) -> Figure:
         bar = figure.colorbar(shown, ax=panels.tolist(), shrink=0.8, aspect=30, label="weight")
         bar.set_ticks([0, 0.5, 1], labels=[f"{-scale:.2g}", "0", f"{scale:.2g}"])
     else:
-        figure.supxlabel(f"weight 0 is mid-grey, ±{scale:.2g} a channel's end", fontsize=8)
+        figure.supxlabel(f"a weight of 0 is mid-grey; {-scale:.2g} is none of a colour, {scale:.2g} all of it", fontsize=8)
     _title(figure, title)
     return figure
 
@@ -57,7 +58,7 @@ def _slices(kernel: np.ndarray, title: str) -> Figure:
         axis.set_ticks([1 + k * (side + 1) + (side - 1) / 2 for k in places], [str(k) for k in places], fontsize=_SMALL)
     axes.set(xlabel=f"input channel{_of(columns, kernel.shape[2])}", ylabel=f"filter{_of(rows, kernel.shape[3])}")
     scale = kernels.scale(kernel)
-    bar = figure.colorbar(shown, ax=axes, shrink=0.8, label="weight")
+    bar = figure.colorbar(shown, ax=axes, shrink=0.6, aspect=30, label="weight")
     bar.set_ticks([-1, 0, 1], labels=[f"{-scale:.2g}", "0", f"{scale:.2g}"])
     _title(figure, title)
     return figure
@@ -96,7 +97,7 @@ def activations(layers: Mapping[str, Statistics], title: str) -> Figure:
 
 
 def maxima(found: Maximum, labels: Sequence[str], title: str) -> Figure:
-    """A panel for each channel: its climbs side by side, the highest first. `found` has leading axes [channels, restarts]."""
+    """A panel for each channel: its climbs side by side, the highest first. `found` has axes [channels, restarts, …]."""
     restarts = found.activation.shape[1]
     columns = min(len(labels), max(1, 8 // restarts))
     figure, panels = _panels(-(-len(labels) // columns), columns, (0.9 * restarts + 0.2, 1.2))
@@ -111,14 +112,14 @@ def maxima(found: Maximum, labels: Sequence[str], title: str) -> Figure:
 def projections(patches: np.ndarray, sent_back: np.ndarray, labels: Sequence[str], title: str) -> Figure:
     """For each channel, on the left patches of the images that excite it most, on the right what was projected back.
 
-    Both are [channels, k, H, W, C]. Of a channel's projections 0 is mid-grey, and the largest value is a pixel's end.
+    Both are [channels, k, H, W, C]. In a projection 0 is mid-grey, and its largest value, by size, black or white.
     """
     k = patches.shape[1]
     columns = 2 if len(labels) > 1 else 1
     figure, panels = _panels(-(-len(labels) // columns), 2 * columns, (2.1, 2.2))
     side = int(np.ceil(np.sqrt(k)))
     for i, label in enumerate(labels):
-        largest = np.abs(sent_back[i]).max() or 1.0
+        largest = np.maximum(np.abs(sent_back[i]).max((1, 2, 3), keepdims=True), 1e-20)
         for axes, images in ((panels[2 * i], patches[i]), (panels[2 * i + 1], 0.5 + 0.5 * sent_back[i] / largest)):
             blank = np.ones((side * side - k, *images.shape[1:]))
             _image(axes, mosaic(np.concatenate([images, blank]).reshape(side, -1, *images.shape[1:])))
@@ -149,14 +150,14 @@ def occlusions(
         shown = probability.imshow(one.probability, cmap="viridis", extent=extent, interpolation="nearest")
         probability.set_title("its probability", fontsize=9)
         figure.colorbar(shown, ax=probability)
-        _classes(prediction, one.prediction, class_names, extent)
+        _classes(prediction, np.asarray(one.prediction), class_names, extent)
         for axes in (probability, prediction):
             axes.set(xticks=[], yticks=[])
     _title(figure, title)
     return figure
 
 
-def _classes(axes: Axes, prediction: np.ndarray, names: Sequence[str], extent: tuple[float, ...]) -> None:
+def _classes(axes: Axes, prediction: np.ndarray, names: Sequence[str], extent: Any) -> None:
     """A map of classes, the most frequent first in its legend; beyond the palette's colours they are one, "others"."""
     seen, counts = np.unique(prediction, return_counts=True)
     order = seen[np.argsort(-counts, kind="stable")]
@@ -171,6 +172,14 @@ def _classes(axes: Axes, prediction: np.ndarray, names: Sequence[str], extent: t
     places = [*range(len(named)), len(PALETTE) - 1]
     patches = [plt.Rectangle((0, 0), 1, 1, color=shown.cmap(shown.norm(at))) for at in places[: len(entries)]]
     axes.legend(patches, entries, fontsize=_SMALL, frameon=False, loc="center left", bbox_to_anchor=(1.02, 0.5))
+
+
+def learning(ways: Mapping[str, Sequence[Any]], title: str) -> Figure:
+    """Validation accuracy by epoch, a line and band for each way of training."""
+    figure = compare(ways, "accuracy")
+    figure.axes[0].xaxis.set_major_locator(MaxNLocator(integer=True))
+    _title(figure, title)
+    return figure
 
 
 def mosaic(tiles: np.ndarray, gap: float = 1.0) -> np.ndarray:
