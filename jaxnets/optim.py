@@ -38,6 +38,15 @@ def build(
     return _carrying(values, make) if values else make({})
 
 
+def only(tx: _Transform, layer: str) -> _Transform:
+    """`tx` for the parameters of one layer of a model, by its name. All others stay as they are."""
+
+    def labels(params: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: jax.tree.map(lambda _: name == layer, part) for name, part in params.items()}  # noqa: B023
+
+    return optax.multi_transform({True: tx, False: optax.set_to_zero()}, labels)
+
+
 def _carrying(values: Mapping[str, Array], make: Callable[[Mapping[str, Array]], _Transform]) -> _Transform:
     """make(values), with the values in its state."""
 

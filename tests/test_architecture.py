@@ -26,7 +26,7 @@ FLOORS = (
         "data",
     ),
     ("state", "parallel", "step", "checkpoint", "record", "progress", "problems", "interrupts", "memory"),
-    ("program", "summary", "train", "trained", "sweep", "theory", "ocr"),
+    ("program", "summary", "train", "trained", "sweep", "theory", "ocr", "inspect"),
     ("report", "cli", "__main__"),
 )
 FLOOR_OF = {name: i for i, names in enumerate(FLOORS) for name in names}

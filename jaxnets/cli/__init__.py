@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from jaxnets import __version__
-from jaxnets.cli import ask, bench, catalogue, data, ocr, report, run, sweep, theory
+from jaxnets.cli import ask, bench, catalogue, data, ocr, report, run, sweep, theory, visualize
 from jaxnets.errors import UserError
 from jaxnets.memory import reuse_freed_memory
 
@@ -25,6 +25,7 @@ Classic small-network experiments, re-run in JAX with error bars over seeds.
   classify RUN TEXT…      tells whether texts are positive or negative
   translate RUN TEXT…     translates French sentences
   ocr RUN PAGE            reads the letters on a page; RUN is a net of nist36
+  visualize RUN WHAT      draws what is inside a CNN: filters, activations, maximize, deconvnet, occlusion, transfer
 
   theory                  softmax's invariance, vanishing gradients, zero starts: shown by running them
   bench [WORKLOAD…]       times training against PyTorch; works from a checkout
@@ -46,6 +47,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "ocr": ocr.ocr,
     "theory": theory.theory,
     "bench": bench.bench,
+    "visualize": visualize.visualize,
 }
 
 

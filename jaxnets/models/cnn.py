@@ -4,7 +4,7 @@ import jax
 from flax import linen as nn
 
 from jaxnets.model_config import CnnConfig
-from jaxnets.nn.layers import BatchNorm, Conv, Dense, Dropout
+from jaxnets.nn.layers import Activation, BatchNorm, Conv, Dense, Dropout
 from jaxnets.nn.pool import max_pool
 
 Array = jax.Array
@@ -24,7 +24,7 @@ class Cnn(nn.Module):
         for i in range(config.convolutions):
             x = Conv(config.width * 2**i, config.kernel, config.init, padding=config.kernel // 2)(x)
             x = BatchNorm(self.axis_name)(x, train=train) if config.batch_norm else x
-            x = Dropout(config.dropout_conv)(max_pool(jax.nn.relu(x)), train=train)
+            x = Dropout(config.dropout_conv)(max_pool(Activation()(x)), train=train)
         x = x.reshape(x.shape[0], -1)
-        x = Dropout(config.dropout_dense)(jax.nn.relu(Dense(config.dense, config.init)(x)), train=train)
+        x = Dropout(config.dropout_dense)(Activation()(Dense(config.dense, config.init)(x)), train=train)
         return Dense(self.classes, config.init)(x)

@@ -4,7 +4,7 @@ import jax
 from flax import linen as nn
 
 from jaxnets.model_config import LeNetConfig, TutorialNetConfig
-from jaxnets.nn.layers import ACTIVATIONS, BatchNorm, Conv, Dense, Dropout
+from jaxnets.nn.layers import Activation, BatchNorm, Conv, Dense, Dropout
 from jaxnets.nn.pool import avg_pool, max_pool
 
 Array = jax.Array
@@ -26,7 +26,7 @@ class LeNet(nn.Module):
         config = self.config
 
         def finish(x: Array, dropout: float) -> Array:
-            x = ACTIVATIONS[config.activation](x)
+            x = Activation(config.activation)(x)
             if config.batch_norm:
                 x = BatchNorm(self.axis_name)(x, train=train)
             return Dropout(dropout)(x, train=train)
@@ -52,8 +52,8 @@ class TutorialNet(nn.Module):
         del train  # The net behaves alike in training and evaluation.
         x = images
         for features in (6, 16):
-            x = max_pool(jax.nn.relu(Conv(features, kernel=5, start=self.config.init)(x)))
+            x = max_pool(Activation()(Conv(features, kernel=5, start=self.config.init)(x)))
         x = x.reshape(x.shape[0], -1)
         for width in (120, 84):
-            x = jax.nn.relu(Dense(width, self.config.init)(x))
+            x = Activation()(Dense(width, self.config.init)(x))
         return Dense(self.classes, self.config.init)(x)

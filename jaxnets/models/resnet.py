@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from jaxnets.model_config import ResNetConfig
-from jaxnets.nn.layers import BatchNorm, Conv, Dense, Dropout
+from jaxnets.nn.layers import Activation, BatchNorm, Conv, Dense, Dropout
 
 Array = jax.Array
 
@@ -26,7 +26,7 @@ class ResNet(nn.Module):
     def __call__(self, images: Array, *, train: bool) -> Array:
         config = self.config
         x = Conv(config.width, 3, config.init, padding=1, bias=False)(images.astype(config.compute))
-        x = jax.nn.relu(_norm(config, self.axis_name, x, train))
+        x = Activation()(_norm(config, self.axis_name, x, train))
         # Recomputed in the backward pass, a block keeps nothing but its input.
         block = nn.remat(Block, static_argnums=(2,)) if config.remat else Block
         number = 0
@@ -52,13 +52,13 @@ class Block(nn.Module):
     def __call__(self, x: Array, train: bool) -> Array:
         init = self.config.init
         y = Conv(self.features, 3, init, stride=self.stride, padding=1, bias=False)(x)
-        y = jax.nn.relu(_norm(self.config, self.axis_name, y, train))
+        y = Activation()(_norm(self.config, self.axis_name, y, train))
         y = Conv(self.features, 3, init, padding=1, bias=False)(y)
         y = _norm(self.config, self.axis_name, y, train)
         if self.project:
             x = Conv(self.features, 1, init, stride=self.stride, bias=False)(x)
             x = _norm(self.config, self.axis_name, x, train, dropout=False)
-        return jax.nn.relu(x + y)
+        return Activation()(x + y)
 
 
 def _norm(config: ResNetConfig, axis_name: str | None, x: Array, train: bool, dropout: bool = True) -> Array:

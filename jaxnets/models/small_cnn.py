@@ -4,7 +4,7 @@ import jax
 from flax import linen as nn
 
 from jaxnets.model_config import SmallCnnConfig
-from jaxnets.nn.layers import BatchNorm, Conv, Dense
+from jaxnets.nn.layers import Activation, BatchNorm, Conv, Dense
 from jaxnets.nn.pool import max_pool
 
 Array = jax.Array
@@ -27,8 +27,8 @@ class SmallCnn(nn.Module):
         x = images
         for features, kernel in zip(self.config.filters, (5, 5, 3), strict=True):
             x = Conv(features, kernel, self.config.init, padding=2)(x)
-            x = jax.nn.relu(BatchNorm(self.axis_name)(x, train=train))
+            x = Activation()(BatchNorm(self.axis_name)(x, train=train))
             x = max_pool(x, window=3, stride=2)
         x = x.reshape(x.shape[0], -1)
-        x = jax.nn.relu(Dense(self.config.dense, self.config.init)(x))
+        x = Activation()(Dense(self.config.dense, self.config.init)(x))
         return Dense(self.classes, self.config.init)(x)

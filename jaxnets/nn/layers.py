@@ -22,7 +22,6 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "leaky_relu": lambda x: jax.nn.leaky_relu(x, 0.01),
 }
 
-
 _EPSILON, _MOMENTUM = 1e-5, 0.9
 
 
@@ -62,6 +61,16 @@ class Dense(nn.Module):
         # One matrix, not a stack: XLA's CPU compiler would transpose a stack for the gradient of w.
         y = x.reshape(-1, x.shape[-1]) @ w.astype(x.dtype) + b.astype(x.dtype).reshape(1, -1)
         return y.reshape(*x.shape[:-1], self.features)
+
+
+class Activation(nn.Module):
+    """One of ACTIVATIONS, element by element. A module, so that its outputs have a name and it can be intercepted."""
+
+    kind: str = "relu"
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        return ACTIVATIONS[self.kind](x)
 
 
 class BatchNorm(nn.Module):

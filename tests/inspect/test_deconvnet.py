@@ -1,0 +1,152 @@
+"""The deconvolutional network: unpooling, rectification, transposed filters, each against its definition."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jaxnets import models
+from jaxnets.inspect import deconvnet
+from jaxnets.model_config import CnnConfig, LeNetConfig, ResNetConfig
+from jaxnets.models import features
+from jaxnets.nn.pool import max_pool
+
+
+@settings(max_examples=12)
+@given(
+    seed=st.integers(0, 2**31),
+    n=st.integers(1, 3),
+    h=st.integers(3, 9),
+    w=st.integers(3, 9),
+    window=st.integers(1, 3),
+    stride=st.integers(1, 3),
+)
+def test_unpooling_what_was_pooled_restores_the_maxima_in_place(seed, n, h, w, window, stride):
+    x = jnp.asarray(np.random.default_rng(seed).normal(size=(n, h, w, 2)), jnp.float32)
+    pooled, unpool = jax.vjp(lambda x: max_pool(x, window, stride), x)
+    back, shared = unpool(pooled)[0], unpool(jnp.ones_like(pooled))[0]
+    # Windows that overlap may share a maximum, which then comes back once for each.
+    np.testing.assert_allclose(back, shared * x, rtol=1e-6)
+    assert shared.sum() == pooled.size
+    np.testing.assert_array_equal(max_pool(jnp.where(shared > 0, x, -jnp.inf), window, stride), pooled)
+    if stride >= window:
+        np.testing.assert_array_equal(back, jnp.where(shared > 0, x, 0))
+
+
+def _net(config, seed=0):
+    model = models.build(config, {"classes": 4})
+    images = jax.random.uniform(jax.random.key(seed), (3, 12, 12, 3))
+    variables = model.init(jax.random.key(seed + 1), images, train=False)
+    return model, variables, images
+
+
+def _transposed(signal, w, pad):
+    """Every value of `signal` adds its multiple of the filter to the pixels that the filter saw."""
+    n, h, width, _ = signal.shape
+    k = w.shape[0]
+    out = np.zeros((n, h + k - 1, width + k - 1, w.shape[2]))
+    for i in range(h):
+        for j in range(width):
+            out[:, i : i + k, j : j + k] += np.einsum("no,klio->nkli", signal[:, i, j], w)
+    return out[:, pad:-pad, pad:-pad]
+
+
+def _unpooled(signal, x):
+    """2×2 windows, the first of equal maxima."""
+    out = np.zeros_like(x)
+    for n, i, j, c in np.ndindex(*signal.shape):
+        block = x[n, 2 * i : 2 * i + 2, 2 * j : 2 * j + 2, c]
+        a, b = np.unravel_index(block.argmax(), (2, 2))
+        out[n, 2 * i + a, 2 * j + b, c] = signal[n, i, j, c]
+    return out
+
+
+def test_two_convolutions_by_hand():
+    model, variables, images = _net(CnnConfig(width=4, dense=8))
+    function = lambda images: features.feature_maps(model, variables, images)
+    maps, pullback = jax.vjp(lambda x: features.deconvolutional(function)(x)["Activation_1"], images)
+    signal = np.asarray(jax.random.normal(jax.random.key(5), maps.shape))
+    params = jax.tree.map(np.asarray, variables["params"])
+    first = np.asarray(function(images)["Activation_0"])
+    below = _transposed(np.maximum(signal, 0), params["Conv_1"]["kernel"], 1)
+    expected = _transposed(np.maximum(_unpooled(below, first), 0), params["Conv_0"]["kernel"], 1)
+    np.testing.assert_allclose(pullback(jnp.asarray(signal))[0], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_one_convolution_by_hand():
+    model, variables, images = _net(CnnConfig(width=4, convolutions=1, dense=8))
+    function = features.deconvolutional(lambda images: features.feature_maps(model, variables, images))
+    maps, pullback = jax.vjp(lambda x: function(x)["Activation_0"], images)
+    signal = np.asarray(jax.random.normal(jax.random.key(5), maps.shape))
+    expected = _transposed(np.maximum(signal, 0), np.asarray(variables["params"]["Conv_0"]["kernel"]), 1)
+    np.testing.assert_allclose(pullback(jnp.asarray(signal))[0], expected, rtol=1e-4, atol=1e-5)
+
+
+def _positive(variables):
+    """With positive weights, biases and images every signal is positive, forwards and backwards."""
+    return jax.tree.map(jnp.abs, variables)
+
+
+@pytest.mark.parametrize("config", [CnnConfig(width=4, dense=8, batch_norm=True), ResNetConfig(blocks=(1, 1), width=4)])
+def test_where_all_signals_are_positive_it_is_the_gradient(config):
+    model, variables, images = _net(config)
+    function = lambda images: features.feature_maps(model, _positive(variables), images)
+    layer = [name for name, shape in features.shapes(model, variables, images).items() if len(shape) == 3][-1]
+    gradient = jax.vjp(lambda x: function(x)[layer], images)[1]
+    projection = jax.vjp(lambda x: features.deconvolutional(function)(x)[layer], images)[1]
+    signal = jnp.ones_like(function(images)[layer])
+    np.testing.assert_allclose(projection(signal)[0], gradient(signal)[0], rtol=1e-5)
+    assert not np.allclose(projection(-signal)[0], gradient(-signal)[0])
+
+
+def test_values_stay_and_tanh_passes_signals_unchanged():
+    model = models.build(LeNetConfig(), {"classes": 4})
+    images = jax.random.uniform(jax.random.key(0), (2, 32, 32, 3))
+    variables = model.init(jax.random.key(1), images, train=False)
+    function = lambda images: features.feature_maps(model, variables, images)
+    plain, back = jax.vjp(lambda x: features.deconvolutional(function)(x)["Activation_0"], images)
+    np.testing.assert_array_equal(plain, function(images)["Activation_0"])
+    signal = jax.random.normal(jax.random.key(2), plain.shape)
+    linear = jax.vjp(lambda x: function(x)["Conv_0"], images)[1]
+    np.testing.assert_allclose(back(signal)[0], linear(signal)[0], rtol=1e-5, atol=1e-6)
+
+
+def test_projections_come_from_the_strongest_place_alone():
+    w = jax.random.normal(jax.random.key(0), (3, 2))
+    layer = lambda x: x @ w
+    images = jax.random.normal(jax.random.key(1), (4, 5, 5, 3))
+    channels = jnp.asarray([0, 1, 1, 0])
+    found = np.asarray(deconvnet.project(layer, images, channels))
+    for image, channel, own in zip(np.asarray(images), channels, found, strict=True):
+        value = image @ np.asarray(w)[:, channel]
+        at = np.unravel_index(value.argmax(), value.shape)
+        expected = np.zeros_like(image)
+        expected[at] = value.max() * np.asarray(w)[:, channel]
+        np.testing.assert_allclose(own, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_best_images_equal_a_sort():
+    images = jax.random.normal(jax.random.key(1), (23, 4, 4, 3))
+    best = deconvnet.best_images(lambda x: x, images, 5, batch=7)
+    largest = np.asarray(images).max((1, 2))
+    for channel in range(3):
+        np.testing.assert_array_equal(best.images[channel], np.argsort(-largest[:, channel])[:5])
+        np.testing.assert_allclose(best.activations[channel], np.sort(largest[:, channel])[::-1][:5])
+
+
+@given(seed=st.integers(0, 2**31), size=st.integers(4, 12), n=st.integers(1, 4))
+def test_windows_hold_all_that_a_projection_reaches(seed, size, n):
+    rng = np.random.default_rng(seed)
+    projections = np.zeros((n, size, size, 3))
+    spans = []
+    for projection in projections:
+        (top, left), (height, width) = rng.integers(0, size, 2), rng.integers(1, size + 1, 2)
+        reached = projection[top : top + height, left : left + width]
+        reached[:] = rng.normal(size=reached.shape)
+        spans += [min(height, size - top), min(width, size - left)]
+    places = deconvnet.windows(projections)
+    pieces = deconvnet.cut(projections, places)
+    assert pieces.shape[1] == pieces.shape[2] == max(spans)
+    np.testing.assert_allclose(np.abs(pieces).sum((1, 2, 3)), np.abs(projections).sum((1, 2, 3)))
