@@ -136,7 +136,10 @@ class Optim:
     warmup_epochs: float = 0.0
     """Linear rise from 0 to the peak rate."""
     clip: float = 0.0
-    """Longest gradient, as a norm over all parameters: longer ones are shortened to it. 0: as they come."""
+    """Longest gradient, as a norm over all trained parameters: longer ones are shortened to it. 0: as they come."""
+    trainable: Literal["all", "head"] = "all"
+    """"head" trains the last dense layer alone. The rest is a fixed map to features, in evaluation mode: BatchNorm keeps its
+    statistics and nothing is dropped."""
     spsa: Spsa = Spsa()
 
 

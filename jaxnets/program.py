@@ -55,7 +55,7 @@ def build(experiment: Experiment, data: Prepared) -> Program:
     make_tx = lambda key, values: optim.build(experiment.optim, total_steps, steps, key, values)
     # A step reads key and values from the state that `create` made.
     tx = make_tx(jax.random.key(0), jax.tree.map(lambda column: column[0], values))
-    step = make_step(model, asked.task, tx, parts=experiment.accumulate)
+    step = make_step(model, asked.task, tx, parts=experiment.accumulate, frozen=experiment.optim.trainable == "head")
 
     def create(key: Array, values: Any, shared: None) -> TrainState:
         tx = make_tx(state.stream(key, Stream.OPTIM), values)
