@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from jaxnets.data import cifar10, corpora, imdb, mnist, names, outlines, pairs, shapes, store, tiny_imagenet, toy_text
+from jaxnets.data import cifar10, corpora, imdb, mnist, names, outlines, pairs, shapes, store, sun, tiny_imagenet, toy_text
 from jaxnets.data.store import Prepared
 from jaxnets.errors import UserError
 
@@ -20,7 +20,7 @@ class DataSet(NamedTuple):
     """Shapes and names of the set by its name, known beforehand. None for a set drawn or written by our own code: that needs
     no download, so it is prepared whenever it is first used."""
     download: str = ""
-    """Size of the download."""
+    """Size of the download; empty for a set that is not published for download."""
     files: str = ""
     """What a manual directory must hold instead."""
 
@@ -44,6 +44,12 @@ SETS: dict[str, DataSet] = {
         lambda name: outlines.images(name, [str(i) for i in range(200)], (100_000, 10_000), (64, 64, 3)),
         "248 MB",
         "tiny-imagenet-200.zip or tiny-imagenet-200/",
+    ),
+    "sun8": DataSet(
+        "1,577 photographs of scenes of 8 classes, 224×224 pixels (Xiao et al. 2010)",
+        sun.prepare,
+        lambda name: outlines.images(name, sun.CLASS_NAMES, sun.SIZES, (sun.SIDE, sun.SIDE, 3)),
+        files=sun.FILES,
     ),
     "mnist": DataSet(
         "70,000 handwritten digits of 28×28 pixels (LeCun, Cortes and Burges 1998)",
@@ -132,6 +138,8 @@ def howto(name: str) -> str:
     data_set = get(name)
     if data_set.made_here:
         return "nothing to do: jaxnets makes it in seconds when it is first used"
+    if not data_set.download:
+        return f"`jaxnets data prepare {name} --manual-dir DIR` reads it from DIR, which holds {data_set.files}"
     return (
         f"`jaxnets data prepare {name}` downloads it ({data_set.download}); with `--manual-dir DIR` it is read from DIR, "
         f"which holds {data_set.files}"
