@@ -111,6 +111,11 @@ class ResNetConfig(_Architecture):
 
 
 @dataclasses.dataclass(frozen=True)
+class LinearConfig(_Architecture):
+    """One dense layer."""
+
+
+@dataclasses.dataclass(frozen=True)
 class RowsNetConfig(_Architecture):
     """A recurrent net that reads an image row by row (report S3 Q3)."""
 
@@ -184,6 +189,7 @@ ModelConfig = (
     | SmallCnnConfig
     | CnnConfig
     | ResNetConfig
+    | LinearConfig
     | RowsNetConfig
     | NameNetConfig
     | LanguageModelConfig

@@ -10,6 +10,7 @@ from jaxnets.model_config import ModelConfig
 from jaxnets.models.cnn import Cnn
 from jaxnets.models.language_model import LanguageModel
 from jaxnets.models.lenet import LeNet, TutorialNet
+from jaxnets.models.linear import Linear
 from jaxnets.models.name_net import NameNet
 from jaxnets.models.resnet import ResNet
 from jaxnets.models.rows_net import RowsNet
@@ -23,6 +24,7 @@ _MODULES: dict[type, Any] = {
     model_config.SmallCnnConfig: SmallCnn,
     model_config.CnnConfig: Cnn,
     model_config.ResNetConfig: ResNet,
+    model_config.LinearConfig: Linear,
     model_config.RowsNetConfig: RowsNet,
     model_config.NameNetConfig: NameNet,
     model_config.LanguageModelConfig: LanguageModel,

@@ -45,6 +45,8 @@ class Problem(NamedTuple):
     """The same for evaluation."""
     generate: Callable[[Any, Any, jax.Array], Generated] | None = None
     """(model, its variables, key) -> texts; for models that write some."""
+    baseline: Callable[[], Mapping[str, float]] = dict
+    """Figures of a rule that needs no training, by split and measure: {"test_nearest_accuracy": 0.7}."""
 
 
 def check_batch(id_: str, batch_size: int, data: Prepared) -> None:
