@@ -54,8 +54,9 @@ class ImageData(_Data):
     batch_size: int = 128
     drop_last: bool = True
     """Leave out the last, partial batch of an epoch. Otherwise it is filled up from the epoch's first examples."""
-    normalize: Literal["unit", "symmetric", "standard"] = "unit"
-    """Pixel range: unit [0, 1], symmetric [-1, 1], or standard (per channel: mean 0 and std 1 over the training split)."""
+    normalize: Literal["unit", "symmetric", "standard", "imagenet"] = "unit"
+    """Pixel range: unit [0, 1], symmetric [-1, 1], standard (per channel: mean 0 and std 1 over the training split), or
+    imagenet (by ImageNet's mean and std, as weights trained there expect)."""
     shrink: int = 1
     """Take the means of squares of so many pixels a side: 2 makes 32×32 of 64×64."""
     grey: bool = False

@@ -13,6 +13,7 @@ from jaxnets.config import Experiment
 from jaxnets.data.store import Prepared
 from jaxnets.errors import UserError
 from jaxnets.memory import OutOfMemory
+from jaxnets.models import pretrained
 from jaxnets.parallel import Layout
 from jaxnets.problems import Problem
 from jaxnets.state import Stream, TrainState
@@ -57,9 +58,13 @@ def build(experiment: Experiment, data: Prepared) -> Program:
     tx = make_tx(jax.random.key(0), jax.tree.map(lambda column: column[0], values))
     step = make_step(model, asked.task, tx, parts=experiment.accumulate, frozen=experiment.optim.trainable == "head")
 
-    def create(key: Array, values: Any, shared: None) -> TrainState:
+    def create(key: Array, values: Any, start: Any) -> TrainState:
         tx = make_tx(state.stream(key, Stream.OPTIM), values)
-        return state.create(key, model, tx, asked.inputs, asked.carry)
+        return state.create(key, model, tx, asked.inputs, asked.carry, start)
+
+    def initialised() -> TrainState:
+        start = pretrained.load(experiment.model, _shapes(experiment, asked, model))
+        return init(keys, values, compiler.place(start))
 
     def plan(key: Array, epoch: Array) -> Any:
         return asked.train.plan(state.stream(key, Stream.ORDER), epoch)
@@ -86,7 +91,7 @@ def build(experiment: Experiment, data: Prepared) -> Program:
     return Program(
         problem=asked,
         model=model,
-        init=lambda: init(keys, values, None),
+        init=initialised,
         plan=lambda keys, epoch: make_plan(keys, jnp.asarray(epoch)),
         run=lambda state, plan: run(state, plan, arrays("train")),
         evaluate=evaluate,

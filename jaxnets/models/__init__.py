@@ -13,6 +13,7 @@ from jaxnets.models.lenet import LeNet, TutorialNet
 from jaxnets.models.linear import Linear
 from jaxnets.models.name_net import NameNet
 from jaxnets.models.resnet import ResNet
+from jaxnets.models.resnet50 import ResNet50
 from jaxnets.models.rows_net import RowsNet
 from jaxnets.models.sentiment_net import SentimentNet
 from jaxnets.models.small_cnn import SmallCnn
@@ -24,6 +25,7 @@ _MODULES: dict[type, Any] = {
     model_config.SmallCnnConfig: SmallCnn,
     model_config.CnnConfig: Cnn,
     model_config.ResNetConfig: ResNet,
+    model_config.ResNet50Config: ResNet50,
     model_config.LinearConfig: Linear,
     model_config.RowsNetConfig: RowsNet,
     model_config.NameNetConfig: NameNet,

@@ -49,9 +49,9 @@ def describe(images: Array, cell: int, spacing: int, colour: float) -> Array:
     cells = jnp.einsum("qbW,npaWo->npqabo", columns, cells) / cell**2
     n, p, q = cells.shape[:3]
     gradients = _limit(cells.reshape(n, p * q, -1))
-    # The mean colour under the same weights; those of one place sum to CELLS · cell along each axis.
-    across = jnp.einsum("qW,nHWc->nHqc", columns.sum(1), pixels)
-    mean = jnp.einsum("pH,nHqc->npqc", rows.sum(1), across) / (columns.sum(1)[0].sum() * rows.sum(1)[0].sum())
+    # The mean colour under the same weights, which sum to less where cells reach beyond the image.
+    down, across = (sharing.sum(1) / sharing.sum((1, 2)).reshape(-1, 1) for sharing in (rows, columns))
+    mean = jnp.einsum("pH,nHqc->npqc", down, jnp.einsum("qW,nHWc->nHqc", across, pixels))
     return jnp.concatenate([gradients, colour * mean.reshape(n, p * q, 3)], axis=-1)
 
 

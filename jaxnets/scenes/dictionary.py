@@ -12,7 +12,7 @@ Array = jax.Array
 def nearest(points: Array, centres: Array) -> Array:
     """The number of the nearest centre of each point: [..., D], [K, D] -> int32 [...]; the first where they tie."""
     # |p|² is the same for all centres.
-    distance = jnp.sum(centres**2, axis=-1) - 2 * (points.reshape(-1, points.shape[-1]) @ centres.T)
+    distance = jnp.sum(centres**2, axis=-1).reshape(1, -1) - 2 * (points.reshape(-1, points.shape[-1]) @ centres.T)
     return jnp.argmin(distance, axis=-1).reshape(points.shape[:-1]).astype(jnp.int32)
 
 
