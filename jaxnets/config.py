@@ -56,8 +56,9 @@ class ImageData(_Data):
     batch_size: int = 128
     drop_last: bool = True
     """Leave out the last, partial batch of an epoch. Otherwise it is filled up from the epoch's first examples."""
-    normalize: Literal["unit", "symmetric", "standard"] = "unit"
-    """Pixel range: unit [0, 1], symmetric [-1, 1], or standard (per channel: mean 0 and std 1 over the training split)."""
+    normalize: Literal["unit", "symmetric", "standard", "imagenet"] = "unit"
+    """Pixel range: unit [0, 1], symmetric [-1, 1], standard (per channel: mean 0 and std 1 over the training split), or
+    imagenet (by ImageNet's mean and std, as weights trained there expect)."""
     shrink: int = 1
     """Take the means of squares of so many pixels a side: 2 makes 32×32 of 64×64."""
     grey: bool = False
@@ -105,7 +106,28 @@ class PairData(_Data):
     line. The others are its own predictions."""
 
 
-DataConfig = ImageData | NameData | TextData | ReviewData | PairData
+@dataclasses.dataclass(frozen=True)
+class BowData(_Data):
+    """Labelled images, of which the visual words are counted in the regions of a pyramid (see jaxnets.scenes)."""
+
+    embedded: str = "shapes10"
+    words: int = 200
+    """Size of the dictionary."""
+    levels: int = 3
+    """Of the pyramid; the finest has 2^(levels - 1) regions along each side."""
+    cells: tuple[int, ...] = (4, 6, 8)
+    """Sides, in pixels, of a descriptor's 4×4 cells: one descriptor of each size at every place, where it fits."""
+    spacing: int = 8
+    """Pixels between neighbouring places."""
+    colour: float = 0.5
+    """Weight of a place's mean colour against the directions of its edges."""
+    sample: int = 40_000
+    """Descriptors that the dictionary is learnt from."""
+    iterations: int = 15
+    """Of k-means."""
+
+
+DataConfig = ImageData | BowData | NameData | TextData | ReviewData | PairData
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,7 +160,10 @@ class Optim:
     warmup_epochs: float = 0.0
     """Linear rise from 0 to the peak rate."""
     clip: float = 0.0
-    """Longest gradient, as a norm over all parameters: longer ones are shortened to it. 0: as they come."""
+    """Longest gradient, as a norm over all trained parameters: longer ones are shortened to it. 0: as they come."""
+    trainable: Literal["all", "head"] = "all"
+    """"head" trains the last dense layer alone. The rest is a fixed map to features, in evaluation mode: BatchNorm keeps its
+    statistics and nothing is dropped."""
     spsa: Spsa = Spsa()
 
 
@@ -195,6 +220,13 @@ _RULES: Mapping[str, _Rule] = {
     "data.batch_size": _POSITIVE,
     "data.window": _POSITIVE,
     "data.vocabulary": _POSITIVE,
+    "data.words": _POSITIVE,
+    "data.levels": ("must lie in [1, 6]", lambda value: 1 <= value <= 6),
+    "data.cells": ("must be one size or more, each at least 1", lambda value: len(value) > 0 and min(value) >= 1),
+    "data.spacing": _POSITIVE,
+    "data.colour": _NOT_NEGATIVE,
+    "data.sample": _POSITIVE,
+    "data.iterations": _POSITIVE,
     "data.longest": _POSITIVE,
     "data.teacher_forcing": ("must be two shares in [0, 1]", lambda value: all(0 <= share <= 1 for share in value)),
     "data.shrink": _POSITIVE,

@@ -129,6 +129,34 @@ class ResNetConfig(_Architecture):
 
 
 @dataclasses.dataclass(frozen=True)
+class ResNet50Config(_Architecture):
+    """Bottleneck blocks for photographs (He et al. 2015; report S2 Q6.1.4)."""
+
+    weights: str = "hub"
+    """What to start from: a safetensors file in the layout of torchvision and timm; "hub": ImageNet weights, downloaded on
+    first use; "none": random weights. A last layer for another number of classes is left random."""
+    blocks: tuple[int, ...] = (3, 4, 6, 3)
+    """In each stage."""
+    width: int = 64
+    """Channels inside the first stage's blocks; each further stage has twice as many."""
+    compute: Literal["float32", "bfloat16"] = "float32"
+    """Type of activations and of products. Parameters, statistics and the loss are always float32."""
+    remat: bool = False
+    """Recompute each block's inside in the backward pass: less memory for a third more work."""
+
+    def bad_fields(self) -> Iterator[tuple[str, Any]]:
+        """Also an empty name of a file."""
+        yield from super().bad_fields()
+        if not self.weights:
+            yield "weights", self.weights
+
+
+@dataclasses.dataclass(frozen=True)
+class LinearConfig(_Architecture):
+    """One dense layer."""
+
+
+@dataclasses.dataclass(frozen=True)
 class RowsNetConfig(_Architecture):
     """A recurrent net that reads an image row by row (report S3 Q3)."""
 
@@ -204,6 +232,8 @@ ModelConfig = (
     | MlpConfig
     | AutoencoderConfig
     | ResNetConfig
+    | ResNet50Config
+    | LinearConfig
     | RowsNetConfig
     | NameNetConfig
     | LanguageModelConfig

@@ -1,5 +1,6 @@
 """Update rules from their configuration, with torch.optim's conventions so that reported rates mean the same."""
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
@@ -8,6 +9,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxnets.config import Optim
+from jaxnets.errors import UserError
 from jaxnets.fields import with_field
 from jaxnets.spsa import spsa, spsa_gradient
 
@@ -33,18 +35,10 @@ def build(
         own = config
         for path, value in values.items():
             own = with_field(own, path, value)
-        return _rule(own, steps, steps_per_epoch, key)
+        rule = _rule(own, steps, steps_per_epoch, key)
+        return only_head(rule) if own.trainable == "head" else rule
 
     return _carrying(values, make) if values else make({})
-
-
-def only(tx: _Transform, layer: str) -> _Transform:
-    """`tx` for the parameters of one layer of a model, by its name. All others stay as they are."""
-
-    def labels(params: Mapping[str, Any]) -> dict[str, Any]:
-        return {name: jax.tree.map(lambda _: name == layer, part) for name, part in params.items()}  # noqa: B023
-
-    return optax.multi_transform({True: tx, False: optax.set_to_zero()}, labels)
 
 
 def _carrying(values: Mapping[str, Array], make: Callable[[Mapping[str, Array]], _Transform]) -> _Transform:
@@ -56,6 +50,33 @@ def _carrying(values: Mapping[str, Array], make: Callable[[Mapping[str, Array]],
         return updates, (values, inner)
 
     return optax.GradientTransformationExtraArgs(lambda params: (dict(values), make(values).init(params)), update)
+
+
+def head(params: Mapping[str, Any]) -> str:
+    """The name of a model's last dense layer. Raises UserError for a model that has none of its own."""
+    if "head" in params:
+        return "head"
+    numbers = [int(match.group(1)) for name in params if (match := re.fullmatch(r"Dense_(\d+)", name))]
+    if not numbers:
+        raise UserError("optim.trainable head needs a model that ends in a dense layer; this one does not")
+    return f"Dense_{max(numbers)}"
+
+
+def only_head(rule: optax.GradientTransformation) -> _Transform:
+    """The rule for the last dense layer; all other parameters stay as they are.
+
+    The rule sees that layer alone: its penalty, its norms and its state, and SPSA's directions too.
+    """
+    rule = optax.with_extra_args_support(rule)
+
+    def update(updates: Any, state: Any, params: Any, value_fn: Callable[[Any], Array] | None = None, **extra: Any) -> Any:
+        name = head(params)
+        if value_fn is not None:
+            extra["value_fn"] = lambda own: value_fn({**params, name: own})
+        own, state = rule.update(updates[name], state, params[name], **extra)
+        return {**jax.tree.map(jnp.zeros_like, params), name: own}, state
+
+    return optax.GradientTransformationExtraArgs(lambda params: rule.init(params[head(params)]), update)
 
 
 def _rule(config: Optim, steps: int, steps_per_epoch: int, key: Array) -> _Transform:

@@ -7,14 +7,13 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
 
 from jaxnets import memory, models, optim, parallel, problems, state
 from jaxnets.config import Experiment
 from jaxnets.data.store import Prepared
 from jaxnets.errors import UserError
 from jaxnets.memory import OutOfMemory
-from jaxnets.models.features import AsInEvaluation
+from jaxnets.models import pretrained
 from jaxnets.parallel import Layout
 from jaxnets.problems import Problem
 from jaxnets.state import Stream, TrainState
@@ -47,34 +46,29 @@ class Program(NamedTuple):
         return self.problem.train.steps
 
 
-def build(experiment: Experiment, data: Prepared, only: str | None = None, start: Any = None) -> Program:
+def build(experiment: Experiment, data: Prepared, start: Any = None) -> Program:
     """Builds the program; nothing is compiled before its first call. Raises UserError for sizes that do not fit.
 
-    With `only`, the name of a layer, nothing but this layer is trained, from weights drawn as ever. All others stay as they
-    are drawn, or as they are in the variables `start`, and behave as in evaluation: BatchNorm's statistics stay too.
+    `start` holds variables that take the place of drawn ones, as many as there are; by default those of the weights that the
+    model's configuration names.
     """
     asked = problems.build(experiment, data)
     steps = asked.train.steps
     total_steps = experiment.steps or experiment.epochs * steps
     model = models.build(experiment.model, asked.sizes)
-    model = model if only is None else AsInEvaluation(model)
     values = {path.removeprefix("optim."): jnp.asarray(column) for path, column in experiment.grid.items()}
-
-    def make_tx(key: Array, values: Any) -> optax.GradientTransformationExtraArgs:
-        tx = optim.build(experiment.optim, total_steps, steps, key, values)
-        return tx if only is None else optim.only(tx, only)
-
+    make_tx = lambda key, values: optim.build(experiment.optim, total_steps, steps, key, values)
     # A step reads key and values from the state that `create` made.
     tx = make_tx(jax.random.key(0), jax.tree.map(lambda column: column[0], values))
-    step = make_step(model, asked.task, tx, parts=experiment.accumulate)
+    step = make_step(model, asked.task, tx, parts=experiment.accumulate, frozen=experiment.optim.trainable == "head")
 
-    def create(key: Array, values: Any, shared: None) -> TrainState:
+    def create(key: Array, values: Any, start: Any) -> TrainState:
         tx = make_tx(state.stream(key, Stream.OPTIM), values)
-        fresh = state.create(key, model, tx, asked.inputs, asked.carry)
-        if start is None:
-            return fresh
-        others = {name: part for name, part in start.items() if name != "params"}
-        return fresh._replace(params={**start["params"], only: fresh.params[only]}, variables=others)
+        return state.create(key, model, tx, asked.inputs, asked.carry, start)
+
+    def initialised() -> TrainState:
+        given = pretrained.load(experiment.model, _shapes(experiment, asked, model)) if start is None else start
+        return init(keys, values, compiler.place(given))
 
     def plan(key: Array, epoch: Array) -> Any:
         return asked.train.plan(state.stream(key, Stream.ORDER), epoch)
@@ -101,21 +95,21 @@ def build(experiment: Experiment, data: Prepared, only: str | None = None, start
     return Program(
         problem=asked,
         model=model,
-        init=lambda: init(keys, values, None),
+        init=initialised,
         plan=lambda keys, epoch: make_plan(keys, jnp.asarray(epoch)),
         run=lambda state, plan: run(state, plan, arrays("train")),
         evaluate=evaluate,
         total_steps=total_steps,
-        parameters=count_parameters(experiment, asked, only),
+        parameters=count_parameters(experiment, asked),
         layout=layout.split,
         compiler=compiler,
     )
 
 
-def count_parameters(experiment: Experiment, asked: Problem, only: str | None = None) -> int:
-    """Trained values of the experiment's model, or of one of its layers, without making them."""
+def count_parameters(experiment: Experiment, asked: Problem) -> int:
+    """Trained values of the experiment's model, without making them."""
     params = _shapes(experiment, asked, models.build(experiment.model, asked.sizes))["params"]
-    return state.parameter_count(params if only is None else params[only])
+    return state.parameter_count(params if experiment.optim.trainable == "all" else params[optim.head(params)])
 
 
 def _shapes(experiment: Experiment, asked: Problem, model: Any) -> dict[str, Any]:

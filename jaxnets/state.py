@@ -1,5 +1,6 @@
 """What training changes: one tree that a step maps to the next, and that a checkpoint holds whole."""
 
+from collections.abc import Mapping
 from enum import IntEnum
 from typing import Any, NamedTuple
 
@@ -42,10 +43,19 @@ def stream(key: Array, which: Stream) -> Array:
 
 
 def create(
-    key: Array, model: Any, tx: optax.GradientTransformation, inputs: tuple[Array, ...], carry: Any = ()
+    key: Array,
+    model: Any,
+    tx: optax.GradientTransformation,
+    inputs: tuple[Array, ...],
+    carry: Any = (),
+    start: Mapping[str, Any] | None = None,
 ) -> TrainState:
-    """A fresh replica: `model` initialised for `inputs` (values do not matter, shapes do), starting from `carry`."""
+    """A fresh replica: `model` initialised for `inputs` (values do not matter, shapes do), starting from `carry`.
+
+    `start` holds variables that take the place of drawn ones, as many as there are.
+    """
     variables = dict(model.init(stream(key, Stream.INIT), *inputs, train=False))
+    variables = _replace(variables, start or {})
     params = variables.pop("params")
     return TrainState(
         step=jnp.zeros((), jnp.int32),
@@ -56,6 +66,13 @@ def create(
         carry=carry,
         failed_at=jnp.full((), -1, jnp.int32),
     )
+
+
+def _replace(tree: Any, some: Any) -> Any:
+    """The tree with the leaves of `some` in place of its own."""
+    if not isinstance(some, Mapping):
+        return some
+    return {name: _replace(branch, some[name]) if name in some else branch for name, branch in tree.items()}
 
 
 def replica_keys(seed: int, replicas: int) -> Array:

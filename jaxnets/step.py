@@ -21,7 +21,12 @@ _Passed = tuple[Metrics, Any, Any]
 
 
 def make_step(
-    model: Any, task: Task, tx: optax.GradientTransformationExtraArgs, axis_name: str | None = None, parts: int = 1
+    model: Any,
+    task: Task,
+    tx: optax.GradientTransformationExtraArgs,
+    axis_name: str | None = None,
+    parts: int = 1,
+    frozen: bool = False,
 ) -> Step:
     """The function (state, batch) -> (state, metrics of the batch before the update).
 
@@ -30,6 +35,9 @@ def make_step(
 
     With `parts` the batch is worked off in so many equal parts, one after the other, whose gradients are summed: memory for
     one part. The result is the same, but that BatchNorm and dropout see each part on its own.
+
+    With `frozen` the model runs in evaluation mode, as it must where `tx` leaves all but its head alone: BatchNorm keeps its
+    statistics.
     """
 
     def psum(tree: Any) -> Any:
@@ -43,7 +51,7 @@ def make_step(
             outputs, variables = model.apply(
                 {"params": params, **variables},
                 *task.inputs(part),
-                train=True,
+                train=not frozen,
                 rngs={"dropout": key},
                 mutable=list(variables),
             )

@@ -16,7 +16,10 @@ from jaxnets.state import TrainState
 
 
 def evaluate(program: Program, params: Any, variables: Any, state: TrainState) -> tuple[Json, Json]:
-    """(measures, details) of every split, over the seeds that did not fail: measures as spreads, details summed."""
+    """(measures, details) of every split, over the seeds that did not fail: measures as spreads, details summed.
+
+    The problem's baseline, which has no seeds, stands among the measures.
+    """
     ok = np.asarray(state.failed_at) < 0
     final: Json = {}
     details: Json = {}
@@ -28,6 +31,9 @@ def evaluate(program: Program, params: Any, variables: Any, state: TrainState) -
         }
         if split != "train":
             details[split] = {name: array[ok].sum(0).tolist() for name, array in extra.items()}
+    for name, figure in program.problem.baseline().items():
+        split, _, measure = name.partition("_")
+        final[split][measure] = record.spread([figure])
     return final, details
 
 

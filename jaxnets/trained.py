@@ -14,6 +14,7 @@ from jaxnets.config import Experiment
 from jaxnets.data import sets
 from jaxnets.data.store import Prepared
 from jaxnets.errors import UserError
+from jaxnets.fields import with_field
 from jaxnets.memory import OutOfMemory
 from jaxnets.problems import images, names, pairs, reviews, running_text
 from jaxnets.record import RunFolder
@@ -69,7 +70,9 @@ def load(folder: Path, replica: int = 0) -> Trained:
     if not 0 <= replica < experiment.seeds:
         raise UserError(f"{folder} has replicas 0 to {experiment.seeds - 1}, not {replica}")
     data = sets.open_set(experiment.dataset)
-    built = program.build(experiment, data)
+    # The checkpoint holds all weights: none are fetched to be replaced.
+    scratch = with_field(experiment, "model.weights", "none") if hasattr(experiment.model, "weights") else experiment
+    built = program.build(scratch, data)
     try:
         state = built.init()
     except OutOfMemory as error:

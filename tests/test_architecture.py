@@ -23,6 +23,7 @@ FLOORS = (
         "decode",
         "nn",
         "models",
+        "scenes",
         "data",
     ),
     ("state", "parallel", "step", "checkpoint", "record", "progress", "problems", "interrupts", "memory"),

@@ -65,6 +65,7 @@ def test_normalizations():
     get = lambda kind: feed.image_normalization(ImageData("x", normalize=kind), meta)
     assert get("unit") == PLAIN
     assert get("symmetric") == feed.Normalization((0.5,) * 3, (0.5,) * 3)
+    assert get("imagenet") == feed.IMAGENET
     assert get("standard") == feed.Normalization((0.4, 0.5, 0.6), (0.2, 0.25, 0.3))
 
 

@@ -1,5 +1,7 @@
 """Update rules: schedules, the sign of the L2 penalty, and agreement with torch.optim."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,6 +10,7 @@ import pytest
 
 from jaxnets import optim
 from jaxnets.config import Optim
+from jaxnets.errors import UserError
 
 A = np.array([[3.0, 0.5], [0.5, 1.0]], np.float32)
 START = np.array([1.0, -2.0], np.float32)
@@ -63,3 +66,46 @@ def test_schedules():
     assert [round(at(cosine, k), 4) for k in (0, 50, 100)] == [1, 0.5, 0]
     warm = Optim(lr=1.0, schedule="linear", warmup_epochs=2)
     assert [round(at(warm, k), 4) for k in (0, 10, 20, 60, 100)] == [0, 0.5, 1, 0.5, 0]
+
+
+def frozen_tree():
+    return {"Conv_0": {"kernel": jnp.full((2, 2), -0.3)}, "Dense_2": {"kernel": jnp.ones(3)}, "Dense_10": {"kernel": A[0]}}
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        Optim("sgd", lr=0.1, momentum=0.9, weight_decay=0.1),
+        Optim("adam", clip=0.5),
+        Optim("adamw", weight_decay=0.1),
+        Optim("rmsprop"),
+        Optim("spsa"),
+    ],
+    ids=lambda config: config.name,
+)
+def test_only_the_head_is_trained_and_as_if_it_were_alone(config):
+    """The head is the last dense layer by number, and its steps are those of the rule on that layer by itself."""
+    loss = lambda tree: sum(jnp.sum((leaf - 2) ** 2) for leaf in jax.tree.leaves(tree))
+    make = lambda trainable: optim.build(dataclasses.replace(config, trainable=trainable), 9, 3, jax.random.key(0))
+
+    def descend(tx, params, loss):
+        state = tx.init(params)
+        for _ in range(3):
+            updates, state = tx.update(jax.grad(loss)(params), state, params, value=loss(params), value_fn=loss)
+            params = optax.apply_updates(params, updates)
+        return params, state
+
+    start = frozen_tree()
+    whole, state = descend(make("head"), start, loss)
+    rest = loss(start) - loss(start["Dense_10"])
+    alone, state_alone = descend(make("all"), start["Dense_10"], lambda own: loss(own) + rest)
+    np.testing.assert_allclose(whole["Dense_10"]["kernel"], alone["kernel"], rtol=1e-6)
+    assert (whole["Dense_10"]["kernel"] != start["Dense_10"]["kernel"]).all()
+    for name in ("Conv_0", "Dense_2"):
+        assert (whole[name]["kernel"] == start[name]["kernel"]).all()
+    assert jax.tree.structure(state) == jax.tree.structure(state_alone)
+
+
+def test_a_model_without_a_dense_layer_has_no_head():
+    with pytest.raises(UserError, match="ends in a dense layer"):
+        optim.build(Optim(trainable="head"), 1, 1, jax.random.key(0)).init({"Conv_0": jnp.ones(1)})

@@ -7,8 +7,8 @@ import numpy as np
 import optax
 import pytest
 
-from jaxnets import feed, models, parallel, state, tasks
-from jaxnets.config import Augment, ImageData
+from jaxnets import feed, models, optim, parallel, state, tasks
+from jaxnets.config import Augment, ImageData, Optim
 from jaxnets.model_config import LeNetConfig
 from jaxnets.step import _over_parts, make_evaluate, make_step, many_steps
 
@@ -58,6 +58,25 @@ def test_a_step_descends(arrays):
         current, metrics = step(current, batch)
         losses.append(float(metrics["loss"].value))
     assert losses[-1] < 0.7 * losses[0]
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+def test_training_the_head_leaves_everything_else_bit_identical(arrays, parts):
+    tx = optim.build(Optim("adamw", lr=0.01, weight_decay=0.1, clip=1.0, trainable="head"), 9, 3, jax.random.key(0))
+    start = state.create(jax.random.key(0), MODEL, tx, INPUTS)
+    batch = make_feed().batch(arrays, jnp.arange(8), jax.random.key(0))
+    step = jax.jit(make_step(MODEL, TASK, tx, parts=parts, frozen=True))
+    end, first = step(start, batch)
+    end, second = step(end, batch)
+    head = end.params["Dense_2"]
+    assert all((head[name] != start.params["Dense_2"][name]).all() for name in head)
+    untouched = lambda s: ({name: own for name, own in s.params.items() if name != "Dense_2"}, s.variables)
+    chex.assert_trees_all_equal(untouched(end), untouched(start))
+    assert second["loss"].value < first["loss"].value
+    # The loss is that of evaluation mode: no dropout, running statistics.
+    evaluated = make_evaluate(MODEL, TASK, feed.in_order(8, 8, feed.images(ImageData("x"), PLAIN)))
+    metrics, _ = evaluated(start.params, start.variables, jax.tree.map(lambda x: x[:8], arrays))
+    np.testing.assert_allclose(first["loss"].value, metrics["loss"].value, rtol=1e-5)
 
 
 def test_replicas_are_independent_and_do_not_depend_on_their_number(arrays):

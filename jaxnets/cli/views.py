@@ -167,7 +167,7 @@ def transfer_view(options: visualize.TransferOptions, net: Trained, seen: Cnn) -
     data, config, fitted = transfer.fit(sets.open_set(options.data), net.experiment.data, shape)
     experiment = transfer.experiment_on(net.experiment, options.data, config, options.epochs, options.seeds, options.lr)
     last = list(seen.layers)[-1]
-    found = transfer.compare(experiment, data, last, seen.variables)
+    found = transfer.compare(experiment, data, seen.variables)
     split = "test" if "test" in data.splits else "validation"
     body = []
     for label, outcome in found.items():

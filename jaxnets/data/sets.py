@@ -18,6 +18,7 @@ from jaxnets.data import (
     pairs,
     shapes,
     store,
+    sun,
     tiny_imagenet,
     toy_text,
 )
@@ -35,7 +36,7 @@ class DataSet(NamedTuple):
     """Shapes and names of the set by its name, known beforehand. None for a set drawn or written by our own code: that needs
     no download, so it is prepared whenever it is first used."""
     download: str = ""
-    """Size of the download; empty where there is none."""
+    """Size of the download; empty for a set that is not published for download."""
     files: str = ""
     """What a manual directory must hold instead."""
 
@@ -59,6 +60,12 @@ SETS: dict[str, DataSet] = {
         lambda name: outlines.images(name, [str(i) for i in range(200)], (100_000, 10_000), (64, 64, 3)),
         "248 MB",
         "tiny-imagenet-200.zip or tiny-imagenet-200/",
+    ),
+    "sun8": DataSet(
+        "1,577 photographs of scenes of 8 classes, 224×224 pixels (Xiao et al. 2010)",
+        sun.prepare,
+        lambda name: outlines.images(name, sun.CLASS_NAMES, sun.SIZES, (sun.SIDE, sun.SIDE, 3)),
+        files=sun.FILES,
     ),
     "mnist": DataSet(
         "70,000 handwritten digits of 28×28 pixels (LeCun, Cortes and Burges 1998)",
@@ -168,10 +175,12 @@ def howto(name: str) -> str:
     data_set = get(name)
     if data_set.made_here:
         return "nothing to do: jaxnets makes it in seconds when it is first used"
-    by_hand = f"`--manual-dir DIR` it is read from DIR, which holds {data_set.files}"
     if not data_set.download:
-        return f"with `jaxnets data prepare {name} {by_hand.removeprefix('`')}"
-    return f"`jaxnets data prepare {name}` downloads it ({data_set.download}); with {by_hand}"
+        return f"`jaxnets data prepare {name} --manual-dir DIR` reads it from DIR, which holds {data_set.files}"
+    return (
+        f"`jaxnets data prepare {name}` downloads it ({data_set.download}); with `--manual-dir DIR` it is read from DIR, "
+        f"which holds {data_set.files}"
+    )
 
 
 def outline(name: str) -> Prepared:

@@ -4,7 +4,6 @@ The labels of the publishers' test images are not public, so there is no test sp
 split that is then reported on it.
 """
 
-import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -12,9 +11,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 import tensorflow_datasets as tfds
-from PIL import Image
 
-from jaxnets.data import archives, store
+from jaxnets.data import archives, pictures, store
 from jaxnets.data.builders import Builder, file_feature, to_arrays
 from jaxnets.errors import UserError
 
@@ -68,11 +66,7 @@ def prepare(manual_dir: Path | None) -> Path:
     kept = {split: np.array([image is not None for image in found]) for split, found in images.items()}
     broken = [name for split, fields in files.items() for name in fields["name"][~kept[split]]]
     total = sum(len(fields["label"]) for fields in files.values())
-    if len(broken) > _MOST_BROKEN * total:
-        some = ", ".join(broken[:3]) + (", …" if len(broken) > 3 else "")
-        raise UserError(
-            f"tiny_imagenet: {len(broken):,} of {total:,} images are truncated or damaged ({some}); fetch {_URL} again"
-        )
+    pictures.check_broken("tiny_imagenet", broken, total, _MOST_BROKEN, f"fetch {_URL} again")
     splits = {
         split: {"image": np.stack([i for i in found if i is not None]), "label": files[split]["label"][kept[split]]}
         for split, found in images.items()
@@ -133,9 +127,5 @@ def validation_list(files: Mapping[str, bytes], names: Sequence[str]) -> list[tu
 
 def decode(content: bytes) -> np.ndarray | None:
     """The pixels of a JPEG, uint8 [64, 64, 3]; gray images get three equal channels. None if it cannot be read."""
-    try:
-        with Image.open(io.BytesIO(content)) as image:
-            pixels = np.asarray(image.convert("RGB"))
-    except (OSError, SyntaxError, ValueError):
-        return None
-    return pixels if pixels.shape == (SIZE, SIZE, 3) else None
+    pixels = pictures.decode(content)
+    return pixels if pixels is not None and pixels.shape == (SIZE, SIZE, 3) else None

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxnets import parallel, program
+from jaxnets import optim, parallel, program
 from jaxnets.config import Augment, Experiment, ImageData, Optim
 from jaxnets.data import store
 from jaxnets.data.store import Prepared
@@ -91,18 +91,28 @@ def _resize(images: np.ndarray, size: tuple[int, int], channels: int) -> np.ndar
     return np.broadcast_to(images, (*images.shape[:3], channels)) if images.shape[3] < channels else images
 
 
-def compare(experiment: Experiment, data: Prepared, last: str, variables: Any) -> Mapping[str, Outcome]:
-    """Trains in three ways, from the same seeds for the same number of steps.
+def ways(experiment: Experiment, variables: Any) -> Mapping[str, tuple[Experiment, Any]]:
+    """Three ways of training, each an experiment and the variables it starts from instead of drawn ones, if there are any.
 
-    Only the layer `last`, on the features of `variables`; only that layer, on features as they are drawn, which shows what
+    Only the last layer, on the features of `variables`; only that layer, on features as they are drawn, which shows what
     the layer can do alone; and all layers from scratch, as ever.
     """
-    ways: dict[str, tuple[Any, ...]] = {
-        "last layer, trained features": (last, variables),
-        "last layer, random features": (last,),
-        "all layers, from scratch": (),
+    head = replace(experiment, optim=replace(experiment.optim, trainable="head"))
+    last = optim.head(variables["params"])
+    features = {**variables, "params": {name: part for name, part in variables["params"].items() if name != last}}
+    return {
+        "last layer, trained features": (head, features),
+        "last layer, random features": (head, None),
+        "all layers, from scratch": (experiment, None),
     }
-    return {label: train(program.build(experiment, data, *way), experiment.epochs) for label, way in ways.items()}
+
+
+def compare(experiment: Experiment, data: Prepared, variables: Any) -> Mapping[str, Outcome]:
+    """Trains in all `ways`, from the same seeds for the same number of steps."""
+    return {
+        label: train(program.build(way, data, start), way.epochs)
+        for label, (way, start) in ways(experiment, variables).items()
+    }
 
 
 def train(built: Program, epochs: int) -> Outcome:

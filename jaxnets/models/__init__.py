@@ -10,9 +10,11 @@ from jaxnets.model_config import ModelConfig
 from jaxnets.models.cnn import Cnn
 from jaxnets.models.language_model import LanguageModel
 from jaxnets.models.lenet import LeNet, TutorialNet
+from jaxnets.models.linear import Linear
 from jaxnets.models.mlp import Autoencoder, Mlp
 from jaxnets.models.name_net import NameNet
 from jaxnets.models.resnet import ResNet
+from jaxnets.models.resnet50 import ResNet50
 from jaxnets.models.rows_net import RowsNet
 from jaxnets.models.sentiment_net import SentimentNet
 from jaxnets.models.small_cnn import SmallCnn
@@ -26,6 +28,8 @@ _MODULES: dict[type, Any] = {
     model_config.MlpConfig: Mlp,
     model_config.AutoencoderConfig: Autoencoder,
     model_config.ResNetConfig: ResNet,
+    model_config.ResNet50Config: ResNet50,
+    model_config.LinearConfig: Linear,
     model_config.RowsNetConfig: RowsNet,
     model_config.NameNetConfig: NameNet,
     model_config.LanguageModelConfig: LanguageModel,

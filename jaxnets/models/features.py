@@ -77,16 +77,3 @@ def _rectifying_bwd(kind: str, _: None, signal: Array) -> tuple[Array]:
 
 
 _rectifying.defvjp(lambda kind, x: (_rectifying(kind, x), None), _rectifying_bwd)
-
-
-class AsInEvaluation(nn.Module):
-    """A model that behaves in training as in evaluation: no dropout, BatchNorm by its running statistics."""
-
-    inner: nn.Module
-
-    def setup(self) -> None:
-        nn.share_scope(self, self.inner)  # Variables keep their names.
-
-    def __call__(self, *inputs: Any, train: bool) -> Any:
-        del train
-        return self.inner(*inputs, train=False)

@@ -39,7 +39,8 @@ def test_only_the_last_layer_changes():
     data = prepared()
     origin = program.build(dataclasses.replace(NET, seed=9), data).init()
     one = jax.tree.map(lambda x: x[1], {"params": origin.params, **origin.variables})
-    built = program.build(experiment, data, "Dense_1", one)
+    way, start = transfer.ways(experiment, one)["last layer, trained features"]
+    built = program.build(way, data, start)
     began = jax.device_get(built.init())
     outcome = transfer.train(built, 3)
     assert outcome.parameters == built.parameters == 6 * 4 + 4
@@ -62,7 +63,7 @@ def test_the_three_ways_differ_in_what_they_train():
     data = prepared()
     start = program.build(NET, data).init()
     one = jax.tree.map(lambda x: x[0], {"params": start.params, **start.variables})
-    found = transfer.compare(experiment, data, "Dense_1", one)
+    found = transfer.compare(experiment, data, one)
     trained, random, scratch = found.values()
     assert trained.parameters == random.parameters < scratch.parameters
     assert same(trained.state.params["Conv_0"], jax.tree.map(lambda x: x[None], one["params"]["Conv_0"]))

@@ -1,0 +1,190 @@
+"""ResNet-50's size, its weights from files, and training from them."""
+
+import dataclasses
+import urllib.error
+import urllib.request
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from jaxnets import catalogue, models, program, state, trained
+from jaxnets.cli import main
+from jaxnets.data import sets
+from jaxnets.errors import UserError
+from jaxnets.model_config import ResNet50Config
+from jaxnets.models import pretrained, resnet50
+
+NARROW = ResNet50Config(blocks=(2, 1), width=4)
+IMAGES = jnp.zeros((1, 32, 32, 3))
+
+
+def shapes(config, classes):
+    model = models.build(config, {"classes": classes})
+    return jax.eval_shape(lambda key: model.init(key, IMAGES, train=False), jax.random.key(0))
+
+
+def test_as_many_parameters_as_published():
+    like = shapes(ResNet50Config(), 1000)
+    assert state.parameter_count(like["params"]) == 25_557_032
+    assert len(list(resnet50._names(ResNet50Config()))) == len(jax.tree.leaves(like))
+
+
+def torch_layout(classes=7, seed=0):
+    """Random tensors under the common names, written out by hand, for NARROW."""
+    rng = np.random.default_rng(seed)
+    tensors = {}
+
+    def convolution(name, norm, features, channels, kernel):
+        tensors[f"{name}.weight"] = rng.normal(size=(features, channels, kernel, kernel)) * 0.2
+        for part in ("weight", "bias", "running_mean", "running_var"):
+            tensors[f"{norm}.{part}"] = rng.uniform(0.5, 1.5, features)
+        tensors[f"{norm}.num_batches_tracked"] = np.array(3)
+
+    convolution("conv1", "bn1", 4, 3, 7)
+    channels = 4
+    for block, width, first in (("layer1.0", 4, True), ("layer1.1", 4, False), ("layer2.0", 8, True)):
+        convolution(f"{block}.conv1", f"{block}.bn1", width, channels, 1)
+        convolution(f"{block}.conv2", f"{block}.bn2", width, width, 3)
+        convolution(f"{block}.conv3", f"{block}.bn3", 4 * width, width, 1)
+        if first:
+            convolution(f"{block}.downsample.0", f"{block}.downsample.1", 4 * width, channels, 1)
+        channels = 4 * width
+    tensors["fc.weight"], tensors["fc.bias"] = rng.normal(size=(classes, channels)), rng.normal(size=classes)
+    return {name: np.asarray(tensor, np.float32 if tensor.ndim else np.int64) for name, tensor in tensors.items()}
+
+
+@pytest.fixture
+def file(tmp_path):
+    save_file(torch_layout(), tmp_path / "weights.safetensors")
+    return tmp_path / "weights.safetensors"
+
+
+def load(path, classes=7):
+    return pretrained.load(dataclasses.replace(NARROW, weights=str(path)), shapes(NARROW, classes))
+
+
+def test_every_tensor_finds_its_place(file):
+    found, tensors = load(file), torch_layout()
+    expected = shapes(NARROW, 7)
+    assert jax.tree.structure(found) == jax.tree.structure(expected)
+    assert jax.tree.map(lambda x: x.shape, found) == jax.tree.map(lambda x: x.shape, expected)
+    block = found["params"]["Block_2"]
+    np.testing.assert_array_equal(block["Conv_1"]["kernel"][0, 2, 3, 5], tensors["layer2.0.conv2.weight"][5, 3, 0, 2])
+    np.testing.assert_array_equal(block["Conv_3"]["kernel"][0, 0], tensors["layer2.0.downsample.0.weight"][..., 0, 0].T)
+    np.testing.assert_array_equal(block["BatchNorm_3"]["scale"], tensors["layer2.0.downsample.1.weight"])
+    statistics = found["batch_stats"]["Block_1"]["BatchNorm_2"]
+    np.testing.assert_array_equal(statistics["mean"], tensors["layer1.1.bn3.running_mean"])
+    np.testing.assert_array_equal(statistics["var"], tensors["layer1.1.bn3.running_var"])
+    np.testing.assert_array_equal(found["params"]["Dense_0"]["kernel"], tensors["fc.weight"].T)
+
+
+def test_a_head_for_other_classes_is_left_out(file):
+    found = load(file, classes=3)
+    assert "Dense_0" not in found["params"]
+    assert set(found["params"]) == set(shapes(NARROW, 3)["params"]) - {"Dense_0"}
+
+
+def test_without_weights_nothing_is_loaded():
+    assert pretrained.load(dataclasses.replace(NARROW, weights="none"), {}) is None
+
+
+def change(name, tensor):
+    return lambda tensors: {**tensors, name: tensor}
+
+
+def rename(old, new):
+    return lambda tensors: {new if name == old else name: tensor for name, tensor in tensors.items()}
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (rename("layer1.1.bn2.running_var", "x"), "has no tensor layer1.1.bn2.running_var"),
+        (rename("fc.bias", "head.bias"), "has no tensor fc.bias"),
+        (
+            change("layer1.2.conv1.weight", np.zeros(3)),
+            "holds 1 tensors that a ResNet-50 does not have: layer1.2.conv1.weight",
+        ),
+        (
+            change("layer1.0.conv2.weight", np.zeros((4, 4, 5, 5))),
+            r"layer1.0.conv2.weight has the shape \(4, 4, 5, 5\), where \(4, 4, 3, 3\) is needed",
+        ),
+        (change("conv1.weight", np.zeros((4, 3, 7))), r"conv1.weight has the shape \(4, 3, 7\), where \(4, 3, 7, 7\)"),
+        (change("bn1.bias", np.zeros(5)), r"bn1.bias has the shape \(5,\), where \(4,\) is needed"),
+    ],
+)
+def test_wrong_tensors_are_named(tmp_path, spoil, message):
+    path = tmp_path / "wrong.safetensors"
+    save_file(spoil(torch_layout()), path)
+    with pytest.raises(UserError, match=message) as caught:
+        load(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_files_that_are_none(tmp_path, file):
+    with pytest.raises(UserError, match="no such file"):
+        load(tmp_path / "nowhere.safetensors")
+    for content in (b"", b"not tensors at all", file.read_bytes()[:-100]):
+        file.write_bytes(content)
+        with pytest.raises(UserError, match="is not a whole safetensors file"):
+            load(file)
+
+
+def test_without_a_network_it_is_said_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.setenv("JAXNETS_DATA", str(tmp_path))
+
+    def refuse(url, timeout):
+        raise urllib.error.URLError("Name or service not known")
+
+    monkeypatch.setattr(urllib.request, "urlopen", refuse)
+    with pytest.raises(UserError, match="Name or service not known.*--model.weights FILE.*--model.weights none"):
+        load("hub")
+
+
+def test_what_was_downloaded_is_kept(tmp_path, file, monkeypatch):
+    monkeypatch.setenv("JAXNETS_DATA", str(tmp_path / "data"))
+    monkeypatch.setattr(urllib.request, "urlopen", lambda url, timeout: file.open("rb"))
+    first = load("hub")
+    monkeypatch.setattr(urllib.request, "urlopen", lambda url, timeout: pytest.fail("downloaded again"))
+    second = load("hub")
+    assert jax.tree.all(jax.tree.map(lambda a, b: bool((a == b).all()), first, second))
+
+
+SMALL = ("--model.blocks", "2", "1", "--model.width", "4", "--data.source", "embedded", "--data.batch-size", "8")
+
+
+def test_a_run_starts_from_the_file_and_trains_the_head_alone(file, tmp_path, shapes10, capsys):
+    run = ["run", "sun/resnet50_finetune/head", *SMALL, "--data.augment.crop-padding", "2", "--steps", "2", "--seeds", "2"]
+    out = tmp_path / "runs"
+    assert main([*run, "--eval-batch-size", "1000", "--model.weights", str(file), "--out", str(out)]) == 0, (
+        capsys.readouterr()
+    )
+    file.unlink()  # What is trained needs the file no more.
+    folder = out / "sun" / "resnet50_finetune" / "head"
+    nets = [trained.load(folder, replica).variables for replica in (0, 1)]
+    tensors = torch_layout()
+    for net in nets:
+        kernel = net["params"]["Block_0"]["Conv_1"]["kernel"]
+        np.testing.assert_array_equal(kernel, tensors["layer1.0.conv2.weight"].transpose(2, 3, 1, 0))
+        np.testing.assert_array_equal(net["batch_stats"]["BatchNorm_0"]["mean"], tensors["bn1.running_mean"])
+    heads = [net["params"]["Dense_0"]["kernel"] for net in nets]
+    assert heads[0].shape == (32, 10)
+    assert (heads[0] != heads[1]).any()
+
+
+def test_full_training_moves_every_layer(shapes10):
+    experiment = catalogue.select(["sun/resnet50_finetune/full"])[0]
+    data = dataclasses.replace(experiment.data, source="embedded", batch_size=8)
+    model = dataclasses.replace(NARROW, weights="none")
+    experiment = dataclasses.replace(experiment, data=data, model=model, seeds=1, steps=1)
+    experiment = dataclasses.replace(experiment, optim=dataclasses.replace(experiment.optim, warmup_epochs=0))
+    built = program.build(experiment, sets.open_set("shapes10"))
+    start = built.init()
+    before = jax.tree.map(np.asarray, (start.params, start.variables))
+    end, _ = built.run(start, jax.tree.map(lambda x: x[:, :1], built.plan(start.key, 0)))
+    changed = jax.tree.map(lambda a, b: bool((a != np.asarray(b)).any()), before, (end.params, end.variables))
+    assert jax.tree.all(changed), changed
