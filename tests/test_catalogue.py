@@ -36,6 +36,7 @@ WITHOUT_COUNT = (
     "translate/best",
     "cifar10/gray_cnn/",
     "cifar10/cnn",
+    "sun/bow",
 )
 
 
