@@ -39,6 +39,7 @@ WITHOUT_COUNT = (
     "nist36/cnn",
     "nist36/best",
     "nist36/autoencoder_best",
+    "sun/bow",
 )
 
 

@@ -62,6 +62,24 @@ def test_values_that_can_work_pass(lr, epochs, momentum):
     assert validate(experiment) is experiment
 
 
+@pytest.mark.parametrize(
+    ("id_", "path", "value"),
+    [
+        ("sun/bow", "data.words", 0),
+        ("sun/bow", "data.levels", 7),
+        ("sun/bow", "data.cells", ()),
+        ("sun/bow", "data.cells", (4, 0)),
+        ("sun/bow", "data.spacing", 0),
+        ("sun/bow", "data.colour", -0.1),
+        ("sun/resnet50_finetune/head", "model.weights", ""),
+        ("sun/resnet50_finetune/head", "model.blocks", (3, 0)),
+    ],
+)
+def test_values_that_cannot_work_for_scenes(id_, path, value):
+    with pytest.raises(UserError, match=f"{id_}: {path}"):
+        validate(changed(path, value, catalogue.all_experiments()[id_]))
+
+
 def test_differences_name_path_and_both_values():
     other = changed("optim.lr", 0.5, changed("seeds", 7))
     assert differences(to_json(other), to_json(SUPER)) == ["optim.lr (0.001 there, 0.5 here)", "seeds (3 there, 7 here)"]

@@ -1,5 +1,6 @@
 """Visual words: each part against plain NumPy, and the whole on drawn pictures."""
 
+import dataclasses
 import itertools
 
 import jax
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jaxnets import catalogue, program, summary
 from jaxnets.config import BowData
 from jaxnets.data import store
 from jaxnets.data.store import Prepared
@@ -207,7 +209,8 @@ CONFIG = BowData("x", words=20, levels=2, cells=(4,), spacing=4, sample=600, ite
 def striped(tmp_path, monkeypatch):
     monkeypatch.setenv("JAXNETS_DATA", str(tmp_path))
     splits = {"train": scenes(90, 0), "validation": scenes(20, 1), "test": scenes(41, 2)}
-    return Prepared("striped", splits, store.image_statistics(splits["train"]["image"]))
+    meta = {"class_names": list("abcd"), **store.image_statistics(splits["train"]["image"])}
+    return Prepared("striped", splits, meta)
 
 
 def test_the_nearest_pyramid_tells_stripes_apart(striped):
@@ -238,3 +241,23 @@ def test_an_image_does_not_depend_on_its_neighbours(striped):
 def test_no_room_for_a_descriptor(striped):
     with pytest.raises(UserError, match="descriptors of 36 pixels a side do not fit into the 32×32 of striped"):
         bow.counts(BowData("x", cells=(9, 20)), striped)
+
+
+def test_a_linear_classifier_on_words_learns_and_counts_only_when_asked(striped, monkeypatch):
+    calls = []
+    monkeypatch.setattr(bow, "_count", lambda *args, count=bow._count: calls.append(1) or count(*args))
+    [listed] = catalogue.select(["sun/bow"])
+    data = dataclasses.replace(CONFIG, batch_size=30)
+    experiment = dataclasses.replace(listed, data=data, epochs=10, seeds=2, eval_batch_size=16)
+    built = program.build(experiment, striped)
+    assert built.parameters == 20 * 5 * 4 + 4
+    state = built.init()
+    assert not calls
+    for epoch in range(experiment.epochs):
+        state, _ = built.run(state, built.plan(state.key, epoch))
+    final, details = summary.evaluate(built, state.params, state.variables, state)
+    assert len(calls) == 1
+    assert final["test"]["accuracy"]["mean"] > 0.85
+    nearest = bow.nearest_accuracy(bow.counts(data, striped), "test", 2)
+    assert final["test"]["nearest_accuracy"]["values"] == [nearest]
+    assert np.sum(details["test"]["confusion"]) == 2 * 41
