@@ -27,13 +27,15 @@ class Workload(NamedTuple):
     """Fields of the experiment, by dotted path, that differ from the catalogue's."""
 
 
-_CIFAR, _MNIST = data.images(512), data.images(512, (28, 28, 1))
+_CIFAR, _MNIST, _LETTERS = data.images(512), data.images(512, (28, 28, 1)), data.images(512, (32, 32, 1), classes=36)
 
 WORKLOADS: dict[str, Workload] = {
     "lenet": Workload("cifar10/lenet/plain", _CIFAR),
     "lenet_bn": Workload("cifar10/lenet/bn", _CIFAR),
     "small_cnn": Workload("cifar10/small_cnn", _CIFAR),
     "gray_cnn": Workload("cifar10/gray_cnn/plain", _CIFAR),
+    "nist36_mlp": Workload("nist36/mlp", _LETTERS),
+    "nist36_autoencoder": Workload("nist36/autoencoder", _LETTERS),
     "resnet34": Workload("cifar10/resnet34/plain", _CIFAR, {"data.batch_size": 32}),
     **{
         f"rows_{cell}_{hidden}": Workload(f"mnist_rows/{cell}_{hidden}", _MNIST)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from benchmarks.torch import convnets, recurrent
+from benchmarks.torch import convnets, dense, recurrent
 from benchmarks.workloads import Case
 from jaxnets import model_config
 from jaxnets.config import Experiment, ImageData, NameData, PairData, ReviewData, TextData
@@ -29,6 +29,7 @@ class Twin(NamedTuple):
 def build(case: Case, device: str = "cpu", dtype: torch.dtype = torch.float32) -> Twin:
     """A new twin in training mode, its floats of type `dtype`. Raises ValueError for a model without one."""
     convert, loss = _KINDS[type(case.experiment.data)]
+    loss = _rebuilt if isinstance(case.experiment.model, model_config.AutoencoderConfig) else loss
     batch = {name: torch.tensor(array) for name, array in convert(case.batch).items()}
     channels = batch["image"].shape[1] if "image" in batch else 0
     module = module_for(case.experiment, case.problem.sizes, channels).to(device, dtype)
@@ -39,12 +40,14 @@ def build(case: Case, device: str = "cpu", dtype: torch.dtype = torch.float32) -
 def module_for(experiment: Experiment, sizes: Mapping[str, int], channels: int) -> nn.Module:
     """The module alone; `channels` are those of images."""
     config = experiment.model
-    if type(config) in _RECURRENT:
-        return _RECURRENT[type(config)](config, **sizes)
+    if type(config) in _SIZED:
+        return _SIZED[type(config)](config, **sizes)
     return convnets.build(config, sizes["classes"], channels)
 
 
-_RECURRENT: dict[type, Callable[..., nn.Module]] = {
+_SIZED: dict[type, Callable[..., nn.Module]] = {
+    model_config.MlpConfig: dense.mlp,
+    model_config.AutoencoderConfig: dense.autoencoder,
     model_config.RowsNetConfig: recurrent.RowsNet,
     model_config.NameNetConfig: recurrent.NameNet,
     model_config.LanguageModelConfig: recurrent.LanguageModel,
@@ -59,6 +62,10 @@ def _images(batch: Mapping[str, Any]) -> dict[str, Any]:
 
 def _classified(module: nn.Module, batch: Tensors, state: State) -> tuple[Tensor, State]:
     return functional.cross_entropy(module(batch["image"]), batch["label"]), state
+
+
+def _rebuilt(module: nn.Module, batch: Tensors, state: State) -> tuple[Tensor, State]:
+    return (module(batch["image"]) - batch["image"]).square().sum() / len(batch["image"]), state
 
 
 def _numbers(*fields: str, target: str = "") -> Callable[[Mapping[str, Any]], dict[str, Any]]:
