@@ -1,17 +1,21 @@
-"""Rewrites the tables of README.md from the files under benchmarks/results/.
+"""Rewrites the tables of README.md and RESULTS.md from the files under benchmarks/results/.
 
     python scripts/update_readme.py
 
-A table stands between `<!-- results: FILE -->` and `<!-- end -->`; FILE is a name under benchmarks/results/.
+A table stands between `<!-- results: FILE -->` and `<!-- end -->`, where FILE is a name under benchmarks/results/; the one
+between `<!-- overview -->` and `<!-- end -->` is of all of them.
 """
 
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
-from jaxnets.report import results
+from jaxnets.report import results, tables
 
 ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
+PAGES = ("README.md", "RESULTS.md")
 sys.path.insert(0, str(ROOT))
 
 from benchmarks import harness  # noqa: E402
@@ -29,16 +33,36 @@ def table(path: Path) -> str:
     )
 
 
+def overview() -> str:
+    """For each experiment with a reported accuracy, on test data or else on validation data, its longest run."""
+    longest: dict[tuple[str, str], dict[str, Any]] = {}
+    for path in sorted(RESULTS.glob("*.jsonl")):
+        for row in results.read(path):
+            key = row.get("id", ""), row.get("dataset", "")
+            if row["kind"] == "run" and row["epochs"] >= longest.get(key, row)["epochs"]:
+                longest[key] = row
+    header = ["experiment", "data", "accuracy %", "reported", "ours", "seeds", "epochs"]
+    body = []
+    for _, run in sorted(longest.items()):
+        split = next((s for s in ("test", "validation") if f"{s}_accuracy" in run["reported"]), None)
+        if split and not run["embedded"]:
+            shown = tables.row(run)
+            said, ours = shown.figures[f"{split}_accuracy"]
+            body.append([shown.id, shown.dataset, split, said, ours, shown.seeds, " | ".join(shown.epochs)])
+    return tables.markdown(header, body)
+
+
 def updated(text: str) -> str:
     """The text with every marked table made anew."""
-    return re.sub(
+    text = re.sub(
         r"(<!-- results: (\S+) -->\n).*?(<!-- end -->)",
-        lambda match: match[1] + table(ROOT / "benchmarks" / "results" / match[2]) + match[3],
+        lambda match: match[1] + table(RESULTS / match[2]) + match[3],
         text,
         flags=re.DOTALL,
     )
+    return re.sub(r"(<!-- overview -->\n).*?(<!-- end -->)", lambda m: m[1] + overview() + m[2], text, flags=re.DOTALL)
 
 
 if __name__ == "__main__":
-    readme = ROOT / "README.md"
-    readme.write_text(updated(readme.read_text()))
+    for page in PAGES:
+        (ROOT / page).write_text(updated((ROOT / page).read_text()))

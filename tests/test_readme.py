@@ -1,13 +1,16 @@
-"""The README holds only figures that a file backs."""
+"""The README and the page of results hold only figures that a file backs."""
 
 import runpy
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parent.parent
 
 
-def test_tables_are_those_of_the_committed_results():
-    text = (ROOT / "README.md").read_text()
+@pytest.mark.parametrize("page", ["README.md", "RESULTS.md"])
+def test_tables_are_those_of_the_committed_results(page):
+    text = (ROOT / page).read_text()
     updated = runpy.run_path(str(ROOT / "scripts" / "update_readme.py"))["updated"]
     assert "<!-- results:" in text
     assert updated(text) == text, "run python scripts/update_readme.py"
