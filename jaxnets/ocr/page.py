@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 from scipy import ndimage
-from skimage import filters, transform
+from skimage import filters, measure, transform
 
 from jaxnets.errors import UserError, first_line
 
@@ -18,6 +18,8 @@ _FAINTEST = 0.08
 """Share of the paper's light that the faintest ink takes away."""
 _NOISE = 6.0
 """Deviations of the paper's own noise that ink must exceed."""
+_EDGE = 0.2
+"""What touches the border and is longer, in longer sides of the page, is no letter."""
 _TILT = 12.0
 """Largest tilt of lines that is looked for, in degrees."""
 _DOTS = 20_000
@@ -40,7 +42,7 @@ class Page(NamedTuple):
 def open_page(path: Path) -> Page:
     """Reads an image file of any mode and size. Raises UserError for what is not one."""
     picture = _to_working_size(_read(path))
-    contrast = ink_contrast(np.asarray(picture.convert("L"), np.float32) / 255)
+    contrast = without_edges(ink_contrast(np.asarray(picture.convert("L"), np.float32) / 255))
     low, high = ink_levels(contrast)
     tilt = find_tilt(filters.apply_hysteresis_threshold(contrast, low, high))
     turned = transform.rotate(contrast, tilt, resize=True, order=1, cval=0)
@@ -100,14 +102,33 @@ def ink_contrast(grey: Array) -> Array:
     return (-deviation / np.maximum(paper, 0.05)).astype(np.float32)
 
 
+def without_edges(contrast: Array) -> Array:
+    """Takes away what runs along the border: the sheet's edge, a shadow, the corners that turning a picture leaves."""
+    labels = measure.label(contrast > _floor(contrast), connectivity=2)
+    at_border = np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))
+    regions = ndimage.find_objects(labels)
+    long = [
+        label
+        for label in at_border[at_border > 0]
+        if max(side.stop - side.start for side in regions[label - 1]) > _EDGE * max(contrast.shape)
+    ]
+    # Where nothing else is on the page it is no edge.
+    return np.where(np.isin(labels, long), 0, contrast) if len(long) < len(regions) else contrast
+
+
 def ink_levels(contrast: Array) -> tuple[float, float]:
     """Thresholds for hysteresis: all above the first that is connected to something above the second is ink."""
-    noise = 1.4826 * float(np.median(np.abs(contrast - np.median(contrast))))
-    floor = max(_FAINTEST, _NOISE * noise)
+    floor = _floor(contrast)
     dark = contrast[contrast > floor]
     # Among what is no noise, Otsu's threshold tells strokes from their edges and from print that shows through.
     high = float(filters.threshold_otsu(dark)) if dark.size and np.ptp(dark) > 0 else floor
     return max(floor, 0.5 * high), high
+
+
+def _floor(contrast: Array) -> float:
+    """The contrast of the faintest ink that stands out from the paper's noise."""
+    noise = 1.4826 * float(np.median(np.abs(contrast - np.median(contrast))))
+    return max(_FAINTEST, _NOISE * noise)
 
 
 def find_tilt(ink: Array) -> float:

@@ -57,6 +57,14 @@ def test_tilted_pages(draw, text_of, tilt):
     assert text_of(draw(TEXT + "\nJUMPS OVER", tilt=tilt)) == TEXT + "\nJUMPS OVER"
 
 
+@pytest.mark.parametrize("fill", [0, 90, 255])
+@pytest.mark.parametrize(("paper", "ink"), [(200, 120), (60, 160)])
+def test_corners_of_turned_pages(draw, text_of, paper, ink, fill):
+    """The corners that turning leaves may be darker or lighter than everything else."""
+    page = draw("\n" + TEXT, (1600, 900), paper=paper, ink=ink).rotate(8, expand=True, fillcolor=fill)
+    assert text_of(page) == TEXT
+
+
 @pytest.mark.parametrize(("paper", "ink"), [(20, 230), (250, 0), (120, 60), (90, 150), (255, 215)])
 def test_dark_on_light_and_light_on_dark(draw, text_of, paper, ink):
     assert text_of(draw(TEXT, paper=paper, ink=ink)) == TEXT
