@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxnets.cli import visualize
+from jaxnets.config import ImageData
 from jaxnets.data import sets
 from jaxnets.errors import UserError
 from jaxnets.inspect import activations, cnn, deconvnet, filters, maximize, occlusion, transfer
