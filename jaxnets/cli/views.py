@@ -87,7 +87,10 @@ def maximize_view(options: visualize.MaximizeOptions, net: Trained, seen: Cnn) -
 
 def deconvnet_view(options: visualize.DeconvnetOptions, net: Trained, seen: Cnn) -> Drawn:
     """Projections of the strongest activations."""
-    layer = seen.layer(options.layer or seen.feature_layers()[-1].name)
+    # tanh saturates, so that many images would share the first place.
+    saturates = getattr(net.experiment.model, "activation", "relu") == "tanh"
+    usual = seen.filter_layers() if saturates else seen.feature_layers()
+    layer = seen.layer(options.layer or usual[-1].name)
     if not layer.is_spatial:
         maps = [known.name for known in seen.layers.values() if known.is_spatial]
         raise UserError(f"the outputs of {layer.name} are not maps: choose from {', '.join(maps)}")

@@ -70,7 +70,7 @@ class DeconvnetOptions(_Options):
     """The test images that excite a channel most, and what in them does, by a deconvolutional network."""
 
     layer: str | None = None
-    """By default the last activation function whose outputs are maps."""
+    """By default the last activation function whose outputs are maps; of tanh nets the last convolution."""
     channels: tuple[int, ...] = ()
     """By default the first 8 that respond at all."""
     number: int = 9

@@ -48,14 +48,15 @@ def deconvolutional(feature_maps: Callable[[Array], Maps]) -> Callable[[Array], 
     maximum was ("unpooling by switches"; where windows overlap and share a maximum, their signals add up), a convolution's
     transpose is the convolution with flipped filters; but ReLU rectifies the signal itself, whatever its input was.
 
-    What the paper does not treat is done in the same spirit. Leaky ReLU is applied to the signal as ReLU is. tanh passes the
-    signal unchanged: its features have either sign, so there is nothing to rectify. Average pooling spreads a signal evenly,
-    BatchNorm multiplies it by its fixed factors, a shortcut adds its signal to the block's: each its own transpose.
+    What the paper does not treat is done in the same spirit. Leaky ReLU is applied to the signal as ReLU is. tanh, whose
+    outputs have either sign, leaves nothing to rectify: there it is the gradient, which saturated units hold back. Average
+    pooling spreads a signal evenly, BatchNorm multiplies it by its fixed factors, a shortcut adds its signal to the block's:
+    each its own transpose.
     """
 
     def intercept(call: Callable, args: Any, kwargs: Any, context: Any) -> Any:
         module = context.module
-        if isinstance(module, Activation) and context.method_name == "__call__":
+        if isinstance(module, Activation) and module.kind != "tanh" and context.method_name == "__call__":
             return _rectifying(module.kind, *args)
         return call(*args, **kwargs)
 
@@ -73,7 +74,7 @@ def _rectifying(kind: str, x: Array) -> Array:
 
 
 def _rectifying_bwd(kind: str, _: None, signal: Array) -> tuple[Array]:
-    return (signal if kind == "tanh" else ACTIVATIONS[kind](signal),)
+    return (ACTIVATIONS[kind](signal),)
 
 
 _rectifying.defvjp(lambda kind, x: (_rectifying(kind, x), None), _rectifying_bwd)

@@ -101,16 +101,20 @@ def test_where_all_signals_are_positive_it_is_the_gradient(config):
     assert not np.allclose(projection(-signal)[0], gradient(-signal)[0])
 
 
-def test_values_stay_and_tanh_passes_signals_unchanged():
-    model = models.build(LeNetConfig(), {"classes": 4})
+@pytest.mark.parametrize("activation", ["tanh", "leaky_relu"])
+def test_values_stay_and_other_activations_do_as_told(activation):
+    model = models.build(LeNetConfig(activation=activation), {"classes": 4})
     images = jax.random.uniform(jax.random.key(0), (2, 32, 32, 3))
     variables = model.init(jax.random.key(1), images, train=False)
     function = lambda images: features.feature_maps(model, variables, images)
     plain, back = jax.vjp(lambda x: features.deconvolutional(function)(x)["Activation_0"], images)
     np.testing.assert_array_equal(plain, function(images)["Activation_0"])
     signal = jax.random.normal(jax.random.key(2), plain.shape)
-    linear = jax.vjp(lambda x: function(x)["Conv_0"], images)[1]
-    np.testing.assert_allclose(back(signal)[0], linear(signal)[0], rtol=1e-5, atol=1e-6)
+    at_convolution = np.where(signal > 0, signal, 0.01 * signal)
+    if activation == "tanh":
+        at_convolution = signal * (1 - np.square(plain))
+    transposed = jax.vjp(lambda x: function(x)["Conv_0"], images)[1]
+    np.testing.assert_allclose(back(signal)[0], transposed(jnp.asarray(at_convolution))[0], rtol=1e-4, atol=1e-5)
 
 
 def test_projections_come_from_the_strongest_place_alone():
