@@ -3,7 +3,7 @@
     jaxnets run nist36                                       on the course's three .mat files
     jaxnets run nist36 --data.source emnist36                on EMNIST's letters and digits, as many of them
     jaxnets run nist36/mlp --data.source embedded            on drawn glyphs, without a download
-    jaxnets run nist36/best --data.source emnist36_large     a reader of pages: see `jaxnets ocr`
+    jaxnets run nist36/best --data.source letters36          a reader of pages: see `jaxnets ocr`
 
 Stated in the report: 36 classes, 32×32 pixels, one hidden layer of sigmoids (128 units at the best rate), Xavier weights,
 SGD in batches of 32 for 50 epochs at rates of 3e-2 (fluctuates), 3e-3 (best) and 3e-4 (not there yet); the autoencoder's

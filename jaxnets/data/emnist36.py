@@ -1,8 +1,9 @@
-"""emnist36 and emnist36_large: letters of EMNIST (Cohen et al. 2017) and digits of MNIST, brought to NIST36's form.
+"""emnist36, emnist36_large: letters of EMNIST (Cohen et al. 2017) and digits of MNIST, brought to NIST36's form; letters36.
 
 emnist36 is as large as NIST36: 300 training, 100 validation and 50 test examples of each class. emnist36_large has 4,000,
 400 and 400. Training and validation examples come from the publishers' training files, test examples from their test files.
-EMNIST merges capitals and small letters, so that a class may have two shapes; NIST36 has capitals alone.
+EMNIST merges capitals and small letters, so that a class may have two shapes; NIST36 has capitals alone. letters36 is
+emnist36_large with a quarter as many glyphs of glyphs36's kind, all capitals, which is what a reader of pages needs.
 """
 
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 import tensorflow_datasets as tfds
 
-from jaxnets.data import archives, nist36
+from jaxnets.data import archives, glyphs36, nist36
 from jaxnets.data.builders import Builder, image_feature, to_arrays
 from jaxnets.data.letter_form import letter_form
 from jaxnets.data.mnist import Mnist, read_idx
@@ -88,6 +89,18 @@ def prepare(manual_dir: Path | None) -> Path:
 def prepare_large(manual_dir: Path | None) -> Path:
     """The same for emnist36_large."""
     return nist36.save("emnist36_large", to_arrays(Emnist36Large, manual_dir))
+
+
+def prepare_letters(manual_dir: Path | None) -> Path:
+    """emnist36_large's arrays and 1,200 drawn glyphs of each class beside them: letters36."""
+    rng = np.random.default_rng(_SEED)
+    written = to_arrays(Emnist36Large, manual_dir)
+    drawn = {"train": 36_000, "validation": 3_600, "test": 3_600}
+    splits = {}
+    for split, fields in written.items():
+        more = glyphs36.draw(rng, drawn[split])
+        splits[split] = {field: np.concatenate([array, more[field]]) for field, array in fields.items()}
+    return nist36.save("letters36", splits)
 
 
 def choose(rng: np.random.Generator, labels: np.ndarray, count: int) -> np.ndarray:

@@ -94,6 +94,13 @@ SETS: dict[str, DataSet] = {
         "574 MB",
         "the same as for emnist36",
     ),
+    "letters36": DataSet(
+        "emnist36_large, and 43,200 drawn capitals and digits",
+        emnist36.prepare_letters,
+        lambda name: outlines.images(name, nist36.CLASS_NAMES, (180_000, 18_000, 18_000), (32, 32, 1)),
+        "574 MB",
+        "the same as for emnist36",
+    ),
     "names": DataSet(
         "20,074 names of 18 nationalities (PyTorch tutorials)",
         names.prepare_national,
