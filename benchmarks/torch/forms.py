@@ -1,7 +1,9 @@
 """PyTorch's training step in several forms, the strongest that are known here."""
 
+import contextlib
 import itertools
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import torch
@@ -165,8 +167,24 @@ def peak_bytes(step: Callable[[], Any], held: Callable[[], int], device: str) ->
         step()
         torch.cuda.synchronize()
         return torch.cuda.max_memory_allocated()
-    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
+    with (
+        _silenced(),
+        torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile,
+    ):
         step()
     events = [event for event in profile.profiler.kineto_results.events() if event.name() == "[memory]"]
     changes = [event.nbytes() for event in sorted(events, key=lambda event: event.start_ns())]
     return held() + max(itertools.accumulate(changes), default=0)
+
+
+@contextlib.contextmanager
+def _silenced() -> Iterator[None]:
+    """Keeps the profiler's own log from the terminal: it goes past sys.stderr."""
+    kept, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nothing)

@@ -1,8 +1,10 @@
 """The command: mistakes in one line, rows as they are measured, and our side alone where PyTorch is missing."""
 
 import json
+import subprocess
 import sys
 
+import jax
 import pytest
 
 from benchmarks import __main__ as command
@@ -51,6 +53,22 @@ def test_rows_are_kept_whatever_comes_after(tmp_path, monkeypatch, capsys):
     assert all(wanted <= set(row) and row["ratio"] is None for row in rows)
 
 
+def test_several_measures_have_a_process_each(monkeypatch):
+    called = []
+    run = lambda args: (called.append(args[3:]), subprocess.CompletedProcess(args, len(called) - 1))[1]
+    monkeypatch.setattr(subprocess, "run", run)
+    assert (
+        command.main(["lenet", "--measure", "train step", "8 seeds", "epoch", "--json", "rows.jsonl", "--rounds", "8"]) == 1
+    )
+    rest = ["--json", "rows.jsonl", "--rounds", "8"]
+    # An epoch is no measure of lenet alone.
+    assert called == [["lenet", "--measure", "train step", *rest], ["lenet", "--measure", "8 seeds", *rest]]
+    called.clear()
+    command.main(["--measure", "all"])
+    assert [args[args.index("--measure") + 1] for args in called] == list(measures.MEASURES)
+    assert called[-1][0] == "lenet_super"
+
+
 def test_without_torch_our_side_is_measured_alone(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "torch", None)
     case = workloads.prepare(workloads.WORKLOADS["lenet"])
@@ -67,6 +85,12 @@ def test_the_installed_package_says_where_the_benchmarks_are(monkeypatch, tmp_pa
 def test_the_command_hands_its_arguments_over(capfd):
     assert cli.main(["bench", "lenet", "--measure", "speed"]) == 2
     assert "unknown measure 'speed'" in capfd.readouterr().err
+
+
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="there is an accelerator")
+def test_a_device_that_is_not_there_is_named(capfd):
+    assert cli.main(["bench", "lenet", "--device", "gpu"]) == 2
+    assert capfd.readouterr().err.endswith("JAX finds no gpu here: leave --device out, or install jax for it\n")
 
 
 def test_every_workload_can_be_prepared():

@@ -15,6 +15,8 @@ from benchmarks.torch import twins, weights  # noqa: E402
 from benchmarks.workloads import WORKLOADS, Workload  # noqa: E402
 from jaxnets import models  # noqa: E402
 
+torch.set_num_threads(1)  # Threads that wait for each other spin; other tests may need the cores.
+
 # As they are timed, but in batches of 16: with some million activations one or other lies so near ReLU's kink that rounding
 # decides. The widest is narrower here; for ResNet-34 see test_convnets.py.
 CASES = {name: workload for name, workload in WORKLOADS.items() if name not in ("resnet34", "word_lm_wikitext2")}
@@ -44,10 +46,13 @@ def prepare(name):
 
 
 def parameters(model, case, seed):
-    """All moved at random, so that none is at a special value, and statistics likewise."""
+    """All moved at random, so that none is at a special value, and statistics likewise.
+
+    Moved much further, the wide plain RNN would be chaotic and magnify rounding.
+    """
     rng = np.random.default_rng(seed)
     variables = dict(model.init(jax.random.key(seed), *case.problem.inputs, train=False))
-    jitter = lambda x: jnp.asarray(x + 0.1 * rng.normal(size=x.shape), jnp.float32)
+    jitter = lambda x: jnp.asarray(x + 0.05 * rng.normal(size=x.shape), jnp.float32)
     params = jax.tree.map(jitter, variables.pop("params"))
     return params, jax.tree.map(lambda x: jnp.abs(jitter(x)) + 0.1, variables)
 
