@@ -58,6 +58,7 @@ def build(experiment: Experiment, data: Prepared, only: str | None = None, start
     total_steps = experiment.steps or experiment.epochs * steps
     model = models.build(experiment.model, asked.sizes)
     model = model if only is None else AsInEvaluation(model)
+    start = jax.device_get(start)  # It may lie on other devices than this program's.
     values = {path.removeprefix("optim."): jnp.asarray(column) for path, column in experiment.grid.items()}
 
     def make_tx(key: Array, values: Any) -> optax.GradientTransformationExtraArgs:
