@@ -68,7 +68,8 @@ def build(experiment: Experiment, data: Prepared, start: Any = None) -> Program:
 
     def initialised() -> TrainState:
         given = pretrained.load(experiment.model, _shapes(experiment, asked, model)) if start is None else start
-        return init(keys, values, compiler.place(given))
+        # What was given may lie on other devices than this program's.
+        return init(keys, values, compiler.place(jax.device_get(given)))
 
     def plan(key: Array, epoch: Array) -> Any:
         return asked.train.plan(state.stream(key, Stream.ORDER), epoch)
