@@ -23,8 +23,8 @@ REPLICAS = 8
 IMAGES = 45_000
 """Of an epoch: CIFAR-10's."""
 EPOCH = "cifar10/lenet/super"
-TARGETS = {"cifar10": 0.60, "shapes10": 0.60}
-"""Validation accuracy to reach."""
+TARGETS = {"cifar10": 0.60, "shapes10": 0.75}
+"""Validation accuracy to reach: after some 5 epochs of CIFAR-10, 9 of the shapes."""
 _MOST_EPOCHS = 60
 
 
