@@ -85,7 +85,7 @@ def _render(runs: Sequence[RunFolder], unfinished: Sequence[RunFolder], target: 
         embedded=sorted({s["dataset"] for s in summaries if s["embedded"]}),
         unfinished=[str(run.path) for run in unfinished],
         overview=_save(overview, target, "overview"),
-        races=_races(labels, summaries, metrics),
+        climbs=_climbs(labels, summaries, metrics),
         runs=[_section(*parts, target) for parts in zip(runs, labels, summaries, metrics, strict=True)],
     )
 
@@ -107,16 +107,15 @@ def _first_steps(
     }
 
 
-def _races(
+def _climbs(
     labels: Sequence[str], summaries: Sequence[Mapping[str, Any]], metrics: Sequence[Any]
-) -> list[tuple[str, dict[str, int]]]:
-    """For each family of classifiers: a level of validation accuracy that all its runs reached, and when each did."""
+) -> dict[str, dict[str, tables.Climb]]:
+    """For each family of classifiers, how soon its runs, and the best of them, came to what each reached."""
     families: dict[str, dict[str, Any]] = {}
     for label, summary, lines in zip(labels, summaries, metrics, strict=True):
         if "accuracy" in _common_measures([lines]):
             families.setdefault(summary["id"].rpartition("/")[0], {})[label] = lines
-    found = {family: tables.epochs_to_common_level(runs) for family, runs in families.items() if len(runs) > 1}
-    return [(f"{family}: {100 * level:.1f} %", epochs) for family, (level, epochs) in found.items()]
+    return {family: tables.climbs(runs) for family, runs in families.items() if len(runs) > 1}
 
 
 def _batch_sizes(runs: Sequence[RunFolder], summaries: Sequence[Mapping[str, Any]]) -> dict[str, Figure | None]:

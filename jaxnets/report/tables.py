@@ -77,17 +77,28 @@ def most_confused(counts: Sequence[Sequence[float]], names: Sequence[str], most:
     return [f"{pair} {100 * share:.0f} %" for share, pair in sorted(found, key=lambda item: -item[0])[:most]]
 
 
-def epochs_to_common_level(runs: Mapping[str, Sequence[Json]]) -> tuple[float, dict[str, int]]:
-    """How soon each run came to a validation accuracy that all came to: (that level, first epoch at or above it by run).
+class Climb(NamedTuple):
+    """How a run's validation accuracy, the mean over its seeds, came to its best."""
 
-    `runs` maps labels to lines of metrics.jsonl; accuracies are means over seeds. The level is the lowest of their bests.
-    """
+    best: float
+    epoch: int
+    """The first at which it was reached."""
+    leaders: int
+    """The first epoch at which the best of several runs was there."""
+
+
+def climbs(runs: Mapping[str, Sequence[Json]]) -> dict[str, Climb]:
+    """The climb of each of several runs; `runs` maps labels to lines of metrics.jsonl."""
     by_epoch = {
         label: {line["epoch"]: _mean(line["validation"]["accuracy"]) for line in lines if "epoch" in line}
         for label, lines in runs.items()
     }
-    level = min(max(found.values()) for found in by_epoch.values())
-    return level, {label: next(e for e, value in found.items() if value >= level) for label, found in by_epoch.items()}
+    first = lambda found, level: next(epoch for epoch, value in found.items() if value >= level)
+    leader = max(by_epoch.values(), key=lambda found: max(found.values()))
+    return {
+        label: Climb(max(found.values()), first(found, max(found.values())), first(leader, max(found.values())))
+        for label, found in by_epoch.items()
+    }
 
 
 def _mean(values: Sequence[float | None]) -> float:

@@ -220,12 +220,15 @@ def test_most_confused_pairs():
     assert tables.most_confused([[0, 0], [0, 4]], "ab") == []
 
 
-def test_epochs_to_a_level_that_all_runs_reached():
+def test_climbs_to_the_best_accuracy():
     lines = lambda *values: [{"epoch": i + 1, "validation": {"accuracy": v}} for i, v in enumerate(values)]
-    runs = {"slow": lines([0.1, 0.3], [0.4, 0.4], [0.5, None]), "fast": lines([0.3, 0.5], [0.6, 0.6], [0.9, 0.7])}
-    level, epochs = tables.epochs_to_common_level(runs)
-    assert level == pytest.approx(0.5)
-    assert epochs == {"slow": 3, "fast": 2}
+    runs = {
+        "slow": lines([0.1, 0.3], [0.4, 0.4], [0.5, None]),
+        "fast": lines([0.3, 0.5], [0.6, 0.6], [0.9, 0.7], [0.8, 0.8]),
+    }
+    found = tables.climbs(runs)
+    assert found["slow"] == (pytest.approx(0.5), 3, 2)
+    assert found["fast"] == (pytest.approx(0.8), 3, 3)
 
 
 def test_sheets_of_pictures_keep_their_order_and_range():
