@@ -72,7 +72,7 @@ def test_the_three_ways_differ_in_what_they_train():
     assert not same(scratch.state.params["Conv_0"], fresh.params["Conv_0"])
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(
     size=st.tuples(st.integers(3, 30), st.integers(3, 30)),
     channels=st.sampled_from([1, 3]),

@@ -97,7 +97,7 @@ def test_the_smallest_files(text_of, size):
     assert text_of(Image.new("L", size, 200)) == ""
 
 
-@hypothesis.settings(max_examples=20)
+@hypothesis.settings(max_examples=8)
 @hypothesis.given(st.floats(-11, 11))
 def test_tilt_is_found(draw, tilt):
     page = np.asarray(draw("SOME LINES OF TEXT\nTHAT ARE LEVEL\nWERE IT NOT FOR THE TILT", (1400, 500), tilt=tilt))

@@ -55,7 +55,7 @@ def test_real_pages_come_apart_into_their_words_and_letters(real_pages, name):
 words = st.text("ABCDEFGHKLMNOPRSTUVXYZ2345678", min_size=2, max_size=6)
 
 
-@hypothesis.settings(max_examples=15)
+@hypothesis.settings(max_examples=6)
 @hypothesis.given(st.lists(st.lists(words, min_size=2, max_size=4), min_size=1, max_size=4))
 def test_drawn_words_and_lines(draw, lines):
     text = "\n".join(" ".join(line) for line in lines)

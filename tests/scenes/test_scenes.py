@@ -44,7 +44,7 @@ def plain_pyramid(numbers, y, x, height, width, words, levels):
     return np.concatenate(parts)
 
 
-@settings(max_examples=12)
+@settings(max_examples=5)
 @given(levels=st.integers(1, 3), words=st.integers(1, 5), height=st.integers(9, 40), width=st.integers(9, 40))
 def test_pyramids_against_numpy(levels, words, height, width):
     rng = np.random.default_rng(height)
@@ -86,7 +86,7 @@ def test_images_without_words_in_common_have_nothing_in_common():
 # ---------------------------------------------------------------------------------------------------- dictionary
 
 
-@settings(max_examples=15)
+@settings(max_examples=8)
 @given(n=st.integers(1, 30), k=st.integers(1, 6), d=st.integers(1, 5))
 def test_the_nearest_centre_against_numpy(n, k, d):
     rng = np.random.default_rng(n)
