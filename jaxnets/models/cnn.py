@@ -24,7 +24,8 @@ class Cnn(nn.Module):
         for i in range(config.convolutions):
             x = Conv(config.width * 2**i, config.kernel, config.init, padding=config.kernel // 2)(x)
             x = BatchNorm(self.axis_name)(x, train=train) if config.batch_norm else x
-            x = Dropout(config.dropout_conv)(max_pool(Activation()(x)), train=train)
+            # ReLU and the maximum commute, and behind the pooling there is a quarter of the elements.
+            x = Dropout(config.dropout_conv)(Activation()(max_pool(x)), train=train)
         x = x.reshape(x.shape[0], -1)
         x = Dropout(config.dropout_dense)(Activation()(Dense(config.dense, config.init)(x)), train=train)
         return Dense(self.classes, config.init)(x)

@@ -52,7 +52,7 @@ class TutorialNet(nn.Module):
         del train  # The net behaves alike in training and evaluation.
         x = images
         for features in (6, 16):
-            x = max_pool(Activation()(Conv(features, kernel=5, start=self.config.init)(x)))
+            x = Activation()(max_pool(Conv(features, kernel=5, start=self.config.init)(x)))
         x = x.reshape(x.shape[0], -1)
         for width in (120, 84):
             x = Activation()(Dense(width, self.config.init)(x))

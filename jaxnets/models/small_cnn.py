@@ -27,8 +27,9 @@ class SmallCnn(nn.Module):
         x = images
         for features, kernel in zip(self.config.filters, (5, 5, 3), strict=True):
             x = Conv(features, kernel, self.config.init, padding=2)(x)
-            x = Activation()(BatchNorm(self.axis_name)(x, train=train))
-            x = max_pool(x, window=3, stride=2)
+            x = BatchNorm(self.axis_name)(x, train=train)
+            # ReLU and the maximum commute, and behind the pooling there is a quarter of the elements.
+            x = Activation()(max_pool(x, window=3, stride=2))
         x = x.reshape(x.shape[0], -1)
         x = Activation()(Dense(self.config.dense, self.config.init)(x))
         return Dense(self.classes, self.config.init)(x)

@@ -69,9 +69,9 @@ def test_two_convolutions_by_hand():
     maps, pullback = jax.vjp(lambda x: features.deconvolutional(function)(x)["Activation_1"], images)
     signal = np.asarray(jax.random.normal(jax.random.key(5), maps.shape))
     params = jax.tree.map(np.asarray, variables["params"])
-    first = np.asarray(function(images)["Activation_0"])
-    below = _transposed(np.maximum(signal, 0), params["Conv_1"]["kernel"], 1)
-    expected = _transposed(np.maximum(_unpooled(below, first), 0), params["Conv_0"]["kernel"], 1)
+    first, second = (np.asarray(function(images)[name]) for name in ("Conv_0", "Conv_1"))
+    below = _transposed(_unpooled(np.maximum(signal, 0), second), params["Conv_1"]["kernel"], 1)
+    expected = _transposed(_unpooled(np.maximum(below, 0), first), params["Conv_0"]["kernel"], 1)
     np.testing.assert_allclose(pullback(jnp.asarray(signal))[0], expected, rtol=1e-4, atol=1e-5)
 
 
@@ -80,7 +80,9 @@ def test_one_convolution_by_hand():
     function = features.deconvolutional(lambda images: features.feature_maps(model, variables, images))
     maps, pullback = jax.vjp(lambda x: function(x)["Activation_0"], images)
     signal = np.asarray(jax.random.normal(jax.random.key(5), maps.shape))
-    expected = _transposed(np.maximum(signal, 0), np.asarray(variables["params"]["Conv_0"]["kernel"]), 1)
+    first = np.asarray(features.feature_maps(model, variables, images)["Conv_0"])
+    expected = _unpooled(np.maximum(signal, 0), first)
+    expected = _transposed(expected, np.asarray(variables["params"]["Conv_0"]["kernel"]), 1)
     np.testing.assert_allclose(pullback(jnp.asarray(signal))[0], expected, rtol=1e-4, atol=1e-5)
 
 
