@@ -66,7 +66,7 @@ def test_missing_and_damaged_mat_files(tmp_path):
 
 
 def test_howto_of_a_set_without_a_download():
-    assert sets.howto("nist36").startswith("with `jaxnets data prepare nist36 --manual-dir DIR` it is read from DIR")
+    assert sets.howto("nist36").startswith("`jaxnets data prepare nist36 --manual-dir DIR` reads it from DIR, which holds")
 
 
 def idx(array):
