@@ -99,11 +99,4 @@ def _measure(measure: str, names: tuple[str, ...], options: BenchOptions) -> int
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except UserError as problem:
-        print(f"jaxnets: error: {problem}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        print("jaxnets: interrupted; what was measured before is kept", file=sys.stderr)
-        sys.exit(130)
+    harness.start(main)

@@ -3,10 +3,11 @@
 import datetime
 import json
 import statistics
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 from jaxnets.errors import UserError, first_line
 
@@ -156,6 +157,18 @@ def append(path: Path, row: Mapping[str, Any]) -> None:
             file.write(json.dumps(row) + "\n")
     except OSError as error:
         raise UserError(f"cannot write to {path}: {error.strerror}") from error
+
+
+def start(main: Callable[[list[str]], int]) -> NoReturn:
+    """Runs a program with the command line's arguments; leaves with its status, or with a line that says what is wrong."""
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except UserError as problem:
+        print(f"jaxnets: error: {problem}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("jaxnets: interrupted; what was measured before is kept", file=sys.stderr)
+        sys.exit(130)
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:

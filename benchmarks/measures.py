@@ -57,7 +57,7 @@ def epoch(name: str, rounds: int) -> Row:
 
     def run(epochs: int) -> None:
         for number in range(epochs):
-            current[0] = pass_over(built, current[0], number)
+            current[0] = program.pass_over(built, current[0], number)
         jax.block_until_ready(current[0])
 
     candidates = {OURS: Candidate(run, peak_bytes=lambda: built.compiler.peak_bytes)}
@@ -65,18 +65,6 @@ def epoch(name: str, rounds: int) -> Row:
     timings = interleave(candidates, rounds, whole=True)
     images = built.steps_per_epoch * built.problem.examples
     return row(name, "epoch", timings, {**facts(), "batch": built.problem.examples}, {"examples": images})
-
-
-def pass_over(built: program.Program, current: state.TrainState, epoch: int) -> state.TrainState:
-    """An epoch as jaxnets.train runs it: chunks of steps, whose metrics are read one call late."""
-    plan, chunk = built.plan(current.key, epoch), parallel.steps_per_call(built.steps_per_epoch)
-    waiting = None
-    for at in range(0, built.steps_per_epoch, chunk):
-        current, metrics = built.run(current, jax.tree.map(lambda x: x[:, at : at + chunk], plan))  # noqa: B023
-        jax.device_get(waiting)
-        waiting = metrics
-    jax.device_get(waiting)
-    return current
 
 
 def time_to_accuracy(name: str, rounds: int) -> Row:
@@ -104,7 +92,7 @@ def time_to_accuracy(name: str, rounds: int) -> Row:
         current = [starts[len(epochs.get(OURS, ()))]]
 
         def train(number: int) -> None:
-            current[0] = pass_over(built, current[0], number)
+            current[0] = program.pass_over(built, current[0], number)
 
         def accuracy() -> float:
             metrics, _ = built.evaluate("validation", current[0].params, current[0].variables, False)

@@ -8,7 +8,6 @@ logarithm of time, or memory, against that of the size, by least squares.
 
 import dataclasses
 import datetime
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -20,6 +19,7 @@ from benchmarks import data, harness
 from benchmarks.workloads import Case, Workload
 from jaxnets.cli.parse import parse
 from jaxnets.errors import UserError
+from jaxnets.report import figures
 
 Row = dict[str, Any]
 
@@ -120,9 +120,7 @@ def slopes(rows: Sequence[Row]) -> dict[str, float]:
 
 def draw(rows: Sequence[Row], path: Path) -> None:
     """One plot of both costs against the size, with their power laws. Raises UserError where it cannot be written."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6.4, 2.8), layout="constrained")
+    figure = figures.plt.figure(figsize=(6.4, 2.8), layout="constrained")
     sizes = np.array([row["size"] for row in rows])
     titles = {"milliseconds": ("milliseconds a step", 1.0), "peak_bytes": ("memory, MB", 1e-6)}
     for axes, (cost, exponent) in zip(figure.subplots(1, 2), slopes(rows).items(), strict=True):
@@ -133,11 +131,7 @@ def draw(rows: Sequence[Row], path: Path) -> None:
         axes.loglog(sizes, level * sizes**exponent, "--", color="tab:grey", label=f"~ size^{exponent:.2f}")
         axes.set(xlabel=rows[0]["title"], ylabel=label)
         axes.legend(frameon=False)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, dpi=80)
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror}") from error
+    figures.save(figure, path, dpi=80)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -194,10 +188,4 @@ def _line(rows: Sequence[Row], exponents: Mapping[str, float]) -> str:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except UserError as problem:
-        print(f"jaxnets: error: {problem}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    harness.start(main)

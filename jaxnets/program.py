@@ -107,6 +107,18 @@ def build(experiment: Experiment, data: Prepared, start: Any = None) -> Program:
     )
 
 
+def pass_over(built: Program, current: TrainState, epoch: int) -> TrainState:
+    """An epoch as jaxnets.train runs it, without its records: chunks of steps, whose metrics are read one call late."""
+    plan, chunk = built.plan(current.key, epoch), parallel.steps_per_call(built.steps_per_epoch)
+    waiting = None
+    for at in range(0, built.steps_per_epoch, chunk):
+        current, metrics = built.run(current, jax.tree.map(lambda x: x[:, at : at + chunk], plan))  # noqa: B023
+        jax.device_get(waiting)
+        waiting = metrics
+    jax.device_get(waiting)
+    return current
+
+
 def count_parameters(experiment: Experiment, asked: Problem) -> int:
     """Trained values of the experiment's model, without making them."""
     params = _shapes(experiment, asked, models.build(experiment.model, asked.sizes))["params"]

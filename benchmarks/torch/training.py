@@ -116,8 +116,8 @@ def augment(raw: Tensor, config: Augment) -> Tensor:
         if strength:
             factor = 1 - strength + 2 * strength * torch.rand(n, 1, 1, 1, device=device)
             x = (factor * x + (1 - factor) * other(x)).clamp(0, 1)
-    if config.cutout:
-        raise ValueError("PyTorch's side has no cutout")
+    if config.cutout or config.crop_fill != "black":
+        raise ValueError("PyTorch's side has no cutout, and crops from black borders alone")
     return x
 
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from jaxnets import __version__
 from jaxnets.cli import ask, bench, catalogue, data, ocr, report, run, sweep, theory, visualize
 from jaxnets.errors import UserError
-from jaxnets.memory import reuse_freed_memory
 
 USAGE = """\
 usage: jaxnets COMMAND [ARGUMENTS]
@@ -54,7 +53,6 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns the exit status."""
     args = list(sys.argv[1:] if argv is None else argv)
-    reuse_freed_memory()
     if not args or args[0] in ("-h", "--help"):
         print(USAGE, end="")
         return 0 if args else 2

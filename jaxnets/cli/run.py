@@ -44,11 +44,13 @@ def run(args: list[str]) -> int:
 
 def _train_all(runs: list[RunOptions]) -> int:
     from jaxnets.interrupts import Interrupted
+    from jaxnets.memory import reuse_freed_memory
     from jaxnets.parallel import split_cpu, use_compilation_cache
     from jaxnets.progress import Reporter
     from jaxnets.report import tables
     from jaxnets.train import train
 
+    reuse_freed_memory()
     use_compilation_cache()
     split_cpu(runs[0].experiment.seeds)
     reporter = Reporter(Console())

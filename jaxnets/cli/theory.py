@@ -27,6 +27,7 @@ def theory(args: list[str]) -> int:
     import jax
 
     from jaxnets import theory
+    from jaxnets.report import figures
     from jaxnets.report.gradients import by_layer
 
     key = jax.random.key(options.seed)
@@ -43,8 +44,5 @@ def theory(args: list[str]) -> int:
     for zero, start in ((True, "zero"), (False, "Xavier")):
         units, loss = theory.distinct_units(zero, key)
         print(f"  from {start} weights: {units} different unit{'s' if units > 1 else ''}, loss {loss:.3f}")
-    options.out.mkdir(parents=True, exist_ok=True)
-    path = options.out / "theory.png"
-    by_layer(norms).savefig(path, dpi=110)
-    print(f"\nplot: {path}")
+    print(f"\nplot: {figures.save(by_layer(norms), options.out / 'theory.png', dpi=110)}")
     return 0

@@ -174,8 +174,7 @@ def transfer_view(options: visualize.TransferOptions, net: Trained, seen: Cnn) -
     split = "test" if "test" in data.splits else "validation"
     body = []
     for label, outcome in found.items():
-        score = spread((100 * np.asarray(outcome.accuracy)).tolist())
-        accuracy = f"{score['mean']:.2f}" + (f" ± {score['std']:.2f}" if score["n"] > 1 else "")
+        accuracy = tables.mean_std(spread(outcome.accuracy), 100)
         body.append([label, f"{outcome.parameters:,}", accuracy, f"{outcome.seconds:.1f}"])
     title = f"{net.experiment.id}, trained on {net.data.name}, on {options.data}"
     figure = pictures.learning({label: outcome.epochs for label, outcome in found.items()}, title)

@@ -123,18 +123,22 @@ def visualize(args: list[str]) -> int:
     from jaxnets import trained  # These import jax, which the help text can do without.
     from jaxnets.cli import views
     from jaxnets.inspect import cnn
+    from jaxnets.memory import reuse_freed_memory
     from jaxnets.parallel import split_cpu, use_compilation_cache
     from jaxnets.record import RunFolder
+    from jaxnets.report import figures
 
     experiment = RunFolder(options.run).experiment()
     cnn.check(experiment.model, experiment.data, options.run)
+    reuse_freed_memory()
     use_compilation_cache()
     if isinstance(options, TransferOptions):
         split_cpu(options.seeds)
     net = trained.load(options.run, options.replica)
     figure, lines = views.VIEWS[options.what](options, net, cnn.from_trained(net))
     print("\n".join(lines))
-    print(f"picture: {_save(figure, options.out or options.run / 'visualize', options.what)}")
+    path = (options.out or options.run / "visualize") / f"{options.what}.png"
+    print(f"picture: {figures.save(figure, path, dpi=130)}")
     return 0
 
 
@@ -148,13 +152,3 @@ def _check(options: Any) -> None:
             raise UserError(f"{name} must be at least {_LEAST[name]}, got {value}")
         if name in ("rate", "lr") and not 0 < value < math.inf:
             raise UserError(f"{name} must be a finite number above 0, got {value}")
-
-
-def _save(figure: Any, folder: Path, name: str) -> Path:
-    path = folder / f"{name}.png"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, dpi=130)
-    except OSError as error:
-        raise UserError(f"cannot write to {path}: {error.strerror}; choose another --out") from error
-    return path

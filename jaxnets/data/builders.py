@@ -8,7 +8,7 @@ import contextlib
 import io
 import logging
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -46,6 +46,22 @@ class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type:
         if self.manual is not None:
             return archives.find(self.name, self.manual, places, url)
         return Path(dl_manager.download(url))
+
+
+class LabelledImages(Builder, skip_registration=True):  # type: ignore[call-arg]
+    """Base of builders whose splits are (images, labels): uint8 images of `shape`; grey ones may lack the last axis."""
+
+    about: ClassVar[str]
+    shape: ClassVar[tuple[int, int, int]]
+    class_names: ClassVar[tuple[str, ...]]
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        label = tfds.features.ClassLabel(names=self.class_names)
+        return self.describe({"image": image_feature(*self.shape), "label": label}, self.about)
+
+    def _generate_examples(self, images: Iterable[np.ndarray], labels: np.ndarray) -> Iterator[tuple[int, dict[str, Any]]]:
+        for i, (image, label) in enumerate(zip(images, labels, strict=True)):
+            yield i, {"image": image.reshape(self.shape), "label": int(label)}
 
 
 def image_feature(*shape: int) -> tfds.features.Tensor:

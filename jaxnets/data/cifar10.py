@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from jaxnets.data import archives, store
-from jaxnets.data.builders import Builder, image_feature, to_arrays
+from jaxnets.data.builders import LabelledImages, to_arrays
 from jaxnets.errors import UserError
 
 CLASS_NAMES = ("plane", "car", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -22,9 +22,10 @@ _PER_BATCH = 10_000
 _SPLIT_SEED, _VALIDATION = 45_000, 5_000
 
 
-class Cifar10(Builder):
+class Cifar10(LabelledImages):
     """Reads the binary or the Python version, as archive or unpacked."""
 
+    about, shape, class_names = "CIFAR-10", (32, 32, 3), CLASS_NAMES
     downloads: ClassVar = {
         _SITE + _BINARY: tfds.download.checksums.UrlInfo(
             size=170_052_171,
@@ -32,10 +33,6 @@ class Cifar10(Builder):
             filename=_BINARY,
         )
     }
-
-    def _info(self) -> tfds.core.DatasetInfo:
-        features = {"image": image_feature(32, 32, 3), "label": tfds.features.ClassLabel(names=CLASS_NAMES)}
-        return self.describe(features, "CIFAR-10")
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator[Any]]:
         where = self.manual or Path(dl_manager.download(_SITE + _BINARY))
@@ -47,10 +44,6 @@ class Cifar10(Builder):
             split: self._generate_examples(train_images[chosen], train_labels[chosen])
             for split, chosen in (("train", order[:-_VALIDATION]), ("validation", order[-_VALIDATION:]))
         } | {"test": self._generate_examples(images[5], labels[5])}
-
-    def _generate_examples(self, images: np.ndarray, labels: np.ndarray) -> Iterator[tuple[int, dict[str, Any]]]:
-        for i, (image, label) in enumerate(zip(images, labels, strict=True)):
-            yield i, {"image": image, "label": int(label)}
 
 
 def prepare(manual_dir: Path | None) -> Path:

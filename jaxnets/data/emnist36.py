@@ -6,7 +6,7 @@ EMNIST merges capitals and small letters, so that a class may have two shapes; N
 emnist36_large with a quarter as many glyphs of glyphs36's kind, all capitals, which is what a reader of pages needs.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from jaxnets.data import archives, glyphs36, nist36
-from jaxnets.data.builders import Builder, image_feature, to_arrays
+from jaxnets.data.builders import LabelledImages, to_arrays
 from jaxnets.data.letter_form import letter_form
 from jaxnets.data.mnist import Mnist, read_idx
 from jaxnets.errors import UserError
@@ -24,9 +24,10 @@ _LETTERS = "emnist-letters-{}-{}-ubyte.gz"
 _SEED = 36
 
 
-class Emnist36(Builder):
+class Emnist36(LabelledImages):
     """Reads the publishers' files, and takes as many examples of each class as `counts` says."""
 
+    about, shape, class_names = "EMNIST letters and MNIST digits in NIST36's form", nist36.Nist36.shape, nist36.CLASS_NAMES
     downloads: ClassVar = {
         _URL: tfds.download.checksums.UrlInfo(
             size=561_753_746,
@@ -36,11 +37,6 @@ class Emnist36(Builder):
         **Mnist.downloads,
     }
     counts: ClassVar = {"train": 300, "validation": 100, "test": 50}
-
-    def _info(self) -> tfds.core.DatasetInfo:
-        shape = (nist36.SIDE, nist36.SIDE, 1)
-        features = {"image": image_feature(*shape), "label": tfds.features.ClassLabel(names=nist36.CLASS_NAMES)}
-        return self.describe(features, "EMNIST letters and MNIST digits in NIST36's form")
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator[Any]]:
         rng = np.random.default_rng(_SEED)
@@ -70,9 +66,8 @@ class Emnist36(Builder):
             "test": self._generate_examples(test_images[test], test_labels[test]),
         }
 
-    def _generate_examples(self, images: np.ndarray, labels: np.ndarray) -> Iterator[tuple[int, dict[str, Any]]]:
-        for i, (image, label) in enumerate(zip(images, labels, strict=True)):
-            yield i, {"image": letter_form(image / 255)[..., None], "label": int(label)}
+    def _generate_examples(self, images: Iterable[np.ndarray], labels: np.ndarray) -> Iterator[tuple[int, dict[str, Any]]]:
+        return super()._generate_examples((letter_form(image / 255) for image in images), labels)
 
 
 class Emnist36Large(Emnist36):

@@ -15,6 +15,7 @@ from scipy import ndimage
 
 from jaxnets.data import nist36
 from jaxnets.data.letter_form import letter_form
+from jaxnets.data.shapes import enlarge
 
 Array = np.ndarray
 
@@ -53,7 +54,7 @@ def _ink(rng: np.random.Generator, labels: Array) -> Array:
     distance = _sample(outlines[font, labels], rows, columns)
     # Thinner by up to half of the font's stroke, or thicker by up to four pixels on each side.
     pen = rng.uniform(-0.5, 0.0, n) * pens[font, labels] + rng.uniform(0, 4, n) * (rng.uniform(size=n) < 0.7)
-    ragged = _enlarge(rng.normal(0, rng.uniform(0, 1, (n, 1, 1)), (n, 24, 24)), _CANVAS)
+    ragged = enlarge(rng.normal(0, rng.uniform(0, 1, (n, 1, 1)), (n, 24, 24))[..., None], _CANVAS)[..., 0]
     return np.clip(0.5 - (distance - pen[:, None, None] + ragged), 0, 1)
 
 
@@ -94,15 +95,8 @@ def _bent(rng: np.random.Generator, where: tuple[Array, Array]) -> tuple[Array, 
     """The same with a smooth random displacement, given on a 5×5 grid: a standard deviation of up to three pixels."""
     n = len(where[0])
     strength = rng.uniform(0, 3, (n, 1, 1))
-    rows, columns = (axis + _enlarge(rng.normal(0, strength, (n, 5, 5)), _CANVAS) for axis in where)
+    rows, columns = (axis + enlarge(rng.normal(0, strength, (n, 5, 5))[..., None], _CANVAS)[..., 0] for axis in where)
     return rows, columns
-
-
-def _enlarge(grid: Array, size: int) -> Array:
-    """Bilinear interpolation of [n, k, k] to [n, size, size]."""
-    at = np.linspace(0, grid.shape[1] - 1, size)
-    weights = np.clip(1 - np.abs(at[:, None] - np.arange(grid.shape[1])), 0, 1)
-    return np.einsum("ik,nkl,jl->nij", weights, grid, weights, optimize=True)
 
 
 def _sample(images: Array, rows: Array, columns: Array) -> Array:

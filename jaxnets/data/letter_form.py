@@ -44,7 +44,7 @@ def letter_form(ink: Array) -> Array:
         around = tuple(slice(side.start, side.stop + 2 * _FRINGE) for side in box)
         mask = _enlarge(np.pad(ink, _FRINGE)[around], _WORKING / max(mask.shape)) > 0.5
         mask = mask[_box(mask)]
-    width = 4 * (ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1][mask] - 0.5).mean()
+    width = stroke_width(mask)
     longer = max(mask.shape)
     scale = LONGER / longer
     stroke = float(np.clip(width * scale, *_STROKE))
@@ -54,6 +54,12 @@ def letter_form(ink: Array) -> Array:
     else:
         stroke = width * scale
     return _draw(mask, scale, grow=(stroke - width * scale) / 2)
+
+
+def stroke_width(mask: Array) -> float:
+    """Pixels across the strokes of a mask [H, W], from the mean distance of its pixels to their outline."""
+    padded = np.pad(mask, 1)
+    return 4 * (ndimage.distance_transform_edt(padded)[padded] - 0.5).mean()
 
 
 def _draw(mask: Array, scale: float, grow: float) -> Array:

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from jaxnets.data import store
-from jaxnets.data.builders import Builder, image_feature, to_arrays
+from jaxnets.data.builders import LabelledImages, to_arrays
 from jaxnets.errors import UserError
 
 CLASS_NAMES = tuple("0123456789")
@@ -27,17 +27,14 @@ _FILES = {
 _SPLIT_SEED = 55_000
 
 
-class Mnist(Builder):
+class Mnist(LabelledImages):
     """Reads the four original files."""
 
+    about, shape, class_names = "MNIST", (28, 28, 1), CLASS_NAMES
     downloads: ClassVar = {
         _SITE + name: tfds.download.checksums.UrlInfo(size=size, checksum=checksum, filename=name)
         for name, (size, checksum) in _FILES.items()
     }
-
-    def _info(self) -> tfds.core.DatasetInfo:
-        features = {"image": image_feature(28, 28, 1), "label": tfds.features.ClassLabel(names=CLASS_NAMES)}
-        return self.describe(features, "MNIST")
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator[Any]]:
         def read(name: str) -> np.ndarray:
@@ -52,10 +49,6 @@ class Mnist(Builder):
             "validation": self._generate_examples(images[validation], labels[validation]),
             "test": self._generate_examples(read("t10k-images-idx3-ubyte.gz"), read("t10k-labels-idx1-ubyte.gz")),
         }
-
-    def _generate_examples(self, images: np.ndarray, labels: np.ndarray) -> Iterator[tuple[int, dict[str, Any]]]:
-        for i, (image, label) in enumerate(zip(images, labels, strict=True)):
-            yield i, {"image": image[..., None], "label": int(label)}
 
 
 def prepare(manual_dir: Path | None) -> Path:

@@ -13,7 +13,7 @@ import scipy.io
 import tensorflow_datasets as tfds
 
 from jaxnets.data import store
-from jaxnets.data.builders import Builder, image_feature, to_arrays
+from jaxnets.data.builders import LabelledImages, to_arrays
 from jaxnets.data.letter_form import SIDE
 from jaxnets.errors import UserError, first_line
 
@@ -22,12 +22,10 @@ SIZES = (10_800, 3_600, 1_800)
 _KEYS = {"train": "train", "validation": "valid", "test": "test"}
 
 
-class Nist36(Builder):
+class Nist36(LabelledImages):
     """Reads nist36_train.mat, nist36_valid.mat and nist36_test.mat."""
 
-    def _info(self) -> tfds.core.DatasetInfo:
-        features = {"image": image_feature(SIDE, SIDE, 1), "label": tfds.features.ClassLabel(names=CLASS_NAMES)}
-        return self.describe(features, "NIST36")
+    about, shape, class_names = "NIST36", (SIDE, SIDE, 1), CLASS_NAMES
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator[Any]]:
         if self.manual is None:
@@ -35,10 +33,6 @@ class Nist36(Builder):
         names = {split: f"nist36_{key}.mat" for split, key in _KEYS.items()}
         places = {split: self.locate(dl_manager, "the course's data", name, f"data/{name}") for split, name in names.items()}
         return {split: self._generate_examples(*read_mat(path, _KEYS[split])) for split, path in places.items()}
-
-    def _generate_examples(self, images: np.ndarray, labels: np.ndarray) -> Iterator[tuple[int, dict[str, Any]]]:
-        for i, (image, label) in enumerate(zip(images, labels, strict=True)):
-            yield i, {"image": image, "label": int(label)}
 
 
 def prepare(manual_dir: Path | None) -> Path:

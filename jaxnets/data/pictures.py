@@ -17,13 +17,17 @@ def decode(content: bytes) -> np.ndarray | None:
     """
     try:
         with Image.open(io.BytesIO(content)) as file:
-            picture: Image.Image = file
-            if picture.has_transparency_data:
-                layer = picture.convert("RGBA")
-                picture = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
-            return np.asarray(picture.convert("RGB"))
+            return np.asarray(on_white(file))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         return None
+
+
+def on_white(picture: Image.Image) -> Image.Image:
+    """A picture of any mode in colours; what is transparent becomes white."""
+    if picture.has_transparency_data:
+        layer = picture.convert("RGBA")
+        picture = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
+    return picture.convert("RGB")
 
 
 def centre_square(pixels: np.ndarray, shorter: int, side: int) -> np.ndarray:

@@ -157,12 +157,12 @@ def _background(rng: np.random.Generator, n: int) -> Array:
     """A colour gradient plus blotches: noise on an 8×8 grid, smoothed up to 32×32."""
     corners = rng.uniform(0, 1, (n, 2, 2, 3))
     blotches = rng.normal(0, 1, (n, 8, 8, 1)) * rng.uniform(0, 0.12, (n, 1, 1, 1))
-    return _enlarge(corners * 0.4 + 0.6 * corners[:, :1, :1]) + _enlarge(blotches)
+    return enlarge(corners * 0.4 + 0.6 * corners[:, :1, :1]) + enlarge(blotches)
 
 
-def _enlarge(grid: Array) -> Array:
-    """Bilinear interpolation of [n, k, k, c] to [n, 32, 32, c]."""
-    at = np.linspace(0, grid.shape[1] - 1, _SIZE)
+def enlarge(grid: Array, size: int = _SIZE) -> Array:
+    """Bilinear interpolation of [n, k, k, c] to [n, size, size, c]."""
+    at = np.linspace(0, grid.shape[1] - 1, size)
     weights = np.clip(1 - np.abs(at[:, None] - np.arange(grid.shape[1])), 0, 1)
     return np.einsum("ik,nklc,jl->nijc", weights, grid, weights, optimize=True)
 

@@ -5,10 +5,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 
-from jaxnets import optim, parallel, program
+from jaxnets import optim, program
 from jaxnets.config import Augment, Experiment, ImageData, Optim
 from jaxnets.data import store
 from jaxnets.data.store import Prepared
@@ -119,12 +118,8 @@ def train(built: Program, epochs: int) -> Outcome:
     """Runs a program to its end, in memory."""
     start, compiled = time.perf_counter(), built.compiler.seconds
     state, lines = built.init(), []
-    chunk = parallel.steps_per_call(built.steps_per_epoch)
     for epoch in range(epochs):
-        plan = built.plan(state.key, epoch)
-        for at in range(0, built.steps_per_epoch, chunk):
-            piece = jax.tree.map(lambda x: x[:, at : at + chunk], plan)  # noqa: B023
-            state, _ = built.run(state, piece)
+        state = program.pass_over(built, state, epoch)
         found, _ = built.evaluate("validation", state.params, state.variables, False)
         lines.append({"epoch": epoch + 1, "validation": {name: mean.value.tolist() for name, mean in found.items()}})
     seconds = time.perf_counter() - start - (built.compiler.seconds - compiled)

@@ -1,5 +1,7 @@
 """ResNet-34 for small images (He et al. 2015; report S4 §2.5)."""
 
+from collections.abc import Iterator, Sequence
+
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
@@ -29,14 +31,18 @@ class ResNet(nn.Module):
         x = Activation()(_norm(config, self.axis_name, x, train))
         # Recomputed in the backward pass, a block keeps nothing but its input.
         block = nn.remat(Block, static_argnums=(2,)) if config.remat else Block
-        number = 0
-        for stage, blocks in enumerate(config.blocks):
-            for i in range(blocks):
-                first = i == 0
-                stride = 2 if first and stage else 1
-                made = block(config, config.width * 2**stage, stride, first, self.axis_name, name=f"Block_{number}")
-                x, number = made(x, train), number + 1
+        for number, (stage, first) in enumerate(stages(config.blocks)):
+            stride = 2 if first and stage else 1
+            made = block(config, config.width * 2**stage, stride, first, self.axis_name, name=f"Block_{number}")
+            x = made(x, train)
         return Dense(self.classes, config.init)(x.mean((1, 2)).astype(jnp.float32))
+
+
+def stages(blocks: Sequence[int]) -> Iterator[tuple[int, bool]]:
+    """(stage, whether it is the stage's first) of every block; `blocks` counts those of each stage."""
+    for stage, number in enumerate(blocks):
+        for i in range(number):
+            yield stage, i == 0
 
 
 class Block(nn.Module):

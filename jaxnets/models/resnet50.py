@@ -10,6 +10,7 @@ from flax import linen as nn
 
 from jaxnets.errors import UserError
 from jaxnets.model_config import ResNet50Config
+from jaxnets.models.resnet import stages
 from jaxnets.nn.layers import BatchNorm, Conv, Dense
 from jaxnets.nn.pool import max_pool
 
@@ -40,7 +41,7 @@ class ResNet50(nn.Module):
         border = ((0, 0), (1, 1), (1, 1), (0, 0))
         x = max_pool(jnp.pad(x, border, constant_values=-jnp.inf), 3, 2)
         block = nn.remat(Bottleneck, static_argnums=(2,)) if config.remat else Bottleneck
-        for number, (stage, first) in enumerate(_stages(config)):
+        for number, (stage, first) in enumerate(stages(config.blocks)):
             stride = 2 if first and stage else 1
             made = block(config, config.width * 2**stage, stride, first, self.axis_name, name=f"Block_{number}")
             x = made(x, train)
@@ -69,13 +70,6 @@ class Bottleneck(nn.Module):
         if self.project:
             x = normalised(Conv(_EXPANSION * self.features, 1, init, stride=self.stride, bias=False)(x))
         return jax.nn.relu(x + y)
-
-
-def _stages(config: ResNet50Config) -> Iterator[tuple[int, bool]]:
-    """(stage, whether it is the stage's first) of every block."""
-    for stage, blocks in enumerate(config.blocks):
-        for i in range(blocks):
-            yield stage, i == 0
 
 
 def from_torch(config: ResNet50Config, tensors: Mapping[str, np.ndarray], like: Tree, origin: str) -> Tree:
@@ -121,8 +115,8 @@ _Name = tuple[str, tuple[str, ...], tuple[int, ...]]
 
 def _names(config: ResNet50Config) -> Iterator[_Name]:
     yield from _convolution((), 0, "conv1", "bn1")
-    first_of = {stage: number for number, (stage, first) in reversed([*enumerate(_stages(config))]) if first}
-    for number, (stage, first) in enumerate(_stages(config)):
+    first_of = {stage: number for number, (stage, first) in reversed([*enumerate(stages(config.blocks))]) if first}
+    for number, (stage, first) in enumerate(stages(config.blocks)):
         theirs = f"layer{stage + 1}.{number - first_of[stage]}"
         ours = (f"Block_{number}",)
         for k in range(3):

@@ -8,6 +8,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from scipy import ndimage
 from skimage import filters, measure, transform
 
+from jaxnets.data.pictures import on_white
 from jaxnets.errors import UserError, first_line
 
 Array = np.ndarray
@@ -60,14 +61,13 @@ def _read(path: Path) -> Image.Image:
                 values = np.asarray(upright, np.float32)
                 scale = 255 / max(1.0, float(values.max()))
                 return Image.fromarray((scale * values).clip(0, 255).astype(np.uint8)).convert("RGB")
-            layer = upright.convert("RGBA")
+            return on_white(upright)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except UnidentifiedImageError:
         raise UserError(f"{path} is not an image that can be read: use JPEG, PNG, TIFF or the like") from None
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise UserError(f"{path} cannot be read as an image: {first_line(error)}") from None
-    return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
 
 
 def _to_working_size(image: Image.Image) -> Image.Image:

@@ -8,6 +8,8 @@ import numpy as np
 from scipy import ndimage, sparse
 from skimage import measure, morphology
 
+from jaxnets.data.letter_form import stroke_width
+
 Array = np.ndarray
 
 
@@ -144,8 +146,7 @@ def _heal(letter: Letter) -> Letter:
     """Closes cracks and pinholes that are narrow beside the strokes."""
     margin = 1 + letter.box.longer // 4
     ink = np.pad(letter.ink, margin)
-    stroke = 4 * (ndimage.distance_transform_edt(ink)[ink] - 0.5).mean()
-    closed = morphology.isotropic_closing(ink, stroke / 4)
+    closed = morphology.isotropic_closing(ink, stroke_width(letter.ink) / 4)
     return letter._replace(ink=closed[margin:-margin, margin:-margin])
 
 

@@ -1,6 +1,7 @@
 """Plots of runs, as matplotlib figures. Colours are Okabe and Ito's, which colour-blind readers can tell apart."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import matplotlib
@@ -12,6 +13,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from jaxnets.errors import UserError
+
 Json = Mapping[str, Any]
 
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#7F7F7F")
@@ -19,7 +22,7 @@ _NAMED = 40
 """More classes than this are drawn without names and numbers."""
 _TICKED = 8
 """More values than this are not written below an axis one by one."""
-_WIDE, _SQUARE = (5.6, 3.2), (5.6, 5.0)
+WIDE, _SQUARE = (5.6, 3.2), (5.6, 5.0)
 
 
 def curves(metrics: Sequence[Json], measure: str, reported: Mapping[str, float], chance: float | None = None) -> Figure:
@@ -27,7 +30,7 @@ def curves(metrics: Sequence[Json], measure: str, reported: Mapping[str, float],
 
     `reported` maps a label to a level drawn as a dotted line.
     """
-    figure, axes = _axes(_WIDE, "epoch", _title(measure))
+    figure, axes = new_axes(WIDE, "epoch", _title(measure))
     epochs = [line for line in metrics if "epoch" in line]
     for colour, split in zip(PALETTE, ("train", "validation"), strict=False):
         values = _by_seed(epochs, split, measure)
@@ -44,8 +47,8 @@ def curves(metrics: Sequence[Json], measure: str, reported: Mapping[str, float],
 def compare(runs: Mapping[str, Sequence[Json]], measure: str) -> Figure:
     """One measure on validation data by epoch, a line and band for each run."""
     columns = 2 if max(map(len, runs)) <= 32 else 1
-    width, height = _WIDE
-    figure, axes = _axes((width, height + 0.2 * -(-len(runs) // columns)), "epoch", f"validation {_title(measure)}")
+    width, height = WIDE
+    figure, axes = new_axes((width, height + 0.2 * -(-len(runs) // columns)), "epoch", f"validation {_title(measure)}")
     for i, (label, metrics) in enumerate(runs.items()):
         epochs = [line for line in metrics if "epoch" in line]
         style = "-" if i < len(PALETTE) else "--"
@@ -57,7 +60,7 @@ def compare(runs: Mapping[str, Sequence[Json]], measure: str) -> Figure:
 
 def hockey_stick(metrics: Sequence[Json], classes: int) -> Figure:
     """Loss of each of the first steps, before its update. A good start lies near ln(classes); 0 classes: no such line."""
-    figure, axes = _axes(_WIDE, "step", "training loss")
+    figure, axes = new_axes(WIDE, "step", "training loss")
     _first_losses(axes, metrics, PALETTE[0], "mean over seeds")
     if classes:
         axes.axhline(np.log(classes), linestyle="--", linewidth=0.8, color="#7F7F7F", label=f"ln {classes}")
@@ -67,8 +70,8 @@ def hockey_stick(metrics: Sequence[Json], classes: int) -> Figure:
 
 def hockey_sticks(runs: Mapping[str, Sequence[Json]], classes: int) -> Figure:
     """The first steps' losses of several runs, their mean over seeds; logarithmic where they lie far apart."""
-    width, height = _WIDE
-    figure, axes = _axes((width, height + 0.2 * -(-len(runs) // 2)), "step", "training loss")
+    width, height = WIDE
+    figure, axes = new_axes((width, height + 0.2 * -(-len(runs) // 2)), "step", "training loss")
     means = []
     for i, (label, metrics) in enumerate(runs.items()):
         style = "-" if i < len(PALETTE) else "--"
@@ -147,7 +150,7 @@ def per_class(counts: Sequence[Sequence[float]], names: Sequence[str], reported:
     """Accuracy of each class in percent, ours as bars, the reported one as a mark."""
     matrix = np.asarray(counts, float)
     ours = 100 * matrix.diagonal() / np.maximum(matrix.sum(1), 1)
-    figure, axes = _axes(_WIDE, "", "accuracy %")
+    figure, axes = new_axes(WIDE, "", "accuracy %")
     if len(names) > _NAMED:
         axes.plot(np.sort(ours)[::-1], color=PALETTE[0])
         axes.set(xlabel="classes, best first", ylim=(0, 100))
@@ -211,7 +214,7 @@ def search(results: Sequence[tuple[Json, Json]], measure: str) -> Figure:
         lines.setdefault(label, []).append((setting.get(along, 0), mean, std))
     if not along or len(lines) > len(PALETTE):
         return _ranking(points, f"{measure} %" if scale == 100 else measure)
-    figure, axes = _axes(_WIDE, along, f"{measure} %" if scale == 100 else measure)
+    figure, axes = new_axes(WIDE, along, f"{measure} %" if scale == 100 else measure)
     for colour, (label, line) in zip(PALETTE, sorted(lines.items()), strict=False):
         x, means, stds = np.array(sorted(line)).T
         axes.errorbar(x, means, yerr=np.nan_to_num(stds), fmt="o-", color=colour, capsize=3, label=label)
@@ -239,7 +242,19 @@ def _ranking(points: Sequence[tuple[Json, float, float]], measure: str) -> Figur
     return figure
 
 
-def _axes(size: tuple[float, float], xlabel: str, ylabel: str) -> tuple[Figure, Axes]:
+def save(figure: Figure, path: Path, dpi: int) -> Path:
+    """Writes a figure as a picture, with the folders above it, and closes it. Raises UserError where it cannot."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path, dpi=dpi)
+    except OSError as error:
+        raise UserError(f"cannot write to {path}: {error.strerror}; choose another --out") from error
+    plt.close(figure)
+    return path
+
+
+def new_axes(size: tuple[float, float] = WIDE, xlabel: str = "", ylabel: str = "") -> tuple[Figure, Axes]:
+    """A figure of `size` in inches with one plot, in the style of all."""
     figure, axes = plt.subplots(figsize=size, layout="constrained")
     axes.set(xlabel=xlabel, ylabel=ylabel)
     axes.grid(alpha=0.3)

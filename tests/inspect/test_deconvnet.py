@@ -4,35 +4,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from jaxnets import models
 from jaxnets.inspect import deconvnet
 from jaxnets.model_config import CnnConfig, LeNetConfig, ResNetConfig
 from jaxnets.models import features
-from jaxnets.nn.pool import max_pool
-
-
-@settings(max_examples=8)
-@given(
-    seed=st.integers(0, 2**31),
-    n=st.integers(1, 3),
-    h=st.integers(3, 9),
-    w=st.integers(3, 9),
-    window=st.integers(1, 3),
-    stride=st.integers(1, 3),
-)
-def test_unpooling_what_was_pooled_restores_the_maxima_in_place(seed, n, h, w, window, stride):
-    x = jnp.asarray(np.random.default_rng(seed).normal(size=(n, h, w, 2)), jnp.float32)
-    pooled, unpool = jax.vjp(lambda x: max_pool(x, window, stride), x)
-    back, shared = unpool(pooled)[0], unpool(jnp.ones_like(pooled))[0]
-    # Windows that overlap may share a maximum, which then comes back once for each.
-    np.testing.assert_allclose(back, shared * x, rtol=1e-6)
-    assert shared.sum() == pooled.size
-    np.testing.assert_array_equal(max_pool(jnp.where(shared > 0, x, -jnp.inf), window, stride), pooled)
-    if stride >= window:
-        np.testing.assert_array_equal(back, jnp.where(shared > 0, x, 0))
 
 
 def _net(config, seed=0):

@@ -11,16 +11,18 @@ from hypothesis import strategies as st
 from jaxnets.nn import cpu
 from jaxnets.nn.pool import avg_pool, max_pool
 
+SHAPES = {
+    "seed": st.integers(0, 2**31),
+    "n": st.integers(1, 40),
+    "h": st.integers(3, 9),
+    "w": st.integers(3, 9),
+    "window": st.integers(1, 3),
+    "stride": st.integers(1, 3),
+}
+
 
 @settings(max_examples=20)
-@given(
-    seed=st.integers(0, 2**31),
-    n=st.integers(1, 40),
-    h=st.integers(3, 9),
-    w=st.integers(3, 9),
-    window=st.integers(1, 3),
-    stride=st.integers(1, 3),
-)
+@given(**SHAPES)
 def test_pooling_equals_flax_with_gradients(seed, n, h, w, window, stride):
     x = jnp.asarray(np.random.default_rng(seed).normal(size=(n, h, w, 3)), jnp.float32)
     pairs = [
@@ -33,6 +35,20 @@ def test_pooling_equals_flax_with_gradients(seed, n, h, w, window, stride):
         dy = jnp.cos(jnp.arange(y.size, dtype=jnp.float32)).reshape(y.shape)
         np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-6)
         np.testing.assert_allclose(pullback(dy)[0], expected_pullback(dy)[0], rtol=1e-5, atol=1e-6)
+
+
+@settings(max_examples=8)
+@given(**SHAPES)
+def test_unpooling_what_was_pooled_restores_the_maxima_in_place(seed, n, h, w, window, stride):
+    x = jnp.asarray(np.random.default_rng(seed).normal(size=(n, h, w, 2)), jnp.float32)
+    pooled, unpool = jax.vjp(lambda x: max_pool(x, window, stride), x)
+    back, shared = unpool(pooled)[0], unpool(jnp.ones_like(pooled))[0]
+    # Windows that overlap may share a maximum, which then comes back once for each.
+    np.testing.assert_allclose(back, shared * x, rtol=1e-6)
+    assert shared.sum() == pooled.size
+    np.testing.assert_array_equal(max_pool(jnp.where(shared > 0, x, -jnp.inf), window, stride), pooled)
+    if stride >= window:
+        np.testing.assert_array_equal(back, jnp.where(shared > 0, x, 0))
 
 
 def _gradient(pool, x, dy):
