@@ -5,9 +5,11 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxnets.metrics import Mean
+from jaxnets.nn.cpu import vary_alike
 
 Array = jax.Array
-_MOST_LOGITS = 1 << 22  # 16 MB.
+_MOST_LOGITS = 1 << 25  # 128 MB.
+_Three = tuple[Array, Array, Array]
 
 
 def cross_entropy(logits: Array, labels: Array, mask: Array) -> Mean:
@@ -27,23 +29,54 @@ def head_cross_entropy(features: Array, kernel: Array, bias: Array, labels: Arra
     """`cross_entropy` of the logits features @ kernel + bias, a few positions at a time where there are many.
 
     With a vocabulary of V, all logits of a batch, and their gradients, would take N · T · V numbers each; here no more than
-    some four million exist at once. The backward pass computes them anew.
+    some thirty million exist at once. Gradients are taken along with the loss, while a chunk's logits are there; the
+    backward pass only scales them.
 
     Shapes: [N, T, F], [F, V], [V], [N, T], [N, T].
     """
     positions, types = labels.size, kernel.shape[1]
-    size = max(1, min(positions, _MOST_LOGITS // types))
-    chunks = -(-positions // size)
-    parts = [
-        jnp.pad(x.reshape(positions, *x.shape[2:]), ((0, chunks * size - positions),) + ((0, 0),) * (x.ndim - 2))
-        for x in (features, labels, mask.astype(jnp.float32))
-    ]
+    chunks = -(-positions // max(1, _MOST_LOGITS // types))
+    size = -(-positions // chunks)
 
-    @jax.checkpoint
-    def part(features: Array, labels: Array, mask: Array) -> Mean:
-        return cross_entropy(features @ kernel + bias.reshape(1, -1), labels, mask)
+    def chunked(x: Array) -> Array:
+        x = jnp.pad(x.reshape(positions, *x.shape[2:]), ((0, chunks * size - positions),) + ((0, 0),) * (x.ndim - 2))
+        return x.reshape(chunks, size, *x.shape[1:])
 
-    if chunks == 1:
-        return part(*parts)
-    stacked = lax.map(lambda xs: part(*xs), [x.reshape(chunks, size, *x.shape[1:]) for x in parts])
-    return Mean(stacked.total.sum(), stacked.weight.sum())
+    total = _head(*vary_alike(chunked(features), kernel, bias, chunked(labels), chunked(mask.astype(jnp.float32))))
+    return Mean(total, mask.sum())
+
+
+@jax.custom_vjp
+def _head(features: Array, kernel: Array, bias: Array, labels: Array, mask: Array) -> Array:
+    """The summed loss: [chunks, P, F], [F, V], [V], [chunks, P], [chunks, P]."""
+
+    def of_chunk(chunk: tuple[Array, ...]) -> Array:
+        features, labels, mask = chunk
+        return cross_entropy(features @ kernel + bias.reshape(1, -1), labels, mask).total
+
+    return lax.map(of_chunk, (features, labels, mask)).sum()
+
+
+def _head_fwd(features: Array, kernel: Array, bias: Array, labels: Array, mask: Array) -> tuple[Array, tuple[Array, ...]]:
+    def of_chunk(sums: _Three, chunk: _Three) -> tuple[_Three, Array]:
+        total, dkernel, dbias = sums
+        features, labels, mask = chunk
+        logits = (features @ kernel + bias.reshape(1, -1)).astype(jnp.float32)
+        log_sum = jax.nn.logsumexp(logits, axis=-1, keepdims=True)
+        right = jnp.take_along_axis(logits, labels[:, None], axis=1)
+        loss = (mask[:, None] * (log_sum - right)).sum()
+        wanted = jnp.arange(logits.shape[1]).reshape(1, -1) == labels[:, None]
+        dlogits = (mask[:, None] * (jnp.exp(logits - log_sum) - wanted)).astype(features.dtype)
+        return (total + loss, dkernel + features.T @ dlogits, dbias + dlogits.sum(0)), dlogits @ kernel.T
+
+    zeros = jnp.zeros_like(mask[0, 0]), jnp.zeros_like(kernel), jnp.zeros_like(bias)
+    (total, dkernel, dbias), dfeatures = lax.scan(of_chunk, zeros, (features, labels, mask))
+    return total, (dfeatures, dkernel, dbias)
+
+
+def _head_bwd(gradients: tuple[Array, ...], dtotal: Array) -> tuple[Array | None, ...]:
+    dfeatures, dkernel, dbias = (gradient * dtotal.astype(gradient.dtype) for gradient in gradients)
+    return dfeatures, dkernel, dbias, None, None
+
+
+_head.defvjp(_head_fwd, _head_bwd)

@@ -69,7 +69,11 @@ class Recurrent(nn.Module):
             w_h = self.param(f"hidden_kernel_{k}", uniform, (self.hidden, width))
             b_h = self.param(f"hidden_bias_{k}", uniform, (width,))
             # One matrix, not a stack: XLA's CPU compiler would transpose a stack for the gradient of w_x.
-            gx = x.reshape(-1, x.shape[-1]) @ w_x + b_x.reshape(1, -1)
+            gx = x.reshape(-1, x.shape[-1]) @ w_x
+            if CELLS[self.cell].own_dgh:
+                gx = gx + b_x.reshape(1, -1)
+            else:  # The two biases are only ever added, here once instead of at every step.
+                b_h = b_x + b_h
             x, final = recur(self.cell, gx.reshape(*x.shape[:2], -1), w_h, b_h, start.h[k], start.c[k], lengths)
             finals.append(final)
         return x, State(*(jnp.stack(parts) for parts in zip(*finals, strict=True)))
