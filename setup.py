@@ -29,8 +29,8 @@ setup(
     ext_modules=[
         Extension(
             "jaxnets.nn._cpu_kernels",
-            [f"jaxnets/nn/native/{name}.cc" for name in ("channels", "conv", "pool", "recurrent", "work")],
-            depends=[f"jaxnets/nn/native/{name}.h" for name in ("vector", "work")],
+            [f"jaxnets/nn/native/{name}.cc" for name in ("channels", "conv", "conv_weights", "pool", "recurrent", "work")],
+            depends=[f"jaxnets/nn/native/{name}.h" for name in ("conv", "vector", "work")],
             # No -march: instruction sets are chosen at run time.
             extra_compile_args=["-std=c++17", "-O3", "-g0", "-Wno-psabi"],
             language="c++",

@@ -69,7 +69,7 @@ def _conv2d_bwd(stride: int, padding: Padding, residuals: tuple[Array, Array], d
         like_x, like_w = jax.eval_shape(xla, x, w, dy)
         input_grad = cpu.call(cpu.INPUT_GRAD, like_x, (images, filters), images)
         weight_grad = cpu.call(cpu.WEIGHT_GRAD, like_w, (images, images), filters)
-        return input_grad(dy, w.swapaxes(2, 3), **attributes), weight_grad(x, dy, **attributes)
+        return input_grad(dy, w, **attributes), weight_grad(x, dy, **attributes)
 
     dx, dw = lax.platform_dependent(x, w, dy, cpu=native, default=xla)
     db, _ = cpu.channel_sums(dy, dy, no_bias)
