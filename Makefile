@@ -1,7 +1,8 @@
 # make quickstart   trains four LeNets on embedded data and names the report
 # make test         the whole test suite
 # make lint         style and types
-# Both set-up steps make the environment first: $(VENV), from $(PYTHON).
+# make sanitize     the tests of the CPU kernels under address and undefined-behaviour sanitizers
+# All make the environment first: $(VENV), from $(PYTHON).
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -10,7 +11,10 @@ PIP = $(VENV)/bin/pip --disable-pip-version-check install --quiet --constraint c
 # The kernels are compiled against the headers of the jax that is in the environment.
 INSTALL = $(PIP) --no-build-isolation --editable
 
-.PHONY: quickstart test lint torch clean
+# The kernels' tests once more, with kernels that check every access (GCC's sanitizers).
+SANITIZERS = -fsanitize=address,undefined -fno-sanitize-recover=all
+
+.PHONY: quickstart test lint torch sanitize clean
 
 quickstart: $(VENV)/base
 	$(VENV)/bin/jaxnets run cifar10/lenet/plain cifar10/lenet/bn cifar10/lenet/dropout cifar10/lenet/super \
@@ -24,6 +28,12 @@ lint: $(VENV)/test
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+
+sanitize: $(VENV)/test
+	CXXFLAGS="$(SANITIZERS)" LDFLAGS="$(SANITIZERS)" $(VENV)/bin/python setup.py --quiet build_ext --inplace --force
+	LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libstdc++.so)" \
+	  ASAN_OPTIONS=detect_leaks=0 $(VENV)/bin/pytest tests/nn; status=$$?; \
+	  $(VENV)/bin/python setup.py --quiet build_ext --inplace --force; exit $$status
 
 # PyTorch's CPU build, for the parity tests and the benchmarks alone.
 torch: $(VENV)/test

@@ -4,8 +4,9 @@
 #   scripts/accelerator_session.sh MINUTES [OUT]
 #
 # Call it as often as there is time: runs that were stopped are gone on with, finished ones are skipped. It stops by itself
-# 90 seconds before its time is up, so that an epoch under way can end and be saved, and leaves OUT/results.jsonl with every finished run, OUT/benchmarks.jsonl with
-# step times against PyTorch where that is installed, and OUT/report/. The data sets must be prepared ($JAXNETS_DATA).
+# 90 seconds before its time is up, so that an epoch under way can end and be saved, and leaves OUT/results.jsonl with every
+# finished run, OUT/benchmarks.jsonl with step times against PyTorch where that is installed, and OUT/report/. The data sets
+# must be prepared ($JAXNETS_DATA).
 # $SETTINGS replaces the list below: lines of "ID… OPTIONS…".
 set -euo pipefail
 
