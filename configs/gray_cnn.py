@@ -10,8 +10,8 @@ after it.
 Open there, chosen here: all beyond the first convolution: two 3×3 convolutions of 32 and 64 filters and 128 dense units,
 544,522 parameters, which can learn the training images by heart as the report's net does; Adam, at 3e-4 before the search;
 `tuned` has another rate and dropout before the last layer.
-`best` is `plain` with BatchNorm, dropout before the last layer, flips, small crops and a cosine schedule. `cifar10/cnn` is `plain` in colour, for which
-report S2 shows curves and no figures.
+`best` is `plain` with BatchNorm, dropout before the last layer, flips, small crops and a cosine schedule. `cifar10/cnn` is
+`plain` in colour, for which report S2 shows curves and no figures.
 """
 
 from collections.abc import Iterator

@@ -50,6 +50,8 @@ def prepare_device(device: str) -> None:
 def candidates(case: Case, device: str) -> dict[str, Candidate]:
     """The forms that make sense for a case on "cpu" or "cuda"."""
     prepare_device(device)
+    # All workloads share the code that is compiled; after eight of them torch.compile would give up and stay eager.
+    torch.compiler.reset()
     names = [name for name in FORMS if device != "cpu" or name not in _GPU_ALONE]
     if not _packs(case):
         names.remove("torch packed")
