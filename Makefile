@@ -21,8 +21,9 @@ quickstart: $(VENV)/base
 	  --data.source embedded --epochs 20 --out runs/quickstart
 	$(VENV)/bin/jaxnets report runs/quickstart
 
+# A worker takes whole files: what a file trains for its tests is trained once.
 test: $(VENV)/test
-	$(VENV)/bin/pytest --numprocesses $(JOBS) --dist loadgroup --durations 10
+	$(VENV)/bin/pytest --numprocesses $(JOBS) --dist loadfile --durations 10
 
 lint: $(VENV)/test
 	$(VENV)/bin/ruff check .

@@ -2,8 +2,8 @@
 
     python scripts/update_readme.py
 
-A table stands between `<!-- results: FILE -->` and `<!-- end -->`, where FILE is a name under benchmarks/results/; the one
-between `<!-- overview -->` and `<!-- end -->` is of all of them.
+A table stands between `<!-- results: FILE -->` and `<!-- end -->`, where FILE is a name under benchmarks/results/; those
+between `<!-- overview -->` or `<!-- reported seconds -->` and `<!-- end -->` are of all of them.
 """
 
 import re
@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from jaxnets import catalogue
 from jaxnets.report import results, tables
 
 ROOT = Path(__file__).parent.parent
@@ -18,7 +19,7 @@ RESULTS = ROOT / "benchmarks" / "results"
 PAGES = ("README.md", "RESULTS.md")
 sys.path.insert(0, str(ROOT))
 
-from benchmarks import harness  # noqa: E402
+from benchmarks import harness, reported  # noqa: E402
 
 
 def table(path: Path) -> str:
@@ -52,6 +53,13 @@ def overview() -> str:
     return tables.markdown(header, body)
 
 
+def seconds() -> str:
+    """The reports' seconds beside those of the committed runs."""
+    runs = reported.read(sorted(RESULTS.glob("*.jsonl")))
+    found, _ = reported.comparisons(catalogue.all_experiments().values(), runs)
+    return f"{reported.table(found)}\n"
+
+
 def updated(text: str) -> str:
     """The text with every marked table made anew."""
     text = re.sub(
@@ -60,7 +68,10 @@ def updated(text: str) -> str:
         text,
         flags=re.DOTALL,
     )
-    return re.sub(r"(<!-- overview -->\n).*?(<!-- end -->)", lambda m: m[1] + overview() + m[2], text, flags=re.DOTALL)
+    for name, made in (("overview", overview), ("reported seconds", seconds)):
+        mark = rf"(<!-- {name} -->\n).*?(<!-- end -->)"
+        text = re.sub(mark, lambda match, made=made: match[1] + made() + match[2], text, flags=re.DOTALL)
+    return text
 
 
 if __name__ == "__main__":

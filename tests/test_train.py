@@ -30,10 +30,6 @@ SMALL = dataclasses.replace(
 )
 
 
-# One worker takes the tests of the same run, so that it is trained once.
-of_one_run = pytest.mark.xdist_group("one run")
-
-
 @pytest.fixture
 def reporter():
     return Reporter(Console(quiet=True))
@@ -54,7 +50,6 @@ def figures(folder):
     return lines, {k: v for k, v in summary.items() if k not in timed}
 
 
-@of_one_run
 def test_what_a_run_leaves(straight):
     folder, summary = straight
     assert {p.name for p in folder.iterdir()} >= {
@@ -82,7 +77,6 @@ def test_what_a_run_leaves(straight):
     assert summary["embedded"]
 
 
-@of_one_run
 def test_a_finished_run_is_only_read(straight, reporter):
     folder, summary = straight
     contents = lambda: {p: p.read_bytes() for p in folder.iterdir() if p.is_file()}
@@ -109,7 +103,6 @@ except Interrupted as stop:
 """
 
 
-@of_one_run
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_resuming_is_bit_for_bit_as_if_never_stopped(straight, tmp_path, number):

@@ -7,9 +7,6 @@ import pytest
 
 from jaxnets import cli, trained
 
-# One worker takes them all, so that the nets are trained once.
-pytestmark = pytest.mark.xdist_group("trained")
-
 IDS = ("names/conditional_rnn", "names/char_rnn", "text/char_lm", "word_lm/tiny_shakespeare", "imdb/best", "translate/best")
 SMALL = {
     "text/char_lm": ("--model.hidden", "16", "--data.batch-size", "8", "--eval-batch-size", "40"),

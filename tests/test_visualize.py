@@ -7,9 +7,6 @@ import pytest
 from jaxnets import catalogue, cli
 from jaxnets.config import to_json
 
-# One worker takes them all, so that the nets are trained once.
-pytestmark = pytest.mark.xdist_group("visualize")
-
 SMALL = ("--data.source", "embedded", "--steps", "4", "--seeds", "1")
 OPTIONS = {
     "filters": (),
