@@ -211,22 +211,17 @@ ffi::Error RunPixels(ffi::ThreadPool pool, const PixelJob& job, const Leading& s
 ffi::Error Forward(ffi::ThreadPool pool, Buffer x, Buffer w, Buffer b, Result y, int64_t stride, int64_t top,
                    int64_t left) {
   Leading xl(x.dimensions(), 4), wl(w.dimensions(), 4), bl(b.dimensions(), 1), yl(y->dimensions(), 4);
-  const int64_t* xd = &*x.dimensions().end() - 4;
-  const int64_t* wd = &*w.dimensions().end() - 4;
-  const int64_t* yd = &*y->dimensions().end() - 4;
-  Geometry g = MakeGeometry(xd, wd, yd, stride, top, left);
-  ffi::Error error = Check(g, xd[0] == yd[0] && wd[2] == xd[3] && wd[3] == yd[3] && bl.item == yd[3]);
+  Geometry g;
+  ffi::Error error = ReadGeometry(x.dimensions(), w.dimensions(), y->dimensions(), stride, top, left, &g);
   if (error.failure()) return error;
+  if (bl.item != g.out_c) return ffi::Error::InvalidArgument("conv2d: operand shapes do not fit together");
   return RunPixels(pool, {g, false, x.typed_data(), w.typed_data(), b.typed_data(), y->typed_data()}, xl, wl, &bl, yl);
 }
 
 ffi::Error InputGrad(ffi::ThreadPool pool, Buffer dy, Buffer w, Result dx, int64_t stride, int64_t top, int64_t left) {
   Leading yl(dy.dimensions(), 4), wl(w.dimensions(), 4), xl(dx->dimensions(), 4);
-  const int64_t* yd = &*dy.dimensions().end() - 4;
-  const int64_t* wd = &*w.dimensions().end() - 4;
-  const int64_t* xd = &*dx->dimensions().end() - 4;
-  Geometry g = MakeGeometry(xd, wd, yd, stride, top, left);
-  ffi::Error error = Check(g, xd[0] == yd[0] && wd[2] == xd[3] && wd[3] == yd[3]);
+  Geometry g;
+  ffi::Error error = ReadGeometry(dx->dimensions(), w.dimensions(), dy.dimensions(), stride, top, left, &g);
   if (error.failure()) return error;
   return RunPixels(pool, {g, true, dy.typed_data(), w.typed_data(), nullptr, dx->typed_data()}, yl, wl, nullptr, xl);
 }

@@ -12,15 +12,18 @@ struct Geometry {
   int64_t batch, in_h, in_w, in_c, out_h, out_w, out_c, kernel_h, kernel_w, stride, pad_top, pad_left;
 };
 
-inline ffi::Error Check(const Geometry& g, bool consistent) {
-  if (!consistent) return ffi::Error::InvalidArgument("conv2d: operand shapes do not fit together");
-  if (g.stride < 1 || g.kernel_h * g.kernel_w > 256 || g.pad_top < 0 || g.pad_left < 0)
+// From the operands' shapes, of which the last four axes are [N, H, W, C] for x and y and [KH, KW, I, O] for w.
+inline ffi::Error ReadGeometry(ffi::Span<const int64_t> x_shape, ffi::Span<const int64_t> w_shape,
+                               ffi::Span<const int64_t> y_shape, int64_t stride, int64_t top, int64_t left, Geometry* g) {
+  const int64_t* x = &*x_shape.end() - 4;
+  const int64_t* w = &*w_shape.end() - 4;
+  const int64_t* y = &*y_shape.end() - 4;
+  if (x[0] != y[0] || w[2] != x[3] || w[3] != y[3])
+    return ffi::Error::InvalidArgument("conv2d: operand shapes do not fit together");
+  if (stride < 1 || w[0] * w[1] > 256 || top < 0 || left < 0)
     return ffi::Error::InvalidArgument("conv2d: needs stride >= 1, padding >= 0 and at most 256 kernel positions");
+  *g = {x[0], x[1], x[2], x[3], y[1], y[2], y[3], w[0], w[1], stride, top, left};
   return ffi::Error::Success();
-}
-
-inline Geometry MakeGeometry(const int64_t* x, const int64_t* w, const int64_t* y, int64_t stride, int64_t top, int64_t left) {
-  return {x[0], x[1], x[2], x[3], y[1], y[2], y[3], w[0], w[1], stride, top, left};
 }
 
 #define JAXNETS_GEOMETRY_ATTRS Attr<int64_t>("stride").Attr<int64_t>("pad_top").Attr<int64_t>("pad_left")

@@ -140,11 +140,8 @@ const Kernels kKernels = Choose();
 
 ffi::Error WeightGrad(ffi::ThreadPool pool, Buffer x, Buffer dy, Result dw, int64_t stride, int64_t top, int64_t left) {
   Leading xl(x.dimensions(), 4), yl(dy.dimensions(), 4), wl(dw->dimensions(), 4);
-  const int64_t* xd = &*x.dimensions().end() - 4;
-  const int64_t* yd = &*dy.dimensions().end() - 4;
-  const int64_t* wd = &*dw->dimensions().end() - 4;
-  Geometry g = MakeGeometry(xd, wd, yd, stride, top, left);
-  ffi::Error error = Check(g, xd[0] == yd[0] && wd[2] == xd[3] && wd[3] == yd[3]);
+  Geometry g;
+  ffi::Error error = ReadGeometry(x.dimensions(), dw->dimensions(), dy.dimensions(), stride, top, left, &g);
   if (error.failure()) return error;
 
   // Rows are summed in bands, each band into scratch of its own, and the bands added in order: an amount of scratch and
