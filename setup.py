@@ -4,6 +4,7 @@ The extension is optional: without a C++ compiler the package installs without i
 """
 
 import sys
+from glob import glob
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
@@ -29,8 +30,8 @@ setup(
     ext_modules=[
         Extension(
             "jaxnets.nn._cpu_kernels",
-            [f"jaxnets/nn/native/{name}.cc" for name in ("channels", "conv", "conv_weights", "pool", "recurrent", "work")],
-            depends=[f"jaxnets/nn/native/{name}.h" for name in ("conv", "vector", "work")],
+            sorted(glob("jaxnets/nn/native/*.cc")),
+            depends=sorted(glob("jaxnets/nn/native/*.h")),
             # No -march: instruction sets are chosen at run time.
             extra_compile_args=["-std=c++17", "-O3", "-g0", "-Wno-psabi"],
             language="c++",

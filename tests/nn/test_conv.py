@@ -79,6 +79,26 @@ def test_value_and_gradients_over_shapes(seed, n, h, w, c_in, c_out, kh, kw, str
 
 
 @needs_kernels
+@settings(max_examples=15)
+@given(
+    seed=st.integers(0, 2**31),
+    n=st.integers(16, 150),
+    h=st.integers(1, 7),
+    w=st.integers(1, 7),
+    c_in=st.integers(32, 40),
+    c_out=st.integers(32, 70),
+    pads=st.tuples(*[st.integers(0, 3)] * 4),
+)
+def test_convolutions_by_fewer_products(seed, n, h, w, c_in, c_out, pads):
+    """Where 3x3 filters of many channels take the kernels' other way."""
+    top, bottom, left, right = pads
+    assume(h + top + bottom >= 3 and w + left + right >= 3)
+    geometry = {"padding": ((top, bottom), (left, right))}
+    args = operands(seed, n, h, w, c_in, c_out, 3, 3, **geometry)
+    assert_close(value_and_grads(*args, **geometry), args, **geometry)
+
+
+@needs_kernels
 @pytest.mark.parametrize("n", [1, 3, 4, 8, 15, 16, 17, 31, 32, 33, 64, 128, 200])
 def test_every_slice_of_the_batch_is_computed(n):
     args = operands(n, n, 6, 6, 3, 7, 3, 3)
@@ -87,8 +107,9 @@ def test_every_slice_of_the_batch_is_computed(n):
 
 @needs_kernels
 @pytest.mark.parametrize("batched", [(0, 0, 0), (0, None, None), (None, 0, 0), (None, 0, None)])
-def test_vmap(batched):
-    many = [operands(i, 5, 7, 6, 3, 4, 3, 3) for i in range(3)]
+@pytest.mark.parametrize("shape", [(5, 7, 6, 3, 4), (17, 5, 4, 32, 33)])
+def test_vmap(batched, shape):
+    many = [operands(i, *shape, 3, 3) for i in range(3)]
     args = [jnp.stack([one[k] for one in many]) if axis == 0 else many[0][k] for k, axis in enumerate((*batched, 0))]
     found = jax.jit(jax.vmap(value_and_grads, in_axes=(*batched, 0)))(*args)
     for i in range(3):
@@ -121,8 +142,9 @@ def test_scan_and_shard_map():
 
 
 @needs_kernels
-def test_results_repeat_bit_for_bit():
-    args = operands(3, 40, 9, 9, 5, 11, 5, 5)
+@pytest.mark.parametrize("shape", [(40, 9, 9, 5, 11, 5, 5), (40, 9, 9, 35, 40, 3, 3)])
+def test_results_repeat_bit_for_bit(shape):
+    args = operands(3, *shape)
     first, second = value_and_grads(*args), value_and_grads(*args)
     for a, b in zip(first, second, strict=True):
         np.testing.assert_array_equal(a, b)

@@ -5,7 +5,7 @@
 // [lead..., KH, KW, I, O] in row-major order. "lead" axes come from jax.vmap; an operand may have size 1 there and is
 // then shared by all.
 //
-// The operations (the weights' gradient is in conv_weights.cc):
+// The operations (the weights' gradient is in conv_weights.cc, a faster way for some shapes in winograd.cc):
 //   forward       y[p, o, n]    = sum over taps t and inputs i of  x[src(p, t), i, n] * w[t, i, o]
 //   input grad    the same sum with the roles of input and output exchanged: src() inverts the stride
 //
@@ -16,87 +16,12 @@
 #include <vector>
 
 #include "conv.h"
-#include "vector.h"
+#include "tile.h"
+#include "winograd.h"
 #include "work.h"
 
 namespace jaxnets {
 namespace {
-
-struct Tap {
-  const float* source;   // first channel of the source pixel, batch element 0
-  const float* weights;  // first row of this tap's matrix
-};
-
-// ---------------------------------------------------------------------------------------------------------------------
-// Forward and input gradient: a tile of `Channels` outputs by `Vectors` groups of lanes.
-
-// A tap's matrix is [depth, Channels], or [Channels, depth] if Transposed; `weight_row` lies between its rows.
-template <bool Transposed, int Lanes, int Vectors, int Channels>
-JAXNETS_INLINE void PixelTile(const Tap* taps, int num_taps, int64_t depth, int64_t batch, int64_t weight_row,
-                              const float* bias, float* out) {
-  using V = typename Vector<Lanes>::Type;
-  const int64_t deeper = Transposed ? 1 : weight_row, next_channel = Transposed ? weight_row : 1;
-  V sum[Channels][Vectors];
-  for (int c = 0; c < Channels; ++c)
-    for (int v = 0; v < Vectors; ++v) sum[c][v] = V{} + (bias ? bias[c] : 0.0f);
-  for (int t = 0; t < num_taps; ++t) {
-    const float* source = taps[t].source;
-    const float* weights = taps[t].weights;
-    for (int64_t k = 0; k < depth; ++k, source += batch, weights += deeper) {
-      V x[Vectors];
-      for (int v = 0; v < Vectors; ++v) x[v] = *reinterpret_cast<const V*>(source + v * Lanes);
-      for (int c = 0; c < Channels; ++c) {
-        const V w = V{} + weights[c * next_channel];
-        for (int v = 0; v < Vectors; ++v) sum[c][v] += w * x[v];
-      }
-    }
-  }
-  for (int c = 0; c < Channels; ++c)
-    for (int v = 0; v < Vectors; ++v) *reinterpret_cast<V*>(out + c * batch + v * Lanes) = sum[c][v];
-}
-
-// Calls the tile whose channel count is `channels` (1..Most).
-template <bool Transposed, int Lanes, int Vectors, int Most>
-JAXNETS_INLINE void PixelTileOf(int channels, const Tap* taps, int num_taps, int64_t depth, int64_t batch,
-                                int64_t weight_row, const float* bias, float* out) {
-  if constexpr (Most > 0) {
-    if (channels == Most)
-      PixelTile<Transposed, Lanes, Vectors, Most>(taps, num_taps, depth, batch, weight_row, bias, out);
-    else
-      PixelTileOf<Transposed, Lanes, Vectors, Most - 1>(channels, taps, num_taps, depth, batch, weight_row, bias, out);
-  }
-}
-
-// All output channels of one pixel for one slice of the batch, in equal blocks of at most `Most` channels.
-template <bool Transposed, int Lanes, int Vectors, int Most>
-JAXNETS_INLINE void PixelSlice(const std::vector<Tap>& taps, int64_t at, int64_t depth, int64_t batch, int64_t out_c,
-                               const float* bias, float* out) {
-  const int64_t weight_row = Transposed ? depth : out_c;
-  Tap moved[256];
-  const int num_taps = static_cast<int>(taps.size());
-  const int64_t blocks = (out_c + Most - 1) / Most;
-  for (int64_t b = 0, c = 0; b < blocks; ++b) {
-    const int64_t next = out_c * (b + 1) / blocks;
-    for (int t = 0; t < num_taps; ++t) moved[t] = {taps[t].source + at, taps[t].weights + c * (Transposed ? weight_row : 1)};
-    PixelTileOf<Transposed, Lanes, Vectors, Most>(static_cast<int>(next - c), moved, num_taps, depth, batch, weight_row,
-                                                  bias ? bias + c : nullptr, out + c * batch + at);
-    c = next;
-  }
-}
-
-struct PixelJob {
-  Geometry g;
-  bool transposed;     // false: y from x; true: dx from dy
-  const float* source;
-  const float* weights;  // [KH, KW, C_in, C_out], as the convolution has them
-  const float* bias;     // [channels] or null
-  float* out;
-
-  int64_t Height() const { return transposed ? g.in_h : g.out_h; }
-  int64_t Width() const { return transposed ? g.in_w : g.out_w; }
-  int64_t Channels() const { return transposed ? g.in_c : g.out_c; }
-  int64_t Depth() const { return transposed ? g.out_c : g.in_c; }
-};
 
 // The source coordinate that tap `k` of target coordinate `at` reads, or -1 where it falls outside (or between strides).
 JAXNETS_INLINE int64_t SourceOf(bool transposed, int64_t at, int64_t k, int64_t stride, int64_t pad, int64_t size) {
@@ -192,6 +117,10 @@ const auto kPixels = Choose();
 
 ffi::Error RunPixels(ffi::ThreadPool pool, const PixelJob& job, const Leading& source, const Leading& weights,
                      const Leading* bias, const Leading& out) {
+  if (WinogradServes(job.g)) {
+    RunWinograd(pool, job, source, weights, bias, out);
+    return ffi::Error::Success();
+  }
   const int64_t lead = out.Count(), pixels = job.Height() * job.Width();
   // About eight items a thread, each within one leading index.
   const int64_t want = std::max<int64_t>(1, 8 * pool.num_threads() / std::max<int64_t>(1, lead));

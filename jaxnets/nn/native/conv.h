@@ -26,6 +26,32 @@ inline ffi::Error ReadGeometry(ffi::Span<const int64_t> x_shape, ffi::Span<const
   return ffi::Error::Success();
 }
 
+// A convolution's output from its input, or (transposed) its input's gradient from its output's.
+struct PixelJob {
+  Geometry g;
+  bool transposed;     // false: y from x; true: dx from dy
+  const float* source;
+  const float* weights;  // [KH, KW, C_in, C_out], as the convolution has them
+  const float* bias;     // [channels] or null
+  float* out;
+
+  int64_t Height() const { return transposed ? g.in_h : g.out_h; }
+  int64_t Width() const { return transposed ? g.in_w : g.out_w; }
+  int64_t Channels() const { return transposed ? g.in_c : g.out_c; }
+  int64_t Depth() const { return transposed ? g.out_c : g.in_c; }
+};
+
+// A weight gradient, and a part of it that is summed by itself.
+struct WeightJob {
+  Geometry g;
+  const float* x;
+  const float* dy;
+};
+
+struct Share {  // output rows [row_begin, row_end) and output channels [out_begin, out_end)
+  int64_t row_begin, row_end, out_begin, out_end;
+};
+
 #define JAXNETS_GEOMETRY_ATTRS Attr<int64_t>("stride").Attr<int64_t>("pad_top").Attr<int64_t>("pad_left")
 
 }  // namespace jaxnets

@@ -11,54 +11,13 @@
 #include <memory>
 
 #include "conv.h"
-#include "vector.h"
-#include "work.h"
+#include "tile.h"
+#include "winograd.h"
 
 namespace jaxnets {
 namespace {
 
-struct WeightJob {
-  Geometry g;
-  const float* x;
-  const float* dy;
-};
-
-struct Share {  // output rows [row_begin, row_end) and output channels [out_begin, out_end)
-  int64_t row_begin, row_end, out_begin, out_end;
-};
-
 constexpr int64_t kSummed = 128;  // terms of dy, turned: few enough to stay in the first-level cache
-
-// What a tile sums over: `count` of the batch at each of `pixels` pixels, whose x lie `step` apart.
-struct Sum {
-  int64_t pixels, count, step;
-};
-
-// `Rows` rows of x, `batch` apart, times dy [pixels, count, Vectors * Lanes], added to as many rows of dw, `stride` apart.
-template <int Lanes, int Vectors, int Rows>
-JAXNETS_INLINE void WeightTile(const float* x, int64_t batch, const float* dy, const Sum& over, float* dw, int64_t stride,
-                               int64_t channels) {
-  using V = typename Vector<Lanes>::Type;
-  V sum[Rows][Vectors] = {};
-  for (int64_t p = 0; p < over.pixels; ++p, x += over.step)
-    for (int64_t n = 0; n < over.count; ++n, dy += Vectors * Lanes)
-      for (int r = 0; r < Rows; ++r)
-        for (int v = 0; v < Vectors; ++v) sum[r][v] += x[r * batch + n] * *reinterpret_cast<const V*>(dy + v * Lanes);
-  for (int r = 0; r < Rows; ++r)
-    for (int v = 0; v < Vectors; ++v) {
-      float* to = dw + r * stride + v * Lanes;
-      Store<Lanes>(to, Load<Lanes>(to, channels - v * Lanes) + sum[r][v], channels - v * Lanes);
-    }
-}
-
-template <int Lanes, int Vectors, int Most>
-JAXNETS_INLINE void WeightTileOf(int64_t rows, const float* x, int64_t batch, const float* dy, const Sum& over, float* dw,
-                                 int64_t stride, int64_t channels) {
-  if constexpr (Most > 0) {
-    if (rows == Most) WeightTile<Lanes, Vectors, Most>(x, batch, dy, over, dw, stride, channels);
-    else WeightTileOf<Lanes, Vectors, Most - 1>(rows, x, batch, dy, over, dw, stride, channels);
-  }
-}
 
 // The kernel's columns whose source lies inside the input, for output column w: [first, last).
 struct Columns {
@@ -147,17 +106,19 @@ ffi::Error WeightGrad(ffi::ThreadPool pool, Buffer x, Buffer dy, Result dw, int6
   // Rows are summed in bands, each band into scratch of its own, and the bands added in order: an amount of scratch and
   // an order of summation that shapes alone decide. Large kernels get one band; output channels are shared out as well.
   constexpr int64_t kScratch = 1 << 20;  // floats
-  const int64_t lead = wl.Count(), size = wl.item;
-  const int64_t bands = std::max<int64_t>(1, std::min<int64_t>({g.out_h, 16, kScratch / std::max<int64_t>(1, size)}));
-  const int64_t groups = (g.out_c + kKernels.most_channels - 1) / kKernels.most_channels;
+  const bool fewer_products = WinogradServes(g);
+  const Kernels kernels = fewer_products ? Kernels{WinogradWeights, 64} : kKernels;
+  const int64_t lead = wl.Count(), size = wl.item, rows = fewer_products ? (g.out_h + 1) / kOutputs : g.out_h;
+  const int64_t bands = std::max<int64_t>(1, std::min<int64_t>({rows, 16, kScratch / std::max<int64_t>(1, size)}));
+  const int64_t groups = (g.out_c + kernels.most_channels - 1) / kernels.most_channels;
   const std::unique_ptr<float[]> scratch(bands == 1 ? nullptr : new float[lead * bands * size]);
   float* target = bands == 1 ? dw->typed_data() : scratch.get();
   ParallelFor(pool, lead * bands * groups, [&](int64_t item) {
     const int64_t group = item % groups, band = item / groups % bands, l = item / groups / bands;
     const WeightJob job = {g, x.typed_data() + xl.Offset(l, wl.sizes), dy.typed_data() + yl.Offset(l, wl.sizes)};
-    const Share share = {g.out_h * band / bands, g.out_h * (band + 1) / bands, g.out_c * group / groups,
+    const Share share = {rows * band / bands, rows * (band + 1) / bands, g.out_c * group / groups,
                          g.out_c * (group + 1) / groups};
-    kKernels.weights(job, share, target + (l * bands + band) * size);
+    kernels.weights(job, share, target + (l * bands + band) * size);
   });
   if (bands > 1) {
     constexpr int64_t kPart = 4096;
