@@ -4,11 +4,13 @@ The extension is optional: without a C++ compiler the package installs without i
 """
 
 import sys
-from glob import glob
+from pathlib import Path
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 from setuptools.errors import CompileError
+
+NATIVE = Path("jaxnets/nn/native")
 
 
 class BuildKernels(build_ext):
@@ -30,8 +32,8 @@ setup(
     ext_modules=[
         Extension(
             "jaxnets.nn._cpu_kernels",
-            sorted(glob("jaxnets/nn/native/*.cc")),
-            depends=sorted(glob("jaxnets/nn/native/*.h")),
+            sorted(map(str, NATIVE.glob("*.cc"))),
+            depends=sorted(map(str, NATIVE.glob("*.h"))),
             # No -march: instruction sets are chosen at run time.
             extra_compile_args=["-std=c++17", "-O3", "-g0", "-Wno-psabi"],
             language="c++",
