@@ -64,17 +64,19 @@ def experiments() -> Iterator[Experiment]:
     descent = Optim("sgd", lr=0.05)
     yield replace(plain, id="study/spsa/gd", summary="gradient descent", optim=descent, steps=EVALUATIONS)
     for directions, a in GAINS.items():
+        optim = Optim("spsa", spsa=Spsa(a=a, big_a=EVALUATIONS // (20 * directions), directions=directions))
         yield replace(
             plain,
             id=f"study/spsa/spsa_{directions}",
             summary=f"SPSA, {directions} direction{'s' if directions > 1 else ''} a step",
-            optim=Optim("spsa", spsa=Spsa(a=a, big_a=EVALUATIONS // (20 * directions), directions=directions)),
-            steps=EVALUATIONS // (2 * directions),
+            optim=optim,
+            steps=EVALUATIONS // optim.evaluations,
         )
+    adam = Optim("spsa", lr=1e-3, spsa=Spsa(directions=16, rule="adam"))
     yield replace(
         plain,
         id="study/spsa/spsa_adam",
         summary="SPSA, 16 directions a step, followed by Adam",
-        optim=Optim("spsa", lr=1e-3, spsa=Spsa(directions=16, rule="adam")),
-        steps=EVALUATIONS // 32,
+        optim=adam,
+        steps=EVALUATIONS // adam.evaluations,
     )

@@ -166,6 +166,11 @@ class Optim:
     statistics and nothing is dropped."""
     spsa: Spsa = Spsa()
 
+    @property
+    def evaluations(self) -> int:
+        """How often a step evaluates the loss: twice for each of SPSA's directions; a gradient counts as one."""
+        return 2 * self.spsa.directions if self.name == "spsa" else 1
+
 
 @dataclasses.dataclass(frozen=True)
 class Experiment:

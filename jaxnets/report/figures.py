@@ -35,7 +35,7 @@ def curves(metrics: Sequence[Json], measure: str, reported: Mapping[str, float],
     for colour, split in zip(PALETTE, ("train", "validation"), strict=False):
         values = _by_seed(epochs, split, measure)
         label = f"{split} (running, in training mode)" if split == "train" else split
-        _band(axes, [line["epoch"] for line in epochs], values, colour, label)
+        band(axes, [line["epoch"] for line in epochs], values, colour, label)
     for i, (label, level) in enumerate(reported.items()):
         axes.axhline(level, linestyle=":", linewidth=1.4, color=PALETTE[i + 2], label=f"reported {label}")
     if chance is not None:
@@ -53,7 +53,7 @@ def compare(runs: Mapping[str, Sequence[Json]], measure: str) -> Figure:
         epochs = [line for line in metrics if "epoch" in line]
         style = "-" if i < len(PALETTE) else "--"
         values = _by_seed(epochs, "validation", measure)
-        _band(axes, [line["epoch"] for line in epochs], values, PALETTE[i % len(PALETTE)], label, style)
+        band(axes, [line["epoch"] for line in epochs], values, PALETTE[i % len(PALETTE)], label, style)
     figure.legend(frameon=False, fontsize=8, loc="outside lower center", ncols=columns)
     return figure
 
@@ -89,38 +89,9 @@ def hockey_sticks(runs: Mapping[str, Sequence[Json]], classes: int) -> Figure:
 def _first_losses(axes: Axes, metrics: Sequence[Json], colour: str, label: str, style: str = "-") -> np.ndarray:
     """Draws the losses of a run's first steps and returns them, [steps, seeds]."""
     steps = [line for line in metrics if "epoch" not in line]
-    values = np.array([[_number(v) for v in line["loss"]] for line in steps])
-    _band(axes, [line["step"] for line in steps], values, colour, label, style)
+    values = np.array([[number(v) for v in line["loss"]] for line in steps])
+    band(axes, [line["step"] for line in steps], values, colour, label, style)
     return values
-
-
-def by_batch_size(summaries: Mapping[int, Json]) -> Figure:
-    """Accuracy, memory and time of runs that differ in their batch size."""
-    sizes = sorted(summaries)
-    figure, panels = plt.subplots(1, 3, figsize=(9.6, 3.2), layout="constrained")
-    split = "test" if all("test" in s["final"] for s in summaries.values()) else "validation"
-    scores = [summaries[size]["final"][split]["accuracy"] for size in sizes]
-    ours = (
-        (f"{split} accuracy %", [100 * _number(s["mean"]) for s in scores], f"{split}_accuracy"),
-        ("GB", [summaries[size]["peak_memory_bytes"] / 1e9 for size in sizes], "gpu_memory_gb"),
-        ("seconds of training", [summaries[size]["seconds"]["train"] for size in sizes], "gpu_seconds"),
-    )
-    for axes, (title, values, name) in zip(panels, ours, strict=True):
-        axes.plot(sizes, values, "o-", color=PALETTE[0], label="ours")
-        told = {size: summaries[size]["reported"][name] for size in sizes if name in summaries[size]["reported"]}
-        if told and not any(s["embedded"] for s in summaries.values()):
-            axes.plot(list(told), list(told.values()), "D:", color=PALETTE[1], label="reported")
-        axes.set_xscale("log", base=2)
-        axes.set_xticks(sizes, [f"{size:,}" for size in sizes], fontsize=7, rotation=45)
-        axes.minorticks_off()
-        axes.set(xlabel="batch size", ylabel=title)
-        axes.grid(alpha=0.3)
-        _open(axes)
-    panels[0].errorbar(
-        sizes, ours[0][1], [100 * np.nan_to_num(_number(s["std"])) for s in scores], color=PALETTE[0], capsize=3
-    )
-    panels[0].legend(frameon=False, fontsize=8)
-    return figure
 
 
 def confusion(counts: Sequence[Sequence[float]], names: Sequence[str]) -> Figure:
@@ -179,7 +150,7 @@ def reported_and_ours(summaries: Mapping[str, Json]) -> Figure | None:
     height = np.arange(len(shown))[::-1]
     spreads = [ours for _, ours in shown.values()]
     axes.errorbar(
-        [100 * _number(ours["mean"]) for ours in spreads],
+        [100 * number(ours["mean"]) for ours in spreads],
         height,
         xerr=[100 * (ours["std"] or 0) for ours in spreads],
         fmt="o",
@@ -193,7 +164,7 @@ def reported_and_ours(summaries: Mapping[str, Json]) -> Figure | None:
     axes.set_ylim(-0.6, len(shown) - 0.4)
     axes.grid(axis="x", alpha=0.3)
     axes.legend(frameon=False, fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
-    _open(axes)
+    despine(axes)
     return figure
 
 
@@ -204,7 +175,7 @@ def search(results: Sequence[tuple[Json, Json]], measure: str) -> Figure:
     or no such field, the settings below one another.
     """
     scale = 100 if measure.endswith("accuracy") else 1
-    points = [(setting, scale * _number(score["mean"]), scale * _number(score["std"])) for setting, score in results]
+    points = [(setting, scale * number(score["mean"]), scale * number(score["std"])) for setting, score in results]
     values = {path: {setting[path] for setting, _ in results} for path in results[0][0]}
     numeric = [path for path, found in values.items() if all(type(v) in (int, float) for v in found) and len(found) > 1]
     along = max(numeric, key=lambda path: len(values[path]), default="")
@@ -238,7 +209,7 @@ def _ranking(points: Sequence[tuple[Json, float, float]], measure: str) -> Figur
     axes.set_yticks(height, labels, fontsize=8)
     axes.set_xlabel(measure)
     axes.grid(axis="x", alpha=0.3)
-    _open(axes)
+    despine(axes)
     return figure
 
 
@@ -258,11 +229,12 @@ def new_axes(size: tuple[float, float] = WIDE, xlabel: str = "", ylabel: str = "
     figure, axes = plt.subplots(figsize=size, layout="constrained")
     axes.set(xlabel=xlabel, ylabel=ylabel)
     axes.grid(alpha=0.3)
-    _open(axes)
+    despine(axes)
     return figure, axes
 
 
-def _open(axes: Axes) -> None:
+def despine(axes: Axes) -> None:
+    """Leaves the axes open above and to the right."""
     axes.spines[["top", "right"]].set_visible(False)
 
 
@@ -270,17 +242,19 @@ def _title(measure: str) -> str:
     return "accuracy %" if measure == "accuracy" else measure
 
 
-def _number(value: float | None) -> float:
+def number(value: float | None) -> float:
+    """A recorded figure; what was not finite is null in the files."""
     return float("nan") if value is None else value
 
 
 def _by_seed(lines: Sequence[Json], split: str, measure: str) -> np.ndarray:
     """[epochs, seeds], accuracies in percent."""
-    values = np.array([[_number(v) for v in line[split][measure]] for line in lines], float)
+    values = np.array([[number(v) for v in line[split][measure]] for line in lines], float)
     return 100 * values if measure == "accuracy" else values
 
 
-def _band(axes: Axes, x: Sequence[float], values: np.ndarray, colour: str, label: str, style: str = "-") -> None:
+def band(axes: Axes, x: Sequence[float], values: np.ndarray, colour: str, label: str, style: str = "-") -> None:
+    """A line at the mean of values [points, seeds], in a band of one standard deviation."""
     fine = np.ma.masked_invalid(values)
     mean, std = fine.mean(1), fine.std(1, ddof=1) if values.shape[1] > 1 else np.zeros(len(values))
     axes.plot(x, mean, style, color=colour, linewidth=1.6, label=label, marker="o" if len(x) == 1 else None)

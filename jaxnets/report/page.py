@@ -2,11 +2,9 @@
 
 import base64
 import io
-import json
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +12,9 @@ import jinja2
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
-from jaxnets.config import to_json
 from jaxnets.errors import UserError
 from jaxnets.record import RunFolder, find_runs
-from jaxnets.report import figures, pictures, tables
+from jaxnets.report import families, figures, pictures, tables
 from jaxnets.report.results import hardware
 
 _FOLDER, _DPI = "report", 110
@@ -72,8 +69,7 @@ def _render(runs: Sequence[RunFolder], unfinished: Sequence[RunFolder], target: 
                 f"Validation {measure}": figures.compare(dict(zip(labels, metrics, strict=True)), measure)
                 for measure in _common_measures(metrics)
             },
-            **_first_steps(labels, summaries, metrics),
-            **_batch_sizes(runs, summaries),
+            **families.plots(labels, runs, summaries, metrics),
         }
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("jaxnets.report", "."), autoescape=True, undefined=jinja2.StrictUndefined
@@ -90,23 +86,6 @@ def _render(runs: Sequence[RunFolder], unfinished: Sequence[RunFolder], target: 
     )
 
 
-def _first_steps(
-    labels: Sequence[str], summaries: Sequence[Mapping[str, Any]], metrics: Sequence[Any]
-) -> dict[str, Figure | None]:
-    """For each family, the first losses of its runs in one plot."""
-    families: dict[str, dict[str, Any]] = {}
-    classes = {}
-    for label, summary, lines in zip(labels, summaries, metrics, strict=True):
-        family = summary["id"].rpartition("/")[0]
-        families.setdefault(family, {})[label] = lines
-        classes[family] = len(summary.get("class_names") or ())
-    return {
-        f"The first steps: {family}": figures.hockey_sticks(runs, classes[family])
-        for family, runs in families.items()
-        if len(runs) > 1
-    }
-
-
 def _climbs(
     labels: Sequence[str], summaries: Sequence[Mapping[str, Any]], metrics: Sequence[Any]
 ) -> dict[str, dict[str, tables.Climb]]:
@@ -116,21 +95,6 @@ def _climbs(
         if "accuracy" in _common_measures([lines]):
             families.setdefault(summary["id"].rpartition("/")[0], {})[label] = lines
     return {family: tables.climbs(runs) for family, runs in families.items() if len(runs) > 1}
-
-
-def _batch_sizes(runs: Sequence[RunFolder], summaries: Sequence[Mapping[str, Any]]) -> dict[str, Figure | None]:
-    """For each family whose runs differ in their batch size and nothing else that matters: what it does."""
-    families: dict[tuple[str, str], dict[int, Any]] = {}
-    for run, summary in zip(runs, summaries, strict=True):
-        experiment = run.experiment()
-        data = replace(experiment.data, batch_size=1)
-        plain = replace(experiment, id="", source="", summary="", accumulate=1, reported={}, data=data)
-        if "accuracy" in summary["final"].get("validation", {}):
-            sizes = families.setdefault((summary["id"].rpartition("/")[0], json.dumps(to_json(plain))), {})
-            sizes[experiment.data.batch_size] = summary
-    return {
-        f"By batch size: {family}": figures.by_batch_size(sizes) for (family, _), sizes in families.items() if len(sizes) > 1
-    }
 
 
 def _labels(runs: Sequence[RunFolder], summaries: Sequence[Mapping[str, Any]]) -> list[str]:

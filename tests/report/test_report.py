@@ -11,7 +11,7 @@ from jaxnets.catalogue import all_experiments
 from jaxnets.config import to_json
 from jaxnets.errors import UserError
 from jaxnets.record import Pictures, RunFolder, spread
-from jaxnets.report import figures, tables
+from jaxnets.report import families, figures, tables
 from jaxnets.report.page import write_report
 from jaxnets.report.pictures import sheet
 
@@ -178,7 +178,7 @@ def test_runs_of_other_batch_sizes_are_drawn_against_them(tmp_path):
     assert "By batch size: study/batch_size" in page
     assert "The first steps: study/batch_size" in page
     runs = {size: RunFolder(tmp_path / f"study/batch_size/{size}").read("summary.json") for size in (128, 256, 16384)}
-    figure = figures.by_batch_size(runs)
+    figure = families.by_batch_size(runs)
     line = figure.axes[0].lines[0]
     np.testing.assert_allclose(line.get_xdata(), [128, 256, 16384])
     np.testing.assert_allclose(line.get_ydata(), [31, 41, 36])
@@ -192,6 +192,17 @@ def test_runs_that_differ_in_more_are_not(tmp_path):
     page = write_report([tmp_path], tmp_path).read_text()
     assert "By batch size" not in page
     assert "The first steps: cifar10/lenet" in page
+
+
+def test_spsa_is_drawn_against_loss_evaluations(tmp_path):
+    make_run(tmp_path, "study/spsa/gd")
+    make_run(tmp_path, "study/spsa/spsa_16")
+    assert "By loss evaluations: study/spsa" in write_report([tmp_path], tmp_path).read_text()
+    steps = [{"step": k, "loss": [float(k), None]} for k in range(1, 26)]
+    epochs = [{"epoch": e, "step": 20 * e, "train": {"loss": [0.5 / e, 0.7 / e]}} for e in (1, 2)]
+    line = families.by_evaluations({"a": steps + epochs}, {"a": 32}).axes[0].lines[0]
+    np.testing.assert_allclose(line.get_xdata(), [320, 640, 800, 1280])
+    np.testing.assert_allclose(line.get_ydata(), [5.5, 15.5, 23, 0.3])
 
 
 @pytest.mark.parametrize(("bad", "scale"), [(3.0, "linear"), (40.0, "log")])
