@@ -71,11 +71,11 @@ def _chosen(measure: str, wanted: tuple[str, ...]) -> tuple[str, ...]:
 def _measure(measure: str, names: tuple[str, ...], options: BenchOptions) -> int:
     from benchmarks import measures
     from benchmarks.facts import choose_device
-    from jaxnets import memory, parallel
+    from jaxnets import parallel, process
 
     if not names:
         raise UserError(f"{measure!r} is measured of {measures.WHOLE} alone, and {measures.WHOLE} only in whole programs")
-    memory.reuse_freed_memory()  # For every candidate alike.
+    process.tune()  # For every candidate alike.
     if measure == measures.SEEDS:
         parallel.split_cpu(measures.REPLICAS)
     choose_device(options.device)

@@ -160,9 +160,9 @@ def main(args: Sequence[str]) -> int:
     except ValueError as error:
         raise UserError(str(error)) from None
     from benchmarks.facts import choose_device
-    from jaxnets import memory
+    from jaxnets import process
 
-    memory.reuse_freed_memory()
+    process.tune()
     choose_device(options.device)
     for name in options.axes or AXES:
         rows = measure(name, options.rounds)

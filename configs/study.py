@@ -70,7 +70,7 @@ def experiments() -> Iterator[Experiment]:
             id=f"study/spsa/spsa_{directions}",
             summary=f"SPSA, {directions} direction{'s' if directions > 1 else ''} a step",
             optim=optim,
-            steps=EVALUATIONS // optim.evaluations,
+            steps=EVALUATIONS // optim.evaluations_per_step,
         )
     adam = Optim("spsa", lr=1e-3, spsa=Spsa(directions=16, rule="adam"))
     yield replace(
@@ -78,5 +78,5 @@ def experiments() -> Iterator[Experiment]:
         id="study/spsa/spsa_adam",
         summary="SPSA, 16 directions a step, followed by Adam",
         optim=adam,
-        steps=EVALUATIONS // adam.evaluations,
+        steps=EVALUATIONS // adam.evaluations_per_step,
     )

@@ -167,8 +167,8 @@ class Optim:
     spsa: Spsa = Spsa()
 
     @property
-    def evaluations(self) -> int:
-        """How often a step evaluates the loss: twice for each of SPSA's directions; a gradient counts as one."""
+    def evaluations_per_step(self) -> int:
+        """How often the update rule evaluates the loss: twice for each of SPSA's directions; a gradient counts as one."""
         return 2 * self.spsa.directions if self.name == "spsa" else 1
 
 

@@ -1,29 +1,12 @@
 """What compiled programs need of a device's memory, and what to do where it is too much."""
 
 import contextlib
-import ctypes
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import jax
 
 from jaxnets.config import Experiment, TextData
-
-# Of mallopt(3), in glibc.
-_TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX, _ARENA_MAX = -1, -2, -4, -8
-
-
-def reuse_freed_memory() -> None:
-    """Has the C library keep all freed memory, in one heap; does nothing where that is not glibc.
-
-    A program on a CPU takes its scratch anew in every step. By default a block above 32 MiB is mapped, goes back to the
-    system when it is freed, and its pages are cleared again in the next step: a third of the small CNN's time. So does the
-    heap of any thread but the first, whenever it is empty.
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt:
-        for name, value in ((_MMAP_MAX, 0), (_ARENA_MAX, 1), (_TRIM_THRESHOLD, -1), (_TOP_PAD, 2**26)):
-            mallopt(name, value)
 
 
 class Memory(NamedTuple):

@@ -12,7 +12,6 @@ Two layouts over a mesh of one axis:
 import contextlib
 import os
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -25,13 +24,6 @@ from jaxnets.nn import cpu
 AXIS = "devices"
 REPLICATED = PartitionSpec()
 SPLIT = PartitionSpec(AXIS)
-
-
-def use_compilation_cache() -> None:
-    """Keeps compiled programs on disk from one process to the next: $JAX_COMPILATION_CACHE_DIR, or ~/.cache/jaxnets/jit."""
-    if jax.config.values["jax_compilation_cache_dir"] is None:
-        jax.config.update("jax_compilation_cache_dir", str(Path.home() / ".cache" / "jaxnets" / "jit"))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 
 
 def make_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:

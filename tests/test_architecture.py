@@ -26,7 +26,7 @@ FLOORS = (
         "scenes",
         "data",
     ),
-    ("state", "parallel", "step", "checkpoint", "record", "progress", "problems", "interrupts", "memory"),
+    ("state", "parallel", "step", "checkpoint", "record", "progress", "problems", "interrupts", "memory", "process"),
     ("program", "summary", "train", "trained", "sweep", "theory", "ocr", "inspect"),
     ("report", "cli", "__main__"),
 )

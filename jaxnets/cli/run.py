@@ -43,15 +43,14 @@ def run(args: list[str]) -> int:
 
 
 def _train_all(runs: list[RunOptions]) -> int:
+    from jaxnets import process
     from jaxnets.interrupts import Interrupted
-    from jaxnets.memory import reuse_freed_memory
-    from jaxnets.parallel import split_cpu, use_compilation_cache
+    from jaxnets.parallel import split_cpu
     from jaxnets.progress import Reporter
     from jaxnets.report import tables
     from jaxnets.train import train
 
-    reuse_freed_memory()
-    use_compilation_cache()
+    process.prepare()
     split_cpu(runs[0].experiment.seeds)
     reporter = Reporter(Console())
     summaries, failures = [], []

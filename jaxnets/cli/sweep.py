@@ -53,11 +53,10 @@ def _search(options: SweepOptions) -> int:
 
     from rich.console import Console
 
-    from jaxnets import problems, program, sweep
+    from jaxnets import problems, process, program, sweep
     from jaxnets.data import sets
     from jaxnets.interrupts import Interrupted
-    from jaxnets.memory import reuse_freed_memory
-    from jaxnets.parallel import split_cpu, use_compilation_cache
+    from jaxnets.parallel import split_cpu
     from jaxnets.progress import Reporter
     from jaxnets.record import Json
     from jaxnets.report import search
@@ -71,8 +70,7 @@ def _search(options: SweepOptions) -> int:
     known = program.measures(experiment, asked)
     metric = sweep.parse_metric(options.metric or f"val_{known[0]}", known)
     print(f"{len(found)} settings × {experiment.seeds} seeds in {len(groups)} programs")
-    reuse_freed_memory()
-    use_compilation_cache()
+    process.prepare()
     split_cpu(groups[0].experiment.seeds)
     reporter = Reporter(Console())
     folder = options.out / "sweep" / experiment.id

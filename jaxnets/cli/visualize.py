@@ -120,18 +120,19 @@ def visualize(args: list[str]) -> int:
     if type(options) is _Options:  # The view stands behind an option.
         options = parse(_KINDS[options.what], f"visualize RUN {options.what}", args)
     _check(options)
-    from jaxnets import trained  # These import jax, which the help text can do without.
+    from jaxnets import (
+        process,
+        trained,  # These import jax, which the help text can do without.
+    )
     from jaxnets.cli import views
     from jaxnets.inspect import cnn
-    from jaxnets.memory import reuse_freed_memory
-    from jaxnets.parallel import split_cpu, use_compilation_cache
+    from jaxnets.parallel import split_cpu
     from jaxnets.record import RunFolder
     from jaxnets.report import figures
 
     experiment = RunFolder(options.run).experiment()
     cnn.check(experiment.model, experiment.data, options.run)
-    reuse_freed_memory()
-    use_compilation_cache()
+    process.prepare()
     if isinstance(options, TransferOptions):
         split_cpu(options.seeds)
     net = trained.load(options.run, options.replica)

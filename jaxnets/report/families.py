@@ -30,7 +30,7 @@ def plots(
         lines = {labels[i]: metrics[i] for i in members}
         drawn[f"The first steps: {name}"] = figures.hockey_sticks(lines, len(summaries[members[0]].get("class_names") or ()))
         if any(experiments[i].optim.name == "spsa" for i in members):
-            costs = {labels[i]: experiments[i].optim.evaluations for i in members}
+            costs = {labels[i]: experiments[i].optim.evaluations_per_step for i in members}
             drawn[f"By loss evaluations: {name}"] = by_evaluations(lines, costs)
     return drawn | _batch_sizes(experiments, summaries)
 
@@ -92,15 +92,11 @@ def by_evaluations(runs: Mapping[str, Sequence[Json]], evaluations: Mapping[str,
         steps = [(line["step"], line["loss"]) for line in metrics if "epoch" not in line]
         epochs = [(line["step"], line["train"]["loss"]) for line in metrics if "epoch" in line]
         tens = [steps[k : k + 10] for k in range(0, len(steps), 10)]
-        points = [(ten[-1][0], np.mean([_finite(loss) for _, loss in ten], 0)) for ten in tens]
-        points += [(step, _finite(loss)) for step, loss in epochs if not steps or step > steps[-1][0]]
+        points = [(ten[-1][0], np.mean([figures.numbers(loss) for _, loss in ten], 0)) for ten in tens]
+        points += [(step, figures.numbers(loss)) for step, loss in epochs if not steps or step > steps[-1][0]]
         x = [evaluations[label] * step for step, _ in points]
         values = np.array([loss for _, loss in points])
-        figures.band(axes, x, values, figures.PALETTE[i % len(figures.PALETTE)], label)
+        figures.band(axes, x, values, label, i)
     axes.set_xscale("log")
     figure.legend(frameon=False, fontsize=8, loc="outside lower center", ncols=2)
     return figure
-
-
-def _finite(losses: Sequence[float | None]) -> list[float]:
-    return [figures.number(loss) for loss in losses]

@@ -32,10 +32,10 @@ def curves(metrics: Sequence[Json], measure: str, reported: Mapping[str, float],
     """
     figure, axes = new_axes(WIDE, "epoch", _title(measure))
     epochs = [line for line in metrics if "epoch" in line]
-    for colour, split in zip(PALETTE, ("train", "validation"), strict=False):
+    for i, split in enumerate(("train", "validation")):
         values = _by_seed(epochs, split, measure)
         label = f"{split} (running, in training mode)" if split == "train" else split
-        band(axes, [line["epoch"] for line in epochs], values, colour, label)
+        band(axes, [line["epoch"] for line in epochs], values, label, i)
     for i, (label, level) in enumerate(reported.items()):
         axes.axhline(level, linestyle=":", linewidth=1.4, color=PALETTE[i + 2], label=f"reported {label}")
     if chance is not None:
@@ -51,9 +51,7 @@ def compare(runs: Mapping[str, Sequence[Json]], measure: str) -> Figure:
     figure, axes = new_axes((width, height + 0.2 * -(-len(runs) // columns)), "epoch", f"validation {_title(measure)}")
     for i, (label, metrics) in enumerate(runs.items()):
         epochs = [line for line in metrics if "epoch" in line]
-        style = "-" if i < len(PALETTE) else "--"
-        values = _by_seed(epochs, "validation", measure)
-        band(axes, [line["epoch"] for line in epochs], values, PALETTE[i % len(PALETTE)], label, style)
+        band(axes, [line["epoch"] for line in epochs], _by_seed(epochs, "validation", measure), label, i)
     figure.legend(frameon=False, fontsize=8, loc="outside lower center", ncols=columns)
     return figure
 
@@ -61,7 +59,7 @@ def compare(runs: Mapping[str, Sequence[Json]], measure: str) -> Figure:
 def hockey_stick(metrics: Sequence[Json], classes: int) -> Figure:
     """Loss of each of the first steps, before its update. A good start lies near ln(classes); 0 classes: no such line."""
     figure, axes = new_axes(WIDE, "step", "training loss")
-    _first_losses(axes, metrics, PALETTE[0], "mean over seeds")
+    _first_losses(axes, metrics, "mean over seeds", 0)
     if classes:
         axes.axhline(np.log(classes), linestyle="--", linewidth=0.8, color="#7F7F7F", label=f"ln {classes}")
     axes.legend(frameon=False, fontsize=8)
@@ -74,8 +72,7 @@ def hockey_sticks(runs: Mapping[str, Sequence[Json]], classes: int) -> Figure:
     figure, axes = new_axes((width, height + 0.2 * -(-len(runs) // 2)), "step", "training loss")
     means = []
     for i, (label, metrics) in enumerate(runs.items()):
-        style = "-" if i < len(PALETTE) else "--"
-        values = _first_losses(axes, metrics, PALETTE[i % len(PALETTE)], label, style)
+        values = _first_losses(axes, metrics, label, i)
         means.append(np.ma.masked_invalid(values).mean(1))
     if classes:
         axes.axhline(np.log(classes), linestyle="--", linewidth=0.8, color="#7F7F7F", label=f"ln {classes}")
@@ -86,11 +83,11 @@ def hockey_sticks(runs: Mapping[str, Sequence[Json]], classes: int) -> Figure:
     return figure
 
 
-def _first_losses(axes: Axes, metrics: Sequence[Json], colour: str, label: str, style: str = "-") -> np.ndarray:
+def _first_losses(axes: Axes, metrics: Sequence[Json], label: str, i: int) -> np.ndarray:
     """Draws the losses of a run's first steps and returns them, [steps, seeds]."""
     steps = [line for line in metrics if "epoch" not in line]
-    values = np.array([[number(v) for v in line["loss"]] for line in steps])
-    band(axes, [line["step"] for line in steps], values, colour, label, style)
+    values = np.array([numbers(line["loss"]) for line in steps])
+    band(axes, [line["step"] for line in steps], values, label, i)
     return values
 
 
@@ -247,14 +244,20 @@ def number(value: float | None) -> float:
     return float("nan") if value is None else value
 
 
+def numbers(values: Sequence[float | None]) -> list[float]:
+    """A recorded figure of each seed."""
+    return [number(value) for value in values]
+
+
 def _by_seed(lines: Sequence[Json], split: str, measure: str) -> np.ndarray:
     """[epochs, seeds], accuracies in percent."""
-    values = np.array([[number(v) for v in line[split][measure]] for line in lines], float)
+    values = np.array([numbers(line[split][measure]) for line in lines], float)
     return 100 * values if measure == "accuracy" else values
 
 
-def band(axes: Axes, x: Sequence[float], values: np.ndarray, colour: str, label: str, style: str = "-") -> None:
-    """A line at the mean of values [points, seeds], in a band of one standard deviation."""
+def band(axes: Axes, x: Sequence[float], values: np.ndarray, label: str, i: int) -> None:
+    """The i-th line of a plot, at the mean of values [points, seeds], in a band of one standard deviation."""
+    colour, style = PALETTE[i % len(PALETTE)], "-" if i < len(PALETTE) else "--"
     fine = np.ma.masked_invalid(values)
     mean, std = fine.mean(1), fine.std(1, ddof=1) if values.shape[1] > 1 else np.zeros(len(values))
     axes.plot(x, mean, style, color=colour, linewidth=1.6, label=label, marker="o" if len(x) == 1 else None)

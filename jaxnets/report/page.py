@@ -90,11 +90,11 @@ def _climbs(
     labels: Sequence[str], summaries: Sequence[Mapping[str, Any]], metrics: Sequence[Any]
 ) -> dict[str, dict[str, tables.Climb]]:
     """For each family of classifiers, how soon its runs, and the best of them, came to what each reached."""
-    families: dict[str, dict[str, Any]] = {}
+    by_family: dict[str, dict[str, Any]] = {}
     for label, summary, lines in zip(labels, summaries, metrics, strict=True):
         if "accuracy" in _common_measures([lines]):
-            families.setdefault(summary["id"].rpartition("/")[0], {})[label] = lines
-    return {family: tables.climbs(runs) for family, runs in families.items() if len(runs) > 1}
+            by_family.setdefault(summary["id"].rpartition("/")[0], {})[label] = lines
+    return {family: tables.climbs(runs) for family, runs in by_family.items() if len(runs) > 1}
 
 
 def _labels(runs: Sequence[RunFolder], summaries: Sequence[Mapping[str, Any]]) -> list[str]:

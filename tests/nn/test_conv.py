@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from jax import lax
 
@@ -47,12 +47,14 @@ def value_and_grads(x, w, b, dy, stride=1, padding=((0, 0), (0, 0)), conv=conv2d
     return y, *pullback(dy)
 
 
-def assert_close(found, args, stride=1, padding=((0, 0), (0, 0))):
-    """Each element within 1e-5 of the sum of the magnitudes that make it up."""
+def assert_close(found, args, stride=1, padding=((0, 0), (0, 0)), around=False):
+    """Each element within 1e-5 of the sum of the magnitudes that make it up; `around`: of its largest neighbour's sum."""
     expected = reference(*args, stride, padding)
     bounds = reference(*(jnp.abs(a) for a in args), stride, padding)
-    for ours, exact, bound in zip(found, expected, bounds, strict=True):
+    sides = (1, 2), (1, 2), (0, 1), ()
+    for ours, exact, bound, axes in zip(found, expected, bounds, sides, strict=True):
         assert ours.shape == exact.shape
+        bound = bound.max(axes, keepdims=True) if around else bound
         assert (np.abs(ours - exact) <= 1e-5 * bound + 1e-30).all()
 
 
@@ -79,23 +81,24 @@ def test_value_and_gradients_over_shapes(seed, n, h, w, c_in, c_out, kh, kw, str
 
 
 @needs_kernels
-@settings(max_examples=15)
+@settings(max_examples=12)
 @given(
     seed=st.integers(0, 2**31),
     n=st.integers(16, 150),
-    h=st.integers(1, 7),
-    w=st.integers(1, 7),
+    h=st.integers(3, 9),
+    w=st.integers(3, 9),
     c_in=st.integers(32, 40),
     c_out=st.integers(32, 70),
     pads=st.tuples(*[st.integers(0, 3)] * 4),
 )
+@example(seed=0, n=64, h=4, w=3, c_in=32, c_out=33, pads=(1, 1, 1, 0))
+@example(seed=0, n=20, h=6, w=6, c_in=33, c_out=65, pads=(1, 1, 1, 1))
 def test_convolutions_by_fewer_products(seed, n, h, w, c_in, c_out, pads):
-    """Where 3x3 filters of many channels take the kernels' other way."""
+    """Where 3x3 filters between many channels take the kernels' other way, whose rounding is that of a whole patch."""
     top, bottom, left, right = pads
-    assume(h + top + bottom >= 3 and w + left + right >= 3)
     geometry = {"padding": ((top, bottom), (left, right))}
     args = operands(seed, n, h, w, c_in, c_out, 3, 3, **geometry)
-    assert_close(value_and_grads(*args, **geometry), args, **geometry)
+    assert_close(value_and_grads(*args, **geometry), args, **geometry, around=True)
 
 
 @needs_kernels
@@ -107,25 +110,26 @@ def test_every_slice_of_the_batch_is_computed(n):
 
 @needs_kernels
 @pytest.mark.parametrize("batched", [(0, 0, 0), (0, None, None), (None, 0, 0), (None, 0, None)])
-@pytest.mark.parametrize("shape", [(5, 7, 6, 3, 4), (17, 5, 4, 32, 33)])
+@pytest.mark.parametrize("shape", [(5, 7, 6, 3, 4), (16, 6, 6, 32, 33)])
 def test_vmap(batched, shape):
     many = [operands(i, *shape, 3, 3) for i in range(3)]
     args = [jnp.stack([one[k] for one in many]) if axis == 0 else many[0][k] for k, axis in enumerate((*batched, 0))]
     found = jax.jit(jax.vmap(value_and_grads, in_axes=(*batched, 0)))(*args)
     for i in range(3):
         own = [many[i][k] if axis == 0 else many[0][k] for k, axis in enumerate((*batched, 0))]
-        assert_close([part[i] for part in found], own)
+        assert_close([part[i] for part in found], own, around=True)
 
 
 @needs_kernels
-def test_nested_vmap():
-    many = [operands(i, 4, 5, 5, 2, 3, 3, 3) for i in range(6)]
+@pytest.mark.parametrize("shape", [(4, 5, 5, 2, 3), (16, 6, 6, 32, 33)])
+def test_nested_vmap(shape):
+    many = [operands(i, *shape, 3, 3) for i in range(6)]
     x, w, b, dy = (jnp.stack(items).reshape(2, 3, *items[0].shape) for items in zip(*many, strict=True))
     # Filters vary along the outer axis alone.
     found = jax.jit(jax.vmap(jax.vmap(value_and_grads, in_axes=(0, None, 0, 0))))(x, w[:, 0], b, dy)
     for i in range(2):
         for j in range(3):
-            assert_close([part[i, j] for part in found], [x[i, j], w[i, 0], b[i, j], dy[i, j]])
+            assert_close([part[i, j] for part in found], [x[i, j], w[i, 0], b[i, j], dy[i, j]], around=True)
 
 
 @needs_kernels

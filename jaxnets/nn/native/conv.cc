@@ -70,19 +70,20 @@ JAXNETS_INLINE void PixelsOf(const PixelJob& job, int64_t begin, int64_t end) {
                                                       : 1;
     for (int64_t p = begin; p < end; ++p) {
       CollectTaps(job, p / width, p % width, taps);
+      const int num_taps = static_cast<int>(taps.size());
       float* out = job.out + p * channels * n;
       if (slice == Vectors * Lanes)
-        PixelSlice<Transposed, Lanes, Vectors, Budget / Vectors>(taps, at, depth, n, channels, job.bias, out);
+        PixelSlice<Transposed, Lanes, Vectors, Budget / Vectors>(taps.data(), num_taps, at, depth, n, channels, job.bias, out);
       else if (slice == 2 * Lanes)
-        PixelSlice<Transposed, Lanes, 2, Budget / 2>(taps, at, depth, n, channels, job.bias, out);
+        PixelSlice<Transposed, Lanes, 2, Budget / 2>(taps.data(), num_taps, at, depth, n, channels, job.bias, out);
       else if (slice == Lanes)
-        PixelSlice<Transposed, Lanes, 1, Budget / 2>(taps, at, depth, n, channels, job.bias, out);
+        PixelSlice<Transposed, Lanes, 1, Budget / 2>(taps.data(), num_taps, at, depth, n, channels, job.bias, out);
       else if (slice == 8)
-        PixelSlice<Transposed, 8, 1, Budget / 2>(taps, at, depth, n, channels, job.bias, out);
+        PixelSlice<Transposed, 8, 1, Budget / 2>(taps.data(), num_taps, at, depth, n, channels, job.bias, out);
       else if (slice == 4)
-        PixelSlice<Transposed, 4, 1, Budget / 2>(taps, at, depth, n, channels, job.bias, out);
+        PixelSlice<Transposed, 4, 1, Budget / 2>(taps.data(), num_taps, at, depth, n, channels, job.bias, out);
       else
-        PixelSlice<Transposed, 1, 1, 8>(taps, at, depth, n, channels, job.bias, out);
+        PixelSlice<Transposed, 1, 1, 8>(taps.data(), num_taps, at, depth, n, channels, job.bias, out);
     }
     at += slice;
   }
@@ -121,19 +122,11 @@ ffi::Error RunPixels(ffi::ThreadPool pool, const PixelJob& job, const Leading& s
     RunWinograd(pool, job, source, weights, bias, out);
     return ffi::Error::Success();
   }
-  const int64_t lead = out.Count(), pixels = job.Height() * job.Width();
-  // About eight items a thread, each within one leading index.
-  const int64_t want = std::max<int64_t>(1, 8 * pool.num_threads() / std::max<int64_t>(1, lead));
-  const int64_t parts = std::min(pixels, want);
-  ParallelFor(pool, lead * parts, [&](int64_t item) {
-    const int64_t l = item / parts, part = item % parts;
-    PixelJob own = job;
-    own.source += source.Offset(l, out.sizes);
-    own.weights += weights.Offset(l, out.sizes);
-    if (own.bias) own.bias += bias->Offset(l, out.sizes);
-    own.out += l * out.item;
-    kPixels(own, pixels * part / parts, pixels * (part + 1) / parts);
-  });
+  OverUnits(pool, job.Height() * job.Width(), job, source, bias, out,
+            [&](PixelJob& own, int64_t l, int64_t begin, int64_t end) {
+              own.weights += weights.Offset(l, out.sizes);
+              kPixels(own, begin, end);
+            });
   return ffi::Error::Success();
 }
 

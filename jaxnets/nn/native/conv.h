@@ -1,7 +1,9 @@
-// The geometry of a two-dimensional convolution, for conv.cc and conv_weights.cc.
+// Two-dimensional convolutions: their geometry, and what conv*.cc and winograd*.cc are asked to compute.
 
 #ifndef JAXNETS_NN_NATIVE_CONV_H_
 #define JAXNETS_NN_NATIVE_CONV_H_
+
+#include <algorithm>
 
 #include "work.h"
 
@@ -48,9 +50,27 @@ struct WeightJob {
   const float* dy;
 };
 
-struct Share {  // output rows [row_begin, row_end) and output channels [out_begin, out_end)
+struct Share {  // output rows, or rows of output tiles, [row_begin, row_end) and output channels [out_begin, out_end)
   int64_t row_begin, row_end, out_begin, out_end;
 };
+
+// Calls kernel(job, l, begin, end) for the units 0 … units - 1 of each leading index l, in parts: about eight items a thread,
+// each within one leading index. The job's source, bias and output are those of l; its weights are left to the kernel.
+template <typename Kernel>
+void OverUnits(ffi::ThreadPool pool, int64_t units, const PixelJob& job, const Leading& source, const Leading* bias,
+               const Leading& out, const Kernel& kernel) {
+  const int64_t lead = out.Count();
+  const int64_t want = std::max<int64_t>(1, 8 * pool.num_threads() / std::max<int64_t>(1, lead));
+  const int64_t parts = std::min(units, want);
+  ParallelFor(pool, lead * parts, [&](int64_t item) {
+    const int64_t l = item / parts, part = item % parts;
+    PixelJob own = job;
+    own.source += source.Offset(l, out.sizes);
+    if (own.bias) own.bias += bias->Offset(l, out.sizes);
+    own.out += l * out.item;
+    kernel(own, l, units * part / parts, units * (part + 1) / parts);
+  });
+}
 
 #define JAXNETS_GEOMETRY_ATTRS Attr<int64_t>("stride").Attr<int64_t>("pad_top").Attr<int64_t>("pad_left")
 

@@ -1,4 +1,5 @@
-// The weight gradient of a direct 2-D convolution on CPUs; see conv.cc for the storage orders.
+// The weight gradient of a 2-D convolution on CPUs; see conv.cc for the storage orders, winograd_weights.cc for a faster way
+// that some shapes take. Here it is the direct sum,
 //
 //   dw[t, i, o] = sum over pixels p and batch n of  x[src(p, t), i, n] * dy[p, o, n]
 //
@@ -107,10 +108,13 @@ ffi::Error WeightGrad(ffi::ThreadPool pool, Buffer x, Buffer dy, Result dw, int6
   // an order of summation that shapes alone decide. Large kernels get one band; output channels are shared out as well.
   constexpr int64_t kScratch = 1 << 20;  // floats
   const bool fewer_products = WinogradServes(g);
-  const Kernels kernels = fewer_products ? Kernels{WinogradWeights, 64} : kKernels;
-  const int64_t lead = wl.Count(), size = wl.item, rows = fewer_products ? (g.out_h + 1) / kOutputs : g.out_h;
+  const auto kernel = fewer_products ? WinogradWeights : kKernels.weights;
+  const int64_t lead = wl.Count(), size = wl.item, rows = fewer_products ? Tiles(g.out_h) : g.out_h;
   const int64_t bands = std::max<int64_t>(1, std::min<int64_t>({rows, 16, kScratch / std::max<int64_t>(1, size)}));
-  const int64_t groups = (g.out_c + kernels.most_channels - 1) / kernels.most_channels;
+  // Wide groups transform x less often; no sum depends on the width.
+  const bool wide = lead * bands * g.out_c / 64 >= 2 * pool.num_threads();
+  const int64_t most_channels = !fewer_products ? kKernels.most_channels : wide ? 64 : 32;
+  const int64_t groups = (g.out_c + most_channels - 1) / most_channels;
   const std::unique_ptr<float[]> scratch(bands == 1 ? nullptr : new float[lead * bands * size]);
   float* target = bands == 1 ? dw->typed_data() : scratch.get();
   ParallelFor(pool, lead * bands * groups, [&](int64_t item) {
@@ -118,7 +122,7 @@ ffi::Error WeightGrad(ffi::ThreadPool pool, Buffer x, Buffer dy, Result dw, int6
     const WeightJob job = {g, x.typed_data() + xl.Offset(l, wl.sizes), dy.typed_data() + yl.Offset(l, wl.sizes)};
     const Share share = {rows * band / bands, rows * (band + 1) / bands, g.out_c * group / groups,
                          g.out_c * (group + 1) / groups};
-    kernels.weights(job, share, target + (l * bands + band) * size);
+    kernel(job, share, target + (l * bands + band) * size);
   });
   if (bands > 1) {
     constexpr int64_t kPart = 4096;

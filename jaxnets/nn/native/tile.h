@@ -3,21 +3,19 @@
 #ifndef JAXNETS_NN_NATIVE_TILE_H_
 #define JAXNETS_NN_NATIVE_TILE_H_
 
-#include <vector>
-
 #include "vector.h"
 
 namespace jaxnets {
 
 struct Tap {
-  const float* source;   // first channel of the source pixel, batch element 0
-  const float* weights;  // first row of this tap's matrix
+  const float* source;   // a matrix [depth, row], of which some columns are used
+  const float* weights;  // the first row of this tap's matrix
 };
 
 // Sums over taps and depth for `Channels` outputs by `Vectors` groups of lanes. A tap's matrix is [depth, Channels], or
 // [Channels, depth] if Transposed; `weight_row` lies between its rows.
 template <bool Transposed, int Lanes, int Vectors, int Channels>
-JAXNETS_INLINE void PixelTile(const Tap* taps, int num_taps, int64_t depth, int64_t batch, int64_t weight_row,
+JAXNETS_INLINE void PixelTile(const Tap* taps, int num_taps, int64_t depth, int64_t row, int64_t weight_row,
                               const float* bias, float* out) {
   using V = typename Vector<Lanes>::Type;
   const int64_t deeper = Transposed ? 1 : weight_row, next_channel = Transposed ? weight_row : 1;
@@ -27,7 +25,7 @@ JAXNETS_INLINE void PixelTile(const Tap* taps, int num_taps, int64_t depth, int6
   for (int t = 0; t < num_taps; ++t) {
     const float* source = taps[t].source;
     const float* weights = taps[t].weights;
-    for (int64_t k = 0; k < depth; ++k, source += batch, weights += deeper) {
+    for (int64_t k = 0; k < depth; ++k, source += row, weights += deeper) {
       V x[Vectors];
       for (int v = 0; v < Vectors; ++v) x[v] = *reinterpret_cast<const V*>(source + v * Lanes);
       for (int c = 0; c < Channels; ++c) {
@@ -37,34 +35,33 @@ JAXNETS_INLINE void PixelTile(const Tap* taps, int num_taps, int64_t depth, int6
     }
   }
   for (int c = 0; c < Channels; ++c)
-    for (int v = 0; v < Vectors; ++v) *reinterpret_cast<V*>(out + c * batch + v * Lanes) = sum[c][v];
+    for (int v = 0; v < Vectors; ++v) *reinterpret_cast<V*>(out + c * row + v * Lanes) = sum[c][v];
 }
 
 // Calls the tile whose channel count is `channels` (1..Most).
 template <bool Transposed, int Lanes, int Vectors, int Most>
-JAXNETS_INLINE void PixelTileOf(int channels, const Tap* taps, int num_taps, int64_t depth, int64_t batch,
+JAXNETS_INLINE void PixelTileOf(int channels, const Tap* taps, int num_taps, int64_t depth, int64_t row,
                                 int64_t weight_row, const float* bias, float* out) {
   if constexpr (Most > 0) {
     if (channels == Most)
-      PixelTile<Transposed, Lanes, Vectors, Most>(taps, num_taps, depth, batch, weight_row, bias, out);
+      PixelTile<Transposed, Lanes, Vectors, Most>(taps, num_taps, depth, row, weight_row, bias, out);
     else
-      PixelTileOf<Transposed, Lanes, Vectors, Most - 1>(channels, taps, num_taps, depth, batch, weight_row, bias, out);
+      PixelTileOf<Transposed, Lanes, Vectors, Most - 1>(channels, taps, num_taps, depth, row, weight_row, bias, out);
   }
 }
 
-// All output channels of one pixel for one slice of the batch, in equal blocks of at most `Most` channels.
+// All output channels for the columns from `at` on (a slice of the batch, say), in equal blocks of at most `Most` channels.
 template <bool Transposed, int Lanes, int Vectors, int Most>
-JAXNETS_INLINE void PixelSlice(const std::vector<Tap>& taps, int64_t at, int64_t depth, int64_t batch, int64_t out_c,
+JAXNETS_INLINE void PixelSlice(const Tap* taps, int num_taps, int64_t at, int64_t depth, int64_t row, int64_t out_c,
                                const float* bias, float* out) {
   const int64_t weight_row = Transposed ? depth : out_c;
   Tap moved[256];
-  const int num_taps = static_cast<int>(taps.size());
   const int64_t blocks = (out_c + Most - 1) / Most;
   for (int64_t b = 0, c = 0; b < blocks; ++b) {
     const int64_t next = out_c * (b + 1) / blocks;
     for (int t = 0; t < num_taps; ++t) moved[t] = {taps[t].source + at, taps[t].weights + c * (Transposed ? weight_row : 1)};
-    PixelTileOf<Transposed, Lanes, Vectors, Most>(static_cast<int>(next - c), moved, num_taps, depth, batch, weight_row,
-                                                  bias ? bias + c : nullptr, out + c * batch + at);
+    PixelTileOf<Transposed, Lanes, Vectors, Most>(static_cast<int>(next - c), moved, num_taps, depth, row, weight_row,
+                                                  bias ? bias + c : nullptr, out + c * row + at);
     c = next;
   }
 }

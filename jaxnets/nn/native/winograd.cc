@@ -1,13 +1,18 @@
 // Convolutions of 3x3 taps and stride 1 with 2.25 times fewer products: F(2x2, 3x3) of Lavin and Gray, "Fast Algorithms for
 // Convolutional Neural Networks" (2015), after Winograd. See conv.cc for the storage orders.
 //
-// Two by two neighbouring outputs are a function of four by four inputs, the patch d. With the matrices A, B and G below,
+// Two by two neighbouring outputs y, a tile, are a function of four by four inputs d, its patch:
 //
 //   y = A' [ (G w G') * (B' d B) ] A      * element by element, of 16 elements, and summed over the input channels
 //
+//        1  1  1  0           1  0 -1  0          1    0    0
+//   A' = 0  1 -1 -1      B' = 0  1  1  0      G = 1/2  1/2  1/2
+//                             0 -1  1  0          1/2 -1/2  1/2
+//                             0  1  0 -1          0    0    1
+//
 // so that each of the 16 elements asks for one product of matrices over the channels, [C_out, C_in] . [C_in, columns], where
-// the columns are the batch at a few patches. All three matrices hold 0, 1, -1 and 1/2 only: the result is as exact as the
-// direct sum, to a few units in the last place. An input gradient is the same with the taps in reverse order.
+// the columns are the batch at a few patches. An input gradient is the same with the taps in reverse order. The rounding
+// error is a few units in the last place of the magnitudes of a whole patch and filter, not of one output's own terms alone.
 
 #include "winograd.h"
 
@@ -58,8 +63,8 @@ void TransformWeights(const float* w, bool reversed, int64_t matrix, int64_t beg
 // A' m A, and the biases, of the tile whose first pixel is (h, w), for one slice of the batch, from [elements, channels,
 // columns]. The elements lie `step` apart.
 template <int Lanes>
-JAXNETS_INLINE void StoreTile(const PixelJob& job, int64_t h, int64_t w, const Slice& slice, int64_t columns, const float* from,
-                              int64_t step) {
+JAXNETS_INLINE void StoreTile(const PixelJob& job, int64_t h, int64_t w, const Slice& slice, int64_t columns,
+                              const float* from, int64_t step) {
   using V = typename Vector<Lanes>::Type;
   const int64_t channels = job.Channels(), n = job.g.batch;
   for (int64_t c = 0; c < channels; ++c)
@@ -87,26 +92,24 @@ JAXNETS_INLINE void UnitsOf(const PixelJob& job, const Patches& patches, const f
   const int64_t top = Transposed ? 2 - g.pad_top : g.pad_top, left = Transposed ? 2 - g.pad_left : g.pad_left;
   const int64_t u_step = depth * channels + kApart;
   const int64_t v_step = depth * kColumns + kApart, m_step = channels * kColumns + kApart;
-  const std::unique_ptr<float[]> scratch(new float[kElements * (v_step + m_step)]());
-  float* const v = scratch.get();           // [elements, depth, columns]
-  float* const m = v + kElements * v_step;  // [elements, channels, columns]
-  std::vector<Tap> product(1);
+  const std::unique_ptr<float[]> v(new float[kElements * v_step]());  // [elements, depth, columns]
+  const std::unique_ptr<float[]> m(new float[kElements * m_step]);    // [elements, channels, columns]
   for (int64_t unit = begin; unit < end; ++unit) {
     const int64_t first = unit / patches.slices * patches.together, from = unit % patches.slices * patches.padded;
     const int64_t last = std::min(first + patches.together, patches.down * patches.across);
     const Slice slice = {from, std::min(patches.padded, n - from)};
     for (int64_t p = first; p < last; ++p) {
       const int64_t h = p / patches.across * kOutputs - top, w = p % patches.across * kOutputs - left;
-      PatchColumns<Lanes>(image, h, w, slice, kColumns, v + (p - first) * patches.padded, v_step);
+      PatchColumns<Lanes>(image, h, w, slice, kColumns, v.get() + (p - first) * patches.padded, v_step);
     }
     for (int e = 0; e < kElements; ++e) {
-      product[0] = {v + e * v_step, u + e * u_step};
-      PixelSlice<Transposed, Lanes, Vectors, Budget / Vectors>(product, 0, depth, kColumns, channels, nullptr,
-                                                               m + e * m_step);
+      const Tap product = {v.get() + e * v_step, u + e * u_step};
+      PixelSlice<Transposed, Lanes, Vectors, Budget / Vectors>(&product, 1, 0, depth, kColumns, channels, nullptr,
+                                                               m.get() + e * m_step);
     }
     for (int64_t p = first; p < last; ++p)
       StoreTile<Lanes>(job, p / patches.across * kOutputs, p % patches.across * kOutputs, slice, kColumns,
-                       m + (p - first) * patches.padded, m_step);
+                       m.get() + (p - first) * patches.padded, m_step);
   }
 }
 
@@ -148,10 +151,14 @@ const Kernels kKernels = Choose();
 }  // namespace
 
 bool WinogradServes(const Geometry& g) {
-  // Of few channels, or of parts of vectors, the transforms cost more than they save. Of many, the transformed filters leave
-  // the caches (16 matrices: 4 MiB here).
-  return g.kernel_h == 3 && g.kernel_w == 3 && g.stride == 1 && std::min(g.in_c, g.out_c) >= 32 &&
-         g.in_c * g.out_c <= 1 << 16 && g.batch >= kKernels.lanes;
+  if (g.kernel_h != 3 || g.kernel_w != 3 || g.stride != 1) return false;
+  // Between few channels the transforms cost more than they save. Between many, the transformed filters leave the caches
+  // (16 matrices: 4 MiB here).
+  if (std::min(g.in_c, g.out_c) < 32 || g.in_c * g.out_c > 1 << 16) return false;
+  // Tiles that lie partly outside, and columns that the batch does not fill, are computed all the same.
+  const Patches patches(g.out_h, g.out_w, g.batch, kKernels.lanes, kKernels.columns);
+  const int64_t products = kElements * patches.Groups() * patches.slices * kKernels.columns;
+  return 3 * products <= 2 * 9 * g.out_h * g.out_w * g.batch;
 }
 
 void RunWinograd(ffi::ThreadPool pool, const PixelJob& job, const Leading& source, const Leading& weights,
@@ -169,19 +176,10 @@ void RunWinograd(ffi::ThreadPool pool, const PixelJob& job, const Leading& sourc
   });
 
   const Patches patches(job.Height(), job.Width(), job.g.batch, kKernels.lanes, kKernels.columns);
-  const int64_t groups = (patches.down * patches.across + patches.together - 1) / patches.together;
-  const int64_t lead = out.Count(), units = groups * patches.slices;
-  const int64_t want = std::max<int64_t>(1, 8 * pool.num_threads() / std::max<int64_t>(1, lead));
-  const int64_t parts = std::min(units, want);
-  ParallelFor(pool, lead * parts, [&](int64_t item) {
-    const int64_t l = item / parts, part = item % parts;
-    PixelJob own = job;
-    own.source += source.Offset(l, out.sizes);
-    if (own.bias) own.bias += bias->Offset(l, out.sizes);
-    own.out += l * out.item;
-    kKernels.units(own, patches, u.get() + transformed.Offset(l, out.sizes), units * part / parts,
-                   units * (part + 1) / parts);
-  });
+  OverUnits(pool, patches.Groups() * patches.slices, job, source, bias, out,
+            [&](const PixelJob& own, int64_t l, int64_t begin, int64_t end) {
+              kKernels.units(own, patches, u.get() + transformed.Offset(l, out.sizes), begin, end);
+            });
 }
 
 }  // namespace jaxnets

@@ -14,11 +14,11 @@ namespace jaxnets {
 // Whether a convolution can be formed this way, and is worth it.
 bool WinogradServes(const Geometry& g);
 
-// As RunPixels in conv.cc.
+// One convolution or input gradient for each of out's leading indices.
 void RunWinograd(ffi::ThreadPool pool, const PixelJob& job, const Leading& source, const Leading& weights,
                  const Leading* bias, const Leading& out);
 
-// As the kernels of conv_weights.cc; the rows of the share are rows of output tiles.
+// dw of the share's channels, summed over the share's rows of output tiles.
 void WinogradWeights(const WeightJob& job, const Share& share, float* dw);
 
 constexpr int kSide = 4, kElements = kSide * kSide, kOutputs = 2;  // of a patch, of a patch, of an output tile's side
@@ -36,14 +36,19 @@ template <typename V> JAXNETS_INLINE void TransformPatch(V d[kSide][kSide]) {
     }
 }
 
-// How the patches of one convolution become columns: `together` patches times `padded` of the batch.
+// The output tiles along a side, the last of which may lie partly outside.
+inline int64_t Tiles(int64_t size) { return (size + kOutputs - 1) / kOutputs; }
+
+// How the patches of one convolution become columns: `together` patches, in a row, times `padded` of the batch. Either the
+// batch is one slice, or one patch is taken at a time.
 struct Patches {
   int64_t down, across, padded, together, slices;
 
   Patches(int64_t height, int64_t width, int64_t batch, int64_t lanes, int64_t columns)
-      : down((height + 1) / kOutputs), across((width + 1) / kOutputs),
+      : down(Tiles(height)), across(Tiles(width)),
         padded(std::min((batch + lanes - 1) / lanes * lanes, columns)), together(columns / padded),
         slices((batch + padded - 1) / padded) {}
+  int64_t Groups() const { return (down * across + together - 1) / together; }
 };
 
 struct Image {  // [height, width, depth, batch]
@@ -56,7 +61,7 @@ struct Slice {  // of the batch
 };
 
 // B' d B of the patch whose first pixel is (h, w), for one slice of the batch, to [elements, depth, columns]; zeros outside
-// of the image and behind the slice. The elements lie `step` apart.
+// of the image, and behind the slice in its last vector. The elements lie `step` apart.
 template <int Lanes>
 JAXNETS_INLINE void PatchColumns(const Image& image, int64_t h, int64_t w, const Slice& slice, int64_t columns, float* to,
                                  int64_t step) {
