@@ -21,6 +21,7 @@ def run(**changes):
         "seeds": 4,
         "seconds": {"train": 390.0, "compile": 10.0, "total": 410.0},
         "hardware": "a chip",
+        "config": {"steps": None},
     }
     return base | changes
 
@@ -48,6 +49,7 @@ def test_extrapolated_figures_and_epochs_of_ours_are_marked():
 
 def test_the_longest_run_of_an_experiment_and_hardware_counts():
     runs = [run(), run(epochs=100), run(epochs=5), run(hardware="another"), run(embedded=True, epochs=200), run(id="mine")]
+    runs.append(run(epochs=300, config={"steps": 300}))  # Cut to some steps: no whole epochs.
     found, missing = reported.comparisons([PLAIN, catalogue.all_experiments()["cifar10/lenet/bn"]], runs)
     assert [(c.measured, c.hardware) for c in found] == [(100, "a chip"), (50, "another")]
     assert missing == ["cifar10/lenet/bn"]
