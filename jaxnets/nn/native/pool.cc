@@ -15,7 +15,10 @@ struct Shape {
   int64_t batch, in_h, in_w, channels, out_h, out_w, window, stride;
 };
 
-// One channel of one image stack. With dy: adds each dy to dx where its window has its first maximum; without: fills y.
+// What one item of work takes of the numbers at each pixel: enough neighbours for the memory's sake, few enough to share.
+constexpr int64_t kPart = 512;
+
+// With dy: adds each dy to dx where its window has its first maximum; without: fills y.
 struct PoolJob {
   Shape s;
   const float* x;
@@ -47,34 +50,36 @@ JAXNETS_INLINE void Window(const Shape& s, const float* x, const float* dy, floa
     }
 }
 
-template <int Lanes> JAXNETS_INLINE void Pool(const PoolJob& job, int64_t channel) {
+// The part [begin, end) of the numbers that each pixel has, channels by batch.
+template <int Lanes> JAXNETS_INLINE void Pool(const PoolJob& job, int64_t begin, int64_t end) {
   const Shape& s = job.s;
-  const int64_t first = channel * s.batch, pixel = s.channels * s.batch;
+  const int64_t pixel = s.channels * s.batch;
   if (job.dy)
-    for (int64_t p = 0; p < s.in_h * s.in_w; ++p) std::fill_n(job.out + first + p * pixel, s.batch, 0.0f);
+    for (int64_t p = 0; p < s.in_h * s.in_w; ++p) std::fill(job.out + p * pixel + begin, job.out + p * pixel + end, 0.0f);
   for (int64_t h = 0; h < s.out_h; ++h)
     for (int64_t w = 0; w < s.out_w; ++w) {
-      const int64_t in = first + (h * s.in_w + w) * s.stride * pixel, out = first + (h * s.out_w + w) * pixel;
-      for (int64_t n = 0; n < s.batch; n += Lanes)
-        Window<Lanes>(s, job.x + in + n, job.dy ? job.dy + out + n : nullptr, job.out + (job.dy ? in : out) + n,
-                      s.batch - n);
+      const int64_t in = (h * s.in_w + w) * s.stride * pixel, out = (h * s.out_w + w) * pixel;
+      for (int64_t k = begin; k < end; k += Lanes)
+        Window<Lanes>(s, job.x + in + k, job.dy ? job.dy + out + k : nullptr, job.out + (job.dy ? in : out) + k, end - k);
     }
 }
 
-void PoolBase(const PoolJob& job, int64_t channel) { Pool<4>(job, channel); }
+void PoolBase(const PoolJob& job, int64_t begin, int64_t end) { Pool<4>(job, begin, end); }
 #ifdef JAXNETS_X86
-JAXNETS_AVX2 void PoolAvx2(const PoolJob& job, int64_t channel) { Pool<8>(job, channel); }
-JAXNETS_AVX512 void PoolAvx512(const PoolJob& job, int64_t channel) { Pool<16>(job, channel); }
+JAXNETS_AVX2 void PoolAvx2(const PoolJob& job, int64_t begin, int64_t end) { Pool<8>(job, begin, end); }
+JAXNETS_AVX512 void PoolAvx512(const PoolJob& job, int64_t begin, int64_t end) { Pool<16>(job, begin, end); }
 #endif
 
-void (*Choose())(const PoolJob&, int64_t) {
+using Kernel = void (*)(const PoolJob&, int64_t begin, int64_t end);
+
+Kernel Choose() {
 #ifdef JAXNETS_X86
   if (Chosen() == InstructionSet::kAvx512) return PoolAvx512;
   if (Chosen() == InstructionSet::kAvx2) return PoolAvx2;
 #endif
   return PoolBase;
 }
-void (*const kPool)(const PoolJob&, int64_t) = Choose();
+const Kernel kPool = Choose();
 
 // x: [lead..., N, H, W, C]; y, dy: [lead..., N, H', W', C]; dx as x. Without dy, out is y.
 ffi::Error Run(ffi::ThreadPool pool, Buffer x, const Buffer* dy, Result out, int64_t window, int64_t stride) {
@@ -84,11 +89,12 @@ ffi::Error Run(ffi::ThreadPool pool, Buffer x, const Buffer* dy, Result out, int
   if (yd[0] != s.batch || yd[3] != s.channels || window < 1 || stride < 1 || (s.out_h - 1) * stride + window > s.in_h ||
       (s.out_w - 1) * stride + window > s.in_w)
     return ffi::Error::InvalidArgument("max_pool: shapes do not fit together");
-  ParallelFor(pool, lead.Count() * s.channels, [&](int64_t item) {
-    const int64_t l = item / s.channels;
+  const int64_t pixel = s.channels * s.batch, parts = (pixel + kPart - 1) / kPart;
+  ParallelFor(pool, lead.Count() * parts, [&](int64_t item) {
+    const int64_t l = item / parts, begin = item % parts * kPart;
     const PoolJob job = {s, x.typed_data() + xl.Offset(l, lead.sizes),
                          dy ? dy->typed_data() + yl.Offset(l, lead.sizes) : nullptr, out->typed_data() + l * lead.item};
-    kPool(job, item % s.channels);
+    kPool(job, begin, std::min(begin + kPart, pixel));
   });
   return ffi::Error::Success();
 }
