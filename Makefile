@@ -11,7 +11,7 @@ PIP = $(VENV)/bin/pip --disable-pip-version-check install --quiet --constraint c
 # The kernels are compiled against the headers of the jax that is in the environment.
 INSTALL = $(PIP) --no-build-isolation --editable
 
-# The kernels' tests once more, with kernels that check every access (GCC's sanitizers).
+# The kernels' tests once more, with kernels that check every access (GCC's sanitizers), by each of their instruction sets.
 SANITIZERS = -fsanitize=address,undefined -fno-sanitize-recover=all
 
 .PHONY: quickstart test lint torch sanitize clean
@@ -33,7 +33,8 @@ lint: $(VENV)/test
 sanitize: $(VENV)/test
 	CXXFLAGS="$(SANITIZERS)" LDFLAGS="$(SANITIZERS)" $(VENV)/bin/python setup.py --quiet build_ext --inplace --force
 	LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libstdc++.so)" \
-	  ASAN_OPTIONS=detect_leaks=0 $(VENV)/bin/pytest tests/nn; status=$$?; \
+	  ASAN_OPTIONS=detect_leaks=0 sh -c 'for set in avx512 avx2 base; do \
+	    JAXNETS_CPU_KERNELS=$$set $(VENV)/bin/pytest tests/nn || exit 1; done'; status=$$?; \
 	  $(VENV)/bin/python setup.py --quiet build_ext --inplace --force; exit $$status
 
 # PyTorch's CPU build, for the parity tests and the benchmarks alone.

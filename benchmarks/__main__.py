@@ -6,6 +6,8 @@ python -m benchmarks [WORKLOAD …] [--measure MEASURE …] [--device cpu|gpu] [
 import dataclasses
 import subprocess
 import sys
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +16,7 @@ import tyro
 from benchmarks import harness
 from jaxnets.cli.parse import parse
 from jaxnets.errors import UserError
+from jaxnets.report import results
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,18 +42,37 @@ def main(args: list[str]) -> int:
         harness.check_rounds(options.rounds)
     except ValueError as error:
         raise UserError(str(error)) from None
-    from benchmarks.measures import MEASURES
+    from benchmarks.measures import MEASURES, WHOLE
 
     measures = tuple(MEASURES) if options.measure == ("all",) else options.measure
     if unknown := [measure for measure in measures if measure not in MEASURES]:
         raise UserError(f"unknown measure {unknown[0]!r}: choose from {', '.join(MEASURES)}, all")
-    plan = [(measure, _chosen(measure, options.workloads)) for measure in measures]
+    plan = [(measure, name) for measure in measures for name in _chosen(measure, options.workloads)]
+    if not plan:
+        raise UserError(f"{measures[0]!r} is measured of {WHOLE} alone, and {WHOLE} only in whole programs")
     if len(plan) == 1:
         return _measure(*plan[0], options)
-    # Each in a process of its own: how many CPU devices there are is settled when JAX starts.
-    settings = [arg for name in ("device", "json", "rounds") for arg in _argument(name, getattr(options, name))]
-    commands = [[*names, "--measure", measure, *settings] for measure, names in plan if names]
-    return max([subprocess.run([sys.executable, "-m", "benchmarks", *c]).returncode for c in commands], default=0)
+    return _measure_apart(plan, options)
+
+
+def _measure_apart(plan: Sequence[tuple[str, str]], options: BenchOptions) -> int:
+    """Each in a process of its own: no workload inherits another's heap, or PyTorch's count of compilations, and how many CPU
+    devices there are is settled when JAX starts."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = options.json or Path(folder) / "rows.jsonl"
+        before = len(results.read(file)) if file.exists() else 0
+        settings = [arg for name in ("device", "rounds") for arg in _argument(name, getattr(options, name))]
+        status = 0
+        for measure, name in plan:
+            command = [sys.executable, "-m", "benchmarks", name, "--measure", measure, "--json", str(file), *settings]
+            status = max(status, subprocess.run(command).returncode)
+            if status == harness.INTERRUPTED:
+                break
+        rows = results.read(file)[before:] if file.exists() else []
+    print(f"\n{harness.table(rows)}")
+    if noisy := [row["workload"] for row in rows if row["noisy"]]:
+        print(f"noisy, not to be used: {', '.join(noisy)} (the spread is over {harness.NOISY:.0%})")
+    return status
 
 
 def _argument(name: str, value: object) -> list[str]:
@@ -68,34 +90,20 @@ def _chosen(measure: str, wanted: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(name for name in wanted or known if name in known)
 
 
-def _measure(measure: str, names: tuple[str, ...], options: BenchOptions) -> int:
+def _measure(measure: str, name: str, options: BenchOptions) -> int:
     from benchmarks import measures
     from benchmarks.facts import choose_device
     from jaxnets import parallel, process
 
-    if not names:
-        raise UserError(f"{measure!r} is measured of {measures.WHOLE} alone, and {measures.WHOLE} only in whole programs")
     process.tune()  # For every candidate alike.
     if measure == measures.SEEDS:
         parallel.split_cpu(measures.REPLICAS)
     choose_device(options.device)
-    rows, failed = [], False
-    for name in names:
-        try:
-            rows.append(measures.MEASURES[measure](name, options.rounds))
-        except UserError as error:
-            if len(names) == 1:
-                raise
-            failed = True
-            print(f"error: {error}", file=sys.stderr)
-            continue
-        if options.json:
-            harness.append(options.json, rows[-1])
-        print(harness.table(rows[-1:]).splitlines()[-1], flush=True)
-    print(harness.table(rows))
-    if noisy := [row["workload"] for row in rows if row["noisy"]]:
-        print(f"noisy, not to be used: {', '.join(noisy)} (the spread is over {harness.NOISY:.0%})")
-    return 1 if failed else 0
+    row = measures.MEASURES[measure](name, options.rounds)
+    if options.json:
+        harness.append(options.json, row)
+    print(harness.table([row]), flush=True)
+    return 0
 
 
 if __name__ == "__main__":

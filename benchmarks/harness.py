@@ -13,6 +13,8 @@ from jaxnets.errors import UserError, first_line
 
 ROUNDS, LEAST_ROUNDS, NOISY = 9, 7, 0.25
 _ROUND_SECONDS = 0.3
+INTERRUPTED = 130
+"""Exit status of a measurement that was interrupted."""
 OURS = "jaxnets"
 
 
@@ -168,7 +170,7 @@ def start(main: Callable[[list[str]], int]) -> NoReturn:
         sys.exit(2)
     except KeyboardInterrupt:
         print("jaxnets: interrupted; what was measured before is kept", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:

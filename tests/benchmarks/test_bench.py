@@ -40,20 +40,35 @@ def fake(name, rounds):
     return harness.row(name, "train step", {harness.OURS: harness.Timing(0, (1.0,) * rounds)}, facts.facts(), {})
 
 
+def in_this_process(args, called):
+    """What subprocess.run would return of `python -m benchmarks …`."""
+    called.append(args[3:])
+    try:
+        status = command.main(args[3:])
+    except UserError:
+        status = 2
+    except KeyboardInterrupt:
+        status = harness.INTERRUPTED
+    return subprocess.CompletedProcess(args, status)
+
+
 def test_rows_are_kept_whatever_comes_after(tmp_path, monkeypatch, capsys):
+    called = []
     monkeypatch.setattr(measures, "MEASURES", {"train step": fake})
+    monkeypatch.setattr(subprocess, "run", lambda args: in_this_process(args, called))
     path = tmp_path / "rows.jsonl"
-    assert command.main(["lenet", "small_cnn", "lenet_bn", "--rounds", "7", "--json", str(path)]) == 1
-    assert "error: no luck" in capsys.readouterr().err
-    with pytest.raises(KeyboardInterrupt):
-        command.main(["gray_cnn", "resnet34", "lenet", "--json", str(path)])
+    assert command.main(["lenet", "small_cnn", "lenet_bn", "--rounds", "7", "--json", str(path)]) == 2
+    assert capsys.readouterr().out.count("| lenet_bn | train step |") == 2  # As soon as it is measured, and in the end.
+    assert command.main(["gray_cnn", "resnet34", "lenet", "--json", str(path)]) == harness.INTERRUPTED
+    assert "| lenet |" not in capsys.readouterr().out
+    assert [args[0] for args in called] == ["lenet", "small_cnn", "lenet_bn", "gray_cnn", "resnet34"]
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     assert [row["workload"] for row in rows] == ["lenet", "lenet_bn", "gray_cnn"]
     wanted = {"workload", "measure", "device", "ratio", "hardware", "versions", "commit", "n"}
     assert all(wanted <= set(row) and row["ratio"] is None for row in rows)
 
 
-def test_several_measures_have_a_process_each(monkeypatch):
+def test_every_workload_and_measure_has_a_process_of_its_own(monkeypatch):
     called = []
     run = lambda args: (called.append(args[3:]), subprocess.CompletedProcess(args, len(called) - 1))[1]
     monkeypatch.setattr(subprocess, "run", run)
@@ -65,7 +80,8 @@ def test_several_measures_have_a_process_each(monkeypatch):
     assert called == [["lenet", "--measure", "train step", *rest], ["lenet", "--measure", "8 seeds", *rest]]
     called.clear()
     command.main(["--measure", "all"])
-    assert [args[args.index("--measure") + 1] for args in called] == list(measures.MEASURES)
+    assert [name for name, _, measure, *_ in called if measure == "train step"] == list(workloads.WORKLOADS)
+    assert list(dict.fromkeys(measure for _, _, measure, *_ in called)) == list(measures.MEASURES)
     assert called[-1][0] == "lenet_super"
 
 

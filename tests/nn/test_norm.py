@@ -30,7 +30,7 @@ def operands(seed, n, h, w, c, offset=0.0):
     n=st.integers(2, 70),
     h=st.integers(1, 6),
     w=st.integers(1, 6),
-    c=st.integers(1, 9),
+    c=st.integers(1, 40),
     offset=st.sampled_from([0.0, 3.0, -20.0]),
 )
 def test_value_and_gradient(seed, n, h, w, c, offset):

@@ -16,6 +16,7 @@ SHAPES = {
     "n": st.integers(1, 40),
     "h": st.integers(3, 9),
     "w": st.integers(3, 9),
+    "c": st.sampled_from([2, 19]),
     "window": st.integers(1, 3),
     "stride": st.integers(1, 3),
 }
@@ -23,8 +24,8 @@ SHAPES = {
 
 @settings(max_examples=20)
 @given(**SHAPES)
-def test_pooling_equals_flax_with_gradients(seed, n, h, w, window, stride):
-    x = jnp.asarray(np.random.default_rng(seed).normal(size=(n, h, w, 3)), jnp.float32)
+def test_pooling_equals_flax_with_gradients(seed, n, h, w, c, window, stride):
+    x = jnp.asarray(np.random.default_rng(seed).normal(size=(n, h, w, c)), jnp.float32)
     pairs = [
         (lambda x: avg_pool(x, window), lambda x: nn.avg_pool(x, (window, window), (window, window))),
         (lambda x: max_pool(x, window, stride), lambda x: nn.max_pool(x, (window, window), (stride, stride))),
@@ -39,8 +40,8 @@ def test_pooling_equals_flax_with_gradients(seed, n, h, w, window, stride):
 
 @settings(max_examples=8)
 @given(**SHAPES)
-def test_unpooling_what_was_pooled_restores_the_maxima_in_place(seed, n, h, w, window, stride):
-    x = jnp.asarray(np.random.default_rng(seed).normal(size=(n, h, w, 2)), jnp.float32)
+def test_unpooling_what_was_pooled_restores_the_maxima_in_place(seed, n, h, w, c, window, stride):
+    x = jnp.asarray(np.random.default_rng(seed).normal(size=(n, h, w, c)), jnp.float32)
     pooled, unpool = jax.vjp(lambda x: max_pool(x, window, stride), x)
     back, shared = unpool(pooled)[0], unpool(jnp.ones_like(pooled))[0]
     # Windows that overlap may share a maximum, which then comes back once for each.
