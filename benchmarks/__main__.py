@@ -56,8 +56,8 @@ def main(args: list[str]) -> int:
 
 
 def _measure_apart(plan: Sequence[tuple[str, str]], options: BenchOptions) -> int:
-    """Each in a process of its own: no workload inherits another's heap, or PyTorch's count of compilations, and how many CPU
-    devices there are is settled when JAX starts."""
+    """Each in a process of its own: no workload inherits another's heap, or PyTorch's count of compilations, and how many
+    CPU devices there are is settled when JAX starts."""
     with tempfile.TemporaryDirectory() as folder:
         file = options.json or Path(folder) / "rows.jsonl"
         before = len(results.read(file)) if file.exists() else 0

@@ -163,12 +163,8 @@ def _backward(
         return tuple(cpu.call(cpu.RECURRENCE_GRAD, like, None, None)(*operands, cell=_NUMBERS[cell]))
 
     served = cpu.serves(*operands[:-1])
-    dgx, dgh, dh, dc = lax.platform_dependent(*operands, cpu=native, default=scan) if served else scan(*operands)
-    dgh = dgh if CELLS[cell].own_dgh else dgx
-    # As products of matrices: for arrays of three axes XLA's CPU compiler would transpose first.
-    flat = lambda x: x.reshape(-1, x.shape[-1])
-    dw = flat(hs[:-1]).T @ flat(dgh[1:]) + h.T @ dgh[0]
-    return dgx, dw, dgh.sum((0, 1)), dh, dc, None
+    dgx, dgh, dh, dc, dw = lax.platform_dependent(*operands, cpu=native, default=scan) if served else scan(*operands)
+    return dgx, dw, (dgh if CELLS[cell].own_dgh else dgx).sum((0, 1)), dh, dc, None
 
 
 _recur.defvjp(_forward, _backward)
@@ -210,8 +206,8 @@ def _scan_backward(
     dh: Array,
     dc: Array,
     lengths: Array,
-) -> tuple[Array, Array, Array, Array]:
-    """Gradients of the x parts and h parts of all steps, and of the first state.
+) -> tuple[Array, Array, Array, Array, Array]:
+    """Gradients of the x parts and h parts of all steps, of the first state, and of W_h.
 
     Where the two parts' gradients are the same, the second is returned empty: [0, N, gates·H].
     """
@@ -232,4 +228,7 @@ def _scan_backward(
 
     items = (dhs, before, c_before, c_after, kept, _running(dhs.shape[0], lengths))
     (dh, dc), (dgx, dgh) = lax.scan(body, (dh, dc), items, reverse=True)
-    return dgx, dgh if CELLS[cell].own_dgh else dgh[:0], dh, dc
+    # As products of matrices: for arrays of three axes XLA's CPU compiler would transpose first.
+    flat = lambda x: x.reshape(-1, x.shape[-1])
+    dw = flat(hs[:-1]).T @ flat(dgh[1:]) + h.T @ dgh[0]
+    return dgx, dgh if CELLS[cell].own_dgh else dgh[:0], dh, dc, dw

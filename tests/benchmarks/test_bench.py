@@ -1,5 +1,6 @@
 """The command: mistakes in one line, rows as they are measured, and our side alone where PyTorch is missing."""
 
+import functools
 import json
 import subprocess
 import sys
@@ -40,8 +41,10 @@ def fake(name, rounds):
     return harness.row(name, "train step", {harness.OURS: harness.Timing(0, (1.0,) * rounds)}, facts.facts(), {})
 
 
-def in_this_process(args, called):
-    """What subprocess.run would return of `python -m benchmarks …`."""
+def in_this_process(run, called, args, **options):
+    """subprocess.run, but `python -m benchmarks …` runs here."""
+    if "benchmarks" not in args:
+        return run(args, **options)
     called.append(args[3:])
     try:
         status = command.main(args[3:])
@@ -55,7 +58,7 @@ def in_this_process(args, called):
 def test_rows_are_kept_whatever_comes_after(tmp_path, monkeypatch, capsys):
     called = []
     monkeypatch.setattr(measures, "MEASURES", {"train step": fake})
-    monkeypatch.setattr(subprocess, "run", lambda args: in_this_process(args, called))
+    monkeypatch.setattr(subprocess, "run", functools.partial(in_this_process, subprocess.run, called))
     path = tmp_path / "rows.jsonl"
     assert command.main(["lenet", "small_cnn", "lenet_bn", "--rounds", "7", "--json", str(path)]) == 2
     assert capsys.readouterr().out.count("| lenet_bn | train step |") == 2  # As soon as it is measured, and in the end.

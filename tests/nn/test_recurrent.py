@@ -97,6 +97,16 @@ def test_equals_python_loops_with_gradients(path, cell, steps, batch, hidden):
         np.testing.assert_allclose(ours[name], wanted, rtol=2e-5, atol=1e-5 * float(jnp.abs(wanted).max()), err_msg=name)
 
 
+@pytest.mark.skipif(cpu.backend() != "native", reason="the CPU kernels were not compiled: no C++ compiler")
+@pytest.mark.parametrize("cell", NAMES)
+def test_both_paths_agree_on_sizes_beyond_a_block(monkeypatch, cell):
+    args = operands(cell, 1, 4, 40, 150)
+    native = gradients(recur, cell, args)
+    monkeypatch.setattr(cpu, "backend", lambda: "xla")
+    for name, wanted in gradients(recur, cell, args).items():
+        np.testing.assert_allclose(native[name], wanted, rtol=1e-5, atol=1e-5 * float(jnp.abs(wanted).max()), err_msg=name)
+
+
 @settings(max_examples=6)
 @given(
     cell=st.sampled_from(NAMES),

@@ -44,7 +44,7 @@ JAXNETS_INLINE void WeightsOf(const WeightJob& job, const Share& share, float* d
       if (columns.first >= columns.last) continue;
       const float* dy = job.dy + ((h * g.out_w + w) * g.out_c + share.out_begin) * g.batch;
       for (int64_t n = 0; n < g.batch; n += kSummed) {
-        const Sum over = {end - w, std::min(kSummed, g.batch - n), g.stride * g.in_c * g.batch};
+        const Sum over = {end - w, std::min(kSummed, g.batch - n), g.stride * g.in_c * g.batch, 1};
         for (int64_t p = 0; p < over.pixels; ++p)
           for (int64_t c = 0; c < channels; ++c)
             for (int64_t k = 0; k < over.count; ++k)

@@ -5,6 +5,8 @@
 // matrix is packed once per call into strips as wide as a register tile, and then element-wise work on rows that are
 // still in cache. All arrays are row-major: [lead..., T, N, features]; "lead" axes come from jax.vmap.
 //
+// The weights' gradient is one product behind the backward pass, of the states as they lie there (product.cc).
+//
 // Rows are taken longest first, so that those still running at a step are the first ones and padding costs next to nothing.
 //
 // A row's sums are formed in an order that depends on the widths alone, never on the other rows or the number of threads.
@@ -13,6 +15,7 @@
 #include <numeric>
 #include <vector>
 
+#include "product.h"
 #include "vector.h"
 #include "work.h"
 
@@ -345,11 +348,11 @@ ffi::Error Forward(ffi::ThreadPool pool, Buffer gx, Buffer w, Buffer b, Buffer h
 
 ffi::Error Backward(ffi::ThreadPool pool, Buffer w, Buffer h, Buffer c, Buffer hs, Buffer cs, Buffer kept, Buffer dhs,
                     Buffer dh_last, Buffer dc_last, Lengths lengths, Result dgx, Result dgh, Result dh, Result dc,
-                    int64_t cell) {
+                    Result dw, int64_t cell) {
   Leading wl(w.dimensions(), 2), hl(h.dimensions(), 2), cl(c.dimensions(), 2), sl(hs.dimensions(), 3),
       csl(cs.dimensions(), 3), kl(kept.dimensions(), 3), dsl(dhs.dimensions(), 3), dhl(dh_last.dimensions(), 2),
       dcl(dc_last.dimensions(), 2), nl(lengths.dimensions(), 1), out(dgx->dimensions(), 3), through(dgh->dimensions(), 3),
-      state(dh->dimensions(), 2);
+      state(dh->dimensions(), 2), dwl(dw->dimensions(), 2);
   const int64_t* d = &*dgx->dimensions().end() - 3;
   const int64_t steps = d[0], batch = d[1], gates = d[2], n = gates / Gates(cell);
   if (wl.item != n * gates || sl.item != steps * batch * n || dsl.item != sl.item || state.item != batch * n ||
@@ -371,6 +374,17 @@ ffi::Error Backward(ffi::ThreadPool pool, Buffer w, Buffer h, Buffer c, Buffer h
                            through.item ? dgh->typed_data() + l * through.item : nullptr, own_dh, own_dc},
                           begin, end);
       });
+  // W_h's gradient: each step's state before it, times the gradient of what it became.
+  const int64_t down = (n + kBlockInputs - 1) / kBlockInputs, across = (gates + kBlockOutputs - 1) / kBlockOutputs;
+  ParallelFor(pool, out.Count() * down * across, [&](int64_t item) {
+    const int64_t l = item / (down * across), i = item / across % down * kBlockInputs, j = item % across * kBlockOutputs;
+    const float* g = through.item ? dgh->typed_data() + l * through.item : dgx->typed_data() + l * out.item;
+    const RowPairs pairs[2] = {
+        {h.typed_data() + hl.Offset(l, out.sizes), g, steps ? batch : 0},
+        {hs.typed_data() + sl.Offset(l, out.sizes), g + batch * gates, (steps - 1) * batch},
+    };
+    ProductBlock(pairs, n, gates, i, j, dw->typed_data() + l * dwl.item);
+  });
   return ffi::Error::Success();
 }
 
@@ -383,7 +397,7 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxnets_recurrence, Forward,
 XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxnets_recurrence_grad, Backward,
                               ffi::Ffi::Bind().Ctx<ffi::ThreadPool>().Arg<Buffer>().Arg<Buffer>().Arg<Buffer>()
                                   .Arg<Buffer>().Arg<Buffer>().Arg<Buffer>().Arg<Buffer>().Arg<Buffer>().Arg<Buffer>()
-                                  .Arg<Lengths>().Ret<Buffer>().Ret<Buffer>().Ret<Buffer>().Ret<Buffer>()
+                                  .Arg<Lengths>().Ret<Buffer>().Ret<Buffer>().Ret<Buffer>().Ret<Buffer>().Ret<Buffer>()
                                   .Attr<int64_t>("cell"));
 
 }  // namespace jaxnets

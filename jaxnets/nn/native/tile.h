@@ -66,34 +66,35 @@ JAXNETS_INLINE void PixelSlice(const Tap* taps, int num_taps, int64_t at, int64_
   }
 }
 
-// What a tile sums over: `count` of the batch at each of `pixels` pixels, whose x lie `step` apart.
+// What a tile sums over: `count` of the batch, whose x lie `next` apart, at each of `pixels` pixels, `step` apart.
 struct Sum {
-  int64_t pixels, count, step;
+  int64_t pixels, count, step, next;
 };
 
-// `Rows` rows of x, `batch` apart, times dy [pixels, count, Vectors * Lanes], added to as many rows of dw, `stride` apart.
+// `Rows` rows of x, `row` apart, times dy [pixels, count, Vectors * Lanes], added to as many rows of dw, `stride` apart.
 template <int Lanes, int Vectors, int Rows>
-JAXNETS_INLINE void WeightTile(const float* x, int64_t batch, const float* dy, const Sum& over, float* dw, int64_t stride,
+JAXNETS_INLINE void WeightTile(const float* x, int64_t row, const float* dy, const Sum& over, float* dw, int64_t stride,
                                int64_t channels) {
   using V = typename Vector<Lanes>::Type;
   V sum[Rows][Vectors] = {};
   for (int64_t p = 0; p < over.pixels; ++p, x += over.step)
     for (int64_t n = 0; n < over.count; ++n, dy += Vectors * Lanes)
       for (int r = 0; r < Rows; ++r)
-        for (int v = 0; v < Vectors; ++v) sum[r][v] += x[r * batch + n] * *reinterpret_cast<const V*>(dy + v * Lanes);
+        for (int v = 0; v < Vectors; ++v)
+          sum[r][v] += x[r * row + n * over.next] * *reinterpret_cast<const V*>(dy + v * Lanes);
   for (int r = 0; r < Rows; ++r)
-    for (int v = 0; v < Vectors; ++v) {
+    for (int v = 0; v < Vectors && v * Lanes < channels; ++v) {
       float* to = dw + r * stride + v * Lanes;
       Store<Lanes>(to, Load<Lanes>(to, channels - v * Lanes) + sum[r][v], channels - v * Lanes);
     }
 }
 
 template <int Lanes, int Vectors, int Most>
-JAXNETS_INLINE void WeightTileOf(int64_t rows, const float* x, int64_t batch, const float* dy, const Sum& over, float* dw,
+JAXNETS_INLINE void WeightTileOf(int64_t rows, const float* x, int64_t row, const float* dy, const Sum& over, float* dw,
                                  int64_t stride, int64_t channels) {
   if constexpr (Most > 0) {
-    if (rows == Most) WeightTile<Lanes, Vectors, Most>(x, batch, dy, over, dw, stride, channels);
-    else WeightTileOf<Lanes, Vectors, Most - 1>(rows, x, batch, dy, over, dw, stride, channels);
+    if (rows == Most) WeightTile<Lanes, Vectors, Most>(x, row, dy, over, dw, stride, channels);
+    else WeightTileOf<Lanes, Vectors, Most - 1>(rows, x, row, dy, over, dw, stride, channels);
   }
 }
 

@@ -99,7 +99,7 @@ JAXNETS_INLINE void WeightsOf(const WeightJob& job, const Share& share, float* d
                                      z + part * kElements * z_step + column * kWidth, z_step);
         }
       }
-      const Sum over = {1, (last - first - 1) * patches.padded + slice.count, 0};
+      const Sum over = {1, (last - first - 1) * patches.padded + slice.count, 0, 1};
       const int64_t tiles = (g.in_c + Rows - 1) / Rows;
       for (int e = 0; e < kElements; ++e)
         for (int64_t part = 0; part < parts; ++part)
