@@ -37,9 +37,11 @@ def _avoid_scalar_loops() -> None:
 
 
 def tune() -> None:
-    """Makes programs on CPUs faster; nothing changes on accelerators."""
+    """Makes programs on CPUs faster; nothing changes on accelerators. Must come before the first use of a device."""
     _reuse_freed_memory()
     _avoid_scalar_loops()
+    # Programs run in the thread that calls them: one thread less to share the cores with (up to a tenth of a step).
+    jax.config.update("jax_cpu_enable_async_dispatch", False)
 
 
 def use_compilation_cache() -> None:
