@@ -29,8 +29,9 @@ def table(path: Path) -> str:
         return results.table(path)
     first = rows[0]
     versions = f"jax {first['versions']['jax']}, torch {first['versions']['torch']}"
+    rounds = " or ".join(str(n) for n in sorted({row["n"] for row in rows}))
     return (
-        f"{harness.table(rows)}\n\n{first['hardware']}; {versions}; n = {first['n']} rounds; raw figures in `{path.name}`\n"
+        f"{harness.table(rows)}\n\n{first['hardware']}; {versions}; n = {rounds} rounds; raw figures in `{path.name}`\n"
     )
 
 
