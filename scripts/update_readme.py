@@ -30,9 +30,7 @@ def table(path: Path) -> str:
     first = rows[0]
     versions = f"jax {first['versions']['jax']}, torch {first['versions']['torch']}"
     rounds = " or ".join(str(n) for n in sorted({row["n"] for row in rows}))
-    return (
-        f"{harness.table(rows)}\n\n{first['hardware']}; {versions}; n = {rounds} rounds; raw figures in `{path.name}`\n"
-    )
+    return f"{harness.table(rows)}\n\n{first['hardware']}; {versions}; n = {rounds} rounds; raw figures in `{path.name}`\n"
 
 
 def overview() -> str:
