@@ -5,113 +5,83 @@
 //
 // Activations are stored batch-minor: [lead..., H, W, C, N] with N contiguous.
 
-#include <algorithm>
-
 #include "vector.h"
 #include "work.h"
 
 namespace jaxnets {
 namespace {
 
+// Per-channel sums over pixels and batch. Lanes sum in float over one pixel, pixels in double.
+
 struct ChannelJob {
   const float* a;
-  const float* b;        // may equal a
-  const float* a_shift;  // [channels] each, or null for zeros
-  const float* b_shift;
+  const float* b;  // may equal a
   int64_t pixels, channels, batch;
 };
 
-struct Totals {
-  double plain, product;
-};
-
-constexpr int64_t kMost = 32;  // channels of a call
-
-// For each of the channels [begin, end), at most kMost: the sum over pixels and batch of a, and of
-// (a - a_shift) * (b - b_shift). A lane sums a few terms in float, what comes of that is summed in double.
+// Sum over all pixels of one channel of a and of (a - shift_a) * (b - shift_b).
 template <int Lanes>
-JAXNETS_INLINE void Channels(const ChannelJob& job, int64_t begin, int64_t end, Totals* totals) {
+JAXNETS_INLINE void Channel(const ChannelJob& job, int64_t channel, float shift_a, float shift_b, double* out) {
   using V = typename Vector<Lanes>::Type;
-  const int64_t whole = job.batch / Lanes * Lanes;
-  const int64_t together = std::max<int64_t>(1, 16 * Lanes / std::max<int64_t>(1, job.batch));
-  std::fill_n(totals, end - begin, Totals{0, 0});
-  for (int64_t first = 0; first < job.pixels; first += together) {
-    V plain[kMost] = {}, product[kMost] = {};
-    for (int64_t p = first; p < std::min(first + together, job.pixels); ++p)
-      for (int64_t c = begin; c < end; ++c) {
-        const float* a = job.a + (p * job.channels + c) * job.batch;
-        const float* b = job.b + (p * job.channels + c) * job.batch;
-        const float a_shift = job.a_shift ? job.a_shift[c] : 0.0f, b_shift = job.b_shift ? job.b_shift[c] : 0.0f;
-        V sum = plain[c - begin], products = product[c - begin];
-        for (int64_t n = 0; n < whole; n += Lanes) {
-          const V va = *reinterpret_cast<const V*>(a + n), vb = *reinterpret_cast<const V*>(b + n);
-          sum += va;
-          products += (va - a_shift) * (vb - b_shift);
-        }
-        plain[c - begin] = sum;
-        product[c - begin] = products;
-        for (int64_t n = whole; n < job.batch; ++n) {
-          totals[c - begin].plain += a[n];
-          totals[c - begin].product += (a[n] - a_shift) * (b[n] - b_shift);
-        }
+  constexpr int kUnroll = 4;
+  out[0] = out[1] = 0;
+  for (int64_t p = 0; p < job.pixels; ++p) {
+    const float* a = job.a + (p * job.channels + channel) * job.batch;
+    const float* b = job.b + (p * job.channels + channel) * job.batch;
+    V plain[kUnroll] = {}, product[kUnroll] = {};
+    int64_t n = 0;
+    for (; n + kUnroll * Lanes <= job.batch; n += kUnroll * Lanes)
+      for (int u = 0; u < kUnroll; ++u) {
+        const V va = *reinterpret_cast<const V*>(a + n + u * Lanes), vb = *reinterpret_cast<const V*>(b + n + u * Lanes);
+        plain[u] += va;
+        product[u] += (va - shift_a) * (vb - shift_b);
       }
-    for (int64_t c = 0; c < end - begin; ++c) {
-      totals[c].plain += SumLanes<Lanes>(plain[c]);
-      totals[c].product += SumLanes<Lanes>(product[c]);
+    float rest[2] = {0, 0};
+    for (; n < job.batch; ++n) {
+      rest[0] += a[n];
+      rest[1] += (a[n] - shift_a) * (b[n] - shift_b);
     }
+    out[0] += SumLanes<Lanes>(plain[0] + plain[1] + plain[2] + plain[3]) + rest[0];
+    out[1] += SumLanes<Lanes>(product[0] + product[1] + product[2] + product[3]) + rest[1];
   }
 }
 
-using Kernel = void (*)(const ChannelJob&, int64_t begin, int64_t end, Totals*);
+using ChannelKernel = void (*)(const ChannelJob&, int64_t channel, float shift_a, float shift_b, double* out);
 
-void ChannelsBase(const ChannelJob& job, int64_t begin, int64_t end, Totals* totals) {
-  Channels<4>(job, begin, end, totals);
-}
+void ChannelBase(const ChannelJob& job, int64_t c, float a, float b, double* out) { Channel<4>(job, c, a, b, out); }
 #ifdef JAXNETS_X86
-JAXNETS_AVX2 void ChannelsAvx2(const ChannelJob& job, int64_t begin, int64_t end, Totals* totals) {
-  Channels<8>(job, begin, end, totals);
+JAXNETS_AVX2 void ChannelAvx2(const ChannelJob& job, int64_t c, float a, float b, double* out) {
+  Channel<8>(job, c, a, b, out);
 }
-JAXNETS_AVX512 void ChannelsAvx512(const ChannelJob& job, int64_t begin, int64_t end, Totals* totals) {
-  Channels<16>(job, begin, end, totals);
+JAXNETS_AVX512 void ChannelAvx512(const ChannelJob& job, int64_t c, float a, float b, double* out) {
+  Channel<16>(job, c, a, b, out);
 }
 #endif
 
-Kernel Choose() {
+ChannelKernel Choose() {
 #ifdef JAXNETS_X86
-  if (Chosen() == InstructionSet::kAvx512) return ChannelsAvx512;
-  if (Chosen() == InstructionSet::kAvx2) return ChannelsAvx2;
+  if (Chosen() == InstructionSet::kAvx512) return ChannelAvx512;
+  if (Chosen() == InstructionSet::kAvx2) return ChannelAvx2;
 #endif
-  return ChannelsBase;
+  return ChannelBase;
 }
-const Kernel kChannels = Choose();
-
-// Calls work(l, begin, end) for groups of channels of each leading index: neighbours in memory, up to a page at each pixel,
-// but some groups for each thread.
-template <typename Work>
-void OverChannels(ffi::ThreadPool pool, int64_t lead, int64_t channels, int64_t batch, const Work& work) {
-  const int64_t page = std::min(kMost, 1024 / std::max<int64_t>(1, batch));
-  const int64_t size = std::max<int64_t>(1, std::min(page, lead * channels / (4 * pool.num_threads())));
-  const int64_t groups = (channels + size - 1) / size;
-  ParallelFor(pool, lead * groups, [&](int64_t item) {
-    const int64_t begin = item % groups * size;
-    work(item / groups, begin, std::min(begin + size, channels));
-  });
-}
+const ChannelKernel kChannel = Choose();
 
 // x: [lead..., N, H, W, C] -> [lead..., C] each. The variance is over N (not N - 1), around the mean, in two passes.
 ffi::Error Moments(ffi::ThreadPool pool, Buffer x, Result mean, Result variance) {
   Leading xl(x.dimensions(), 4);
   const int64_t* xd = &*x.dimensions().end() - 4;
-  const int64_t channels = xd[3], count = xd[0] * xd[1] * xd[2];
-  OverChannels(pool, xl.Count(), channels, xd[0], [&](int64_t l, int64_t begin, int64_t end) {
+  const int64_t lead = xl.Count(), channels = xd[3], count = xd[0] * xd[1] * xd[2];
+  ParallelFor(pool, lead * channels, [&](int64_t item) {
+    const int64_t l = item / channels, c = item % channels;
     const float* data = x.typed_data() + l * xl.item;
-    float* centre = mean->typed_data() + l * channels;
-    Totals totals[kMost];
-    kChannels({data, data, nullptr, nullptr, xd[1] * xd[2], channels, xd[0]}, begin, end, totals);
-    for (int64_t c = begin; c < end; ++c) centre[c] = static_cast<float>(totals[c - begin].plain / count);
-    kChannels({data, data, centre, centre, xd[1] * xd[2], channels, xd[0]}, begin, end, totals);
-    for (int64_t c = begin; c < end; ++c)
-      variance->typed_data()[l * channels + c] = static_cast<float>(totals[c - begin].product / count);
+    const ChannelJob job = {data, data, xd[1] * xd[2], channels, xd[0]};
+    double sums[2];
+    kChannel(job, c, 0, 0, sums);
+    const float centre = static_cast<float>(sums[0] / count);
+    kChannel(job, c, centre, centre, sums);
+    mean->typed_data()[item] = centre;
+    variance->typed_data()[item] = static_cast<float>(sums[1] / count);
   });
   return ffi::Error::Success();
 }
@@ -121,16 +91,15 @@ ffi::Error Sums(ffi::ThreadPool pool, Buffer dy, Buffer x, Buffer shift, Result 
   Leading yl(dy.dimensions(), 4), xl(x.dimensions(), 4), sl(shift.dimensions(), 1), out(plain->dimensions(), 1);
   const int64_t* xd = &*x.dimensions().end() - 4;
   if (yl.item != xl.item || sl.item != xd[3]) return ffi::Error::InvalidArgument("sums: shapes do not fit together");
-  const int64_t channels = xd[3];
-  OverChannels(pool, out.Count(), channels, xd[0], [&](int64_t l, int64_t begin, int64_t end) {
-    Totals totals[kMost];
-    kChannels({dy.typed_data() + yl.Offset(l, out.sizes), x.typed_data() + xl.Offset(l, out.sizes), nullptr,
-               shift.typed_data() + sl.Offset(l, out.sizes), xd[1] * xd[2], channels, xd[0]},
-              begin, end, totals);
-    for (int64_t c = begin; c < end; ++c) {
-      plain->typed_data()[l * channels + c] = static_cast<float>(totals[c - begin].plain);
-      product->typed_data()[l * channels + c] = static_cast<float>(totals[c - begin].product);
-    }
+  const int64_t lead = out.Count(), channels = xd[3];
+  ParallelFor(pool, lead * channels, [&](int64_t item) {
+    const int64_t l = item / channels, c = item % channels;
+    const ChannelJob job = {dy.typed_data() + yl.Offset(l, out.sizes), x.typed_data() + xl.Offset(l, out.sizes),
+                            xd[1] * xd[2], channels, xd[0]};
+    double sums[2];
+    kChannel(job, c, 0, shift.typed_data()[sl.Offset(l, out.sizes) + c], sums);
+    plain->typed_data()[item] = static_cast<float>(sums[0]);
+    product->typed_data()[item] = static_cast<float>(sums[1]);
   });
   return ffi::Error::Success();
 }
