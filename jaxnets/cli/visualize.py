@@ -120,10 +120,8 @@ def visualize(args: list[str]) -> int:
     if type(options) is _Options:  # The view stands behind an option.
         options = parse(_KINDS[options.what], f"visualize RUN {options.what}", args)
     _check(options)
-    from jaxnets import (
-        process,
-        trained,  # These import jax, which the help text can do without.
-    )
+    # These import jax, which the help text can do without.
+    from jaxnets import process, trained
     from jaxnets.cli import views
     from jaxnets.inspect import cnn
     from jaxnets.parallel import split_cpu

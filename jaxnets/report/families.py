@@ -16,12 +16,17 @@ from jaxnets.report import figures
 Json = Mapping[str, Any]
 
 
+def of(summary: Json) -> str:
+    """The family of a run: its id without the variant."""
+    return summary["id"].rpartition("/")[0]
+
+
 def plots(
     labels: Sequence[str], runs: Sequence[RunFolder], summaries: Sequence[Json], metrics: Sequence[Sequence[Json]]
 ) -> dict[str, Figure]:
     """Title and figure of every comparison that these runs allow. The four go together, a run each."""
     experiments = [run.experiment() for run in runs]
-    family = [summary["id"].rpartition("/")[0] for summary in summaries]
+    family = [of(summary) for summary in summaries]
     drawn = {}
     for name in dict.fromkeys(family):
         members = [i for i, own in enumerate(family) if own == name]
@@ -42,7 +47,7 @@ def _batch_sizes(experiments: Sequence[Experiment], summaries: Sequence[Json]) -
         data = replace(experiment.data, batch_size=1)
         plain = replace(experiment, id="", source="", summary="", accumulate=1, reported={}, data=data)
         if "accuracy" in summary["final"].get("validation", {}):
-            sizes = families.setdefault((summary["id"].rpartition("/")[0], json.dumps(to_json(plain))), {})
+            sizes = families.setdefault((of(summary), json.dumps(to_json(plain))), {})
             sizes[experiment.data.batch_size] = summary
     return {f"By batch size: {family}": by_batch_size(sizes) for (family, _), sizes in families.items() if len(sizes) > 1}
 

@@ -75,7 +75,7 @@ def _render(runs: Sequence[RunFolder], unfinished: Sequence[RunFolder], target: 
         loader=jinja2.PackageLoader("jaxnets.report", "."), autoescape=True, undefined=jinja2.StrictUndefined
     )
     return environment.get_template("page.html").render(
-        title=f"jaxnets: {', '.join(sorted({s['id'].rpartition('/')[0] or s['id'] for s in summaries}))}",
+        title=f"jaxnets: {', '.join(sorted({families.of(s) or s['id'] for s in summaries}))}",
         header=header,
         body=body,
         embedded=sorted({s["dataset"] for s in summaries if s["embedded"]}),
@@ -93,7 +93,7 @@ def _climbs(
     by_family: dict[str, dict[str, Any]] = {}
     for label, summary, lines in zip(labels, summaries, metrics, strict=True):
         if "accuracy" in _common_measures([lines]):
-            by_family.setdefault(summary["id"].rpartition("/")[0], {})[label] = lines
+            by_family.setdefault(families.of(summary), {})[label] = lines
     return {family: tables.climbs(runs) for family, runs in by_family.items() if len(runs) > 1}
 
 

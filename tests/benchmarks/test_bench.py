@@ -46,13 +46,11 @@ def in_this_process(run, called, args, **options):
     if "benchmarks" not in args:
         return run(args, **options)
     called.append(args[3:])
-    try:
-        status = command.main(args[3:])
-    except UserError:
-        status = 2
-    except KeyboardInterrupt:
-        status = harness.INTERRUPTED
-    return subprocess.CompletedProcess(args, status)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", args[2:])
+        with pytest.raises(SystemExit) as left:
+            harness.start(command.main)
+    return subprocess.CompletedProcess(args, left.value.code)
 
 
 def test_rows_are_kept_whatever_comes_after(tmp_path, monkeypatch, capsys):
@@ -61,9 +59,13 @@ def test_rows_are_kept_whatever_comes_after(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(subprocess, "run", functools.partial(in_this_process, subprocess.run, called))
     path = tmp_path / "rows.jsonl"
     assert command.main(["lenet", "small_cnn", "lenet_bn", "--rounds", "7", "--json", str(path)]) == 2
-    assert capsys.readouterr().out.count("| lenet_bn | train step |") == 2  # As soon as it is measured, and in the end.
+    out, err = capsys.readouterr()
+    assert out.count("| lenet_bn | train step |") == 2  # As soon as it is measured, and in the end.
+    assert err == "jaxnets: error: no luck\n"
     assert command.main(["gray_cnn", "resnet34", "lenet", "--json", str(path)]) == harness.INTERRUPTED
-    assert "| lenet |" not in capsys.readouterr().out
+    out, err = capsys.readouterr()
+    assert "| lenet |" not in out
+    assert err == "jaxnets: interrupted; what was measured before is kept\n"
     assert [args[0] for args in called] == ["lenet", "small_cnn", "lenet_bn", "gray_cnn", "resnet34"]
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     assert [row["workload"] for row in rows] == ["lenet", "lenet_bn", "gray_cnn"]

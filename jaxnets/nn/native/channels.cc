@@ -58,14 +58,7 @@ JAXNETS_AVX512 void ChannelAvx512(const ChannelJob& job, int64_t c, float a, flo
 }
 #endif
 
-ChannelKernel Choose() {
-#ifdef JAXNETS_X86
-  if (Chosen() == InstructionSet::kAvx512) return ChannelAvx512;
-  if (Chosen() == InstructionSet::kAvx2) return ChannelAvx2;
-#endif
-  return ChannelBase;
-}
-const ChannelKernel kChannel = Choose();
+const ChannelKernel kChannel = JAXNETS_CHOOSE(ChannelBase, ChannelAvx2, ChannelAvx512);
 
 // x: [lead..., N, H, W, C] -> [lead..., C] each. The variance is over N (not N - 1), around the mean, in two passes.
 ffi::Error Moments(ffi::ThreadPool pool, Buffer x, Result mean, Result variance) {

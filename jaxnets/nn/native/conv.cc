@@ -104,14 +104,7 @@ JAXNETS_AVX2 void PixelsAvx2(const PixelJob& job, int64_t begin, int64_t end) { 
 JAXNETS_AVX512 void PixelsAvx512(const PixelJob& job, int64_t begin, int64_t end) { Pixels<16, 4, 24>(job, begin, end); }
 #endif
 
-auto Choose() {
-#ifdef JAXNETS_X86
-  if (Chosen() == InstructionSet::kAvx512) return PixelsAvx512;
-  if (Chosen() == InstructionSet::kAvx2) return PixelsAvx2;
-#endif
-  return PixelsBase;
-}
-const auto kPixels = Choose();
+const auto kPixels = JAXNETS_CHOOSE(PixelsBase, PixelsAvx2, PixelsAvx512);
 
 // ---------------------------------------------------------------------------------------------------------------------
 // XLA's side. Shapes are logical: activations [lead..., N, H, W, C], whatever their storage order.

@@ -86,14 +86,8 @@ JAXNETS_AVX2 void WeightsAvx2(const WeightJob& job, const Share& share, float* d
 JAXNETS_AVX512 void WeightsAvx512(const WeightJob& job, const Share& share, float* dw) { Weights<16, 12>(job, share, dw); }
 #endif
 
-Kernels Choose() {
-#ifdef JAXNETS_X86
-  if (Chosen() == InstructionSet::kAvx512) return {WeightsAvx512, 32};
-  if (Chosen() == InstructionSet::kAvx2) return {WeightsAvx2, 16};
-#endif
-  return {WeightsBase, 8};
-}
-const Kernels kKernels = Choose();
+const Kernels kKernels =
+    JAXNETS_CHOOSE((Kernels{WeightsBase, 8}), (Kernels{WeightsAvx2, 16}), (Kernels{WeightsAvx512, 32}));
 
 // ---------------------------------------------------------------------------------------------------------------------
 // XLA's side. Shapes are logical: activations [lead..., N, H, W, C], whatever their storage order.

@@ -72,14 +72,7 @@ JAXNETS_AVX512 void PoolAvx512(const PoolJob& job, int64_t begin, int64_t end) {
 
 using Kernel = void (*)(const PoolJob&, int64_t begin, int64_t end);
 
-Kernel Choose() {
-#ifdef JAXNETS_X86
-  if (Chosen() == InstructionSet::kAvx512) return PoolAvx512;
-  if (Chosen() == InstructionSet::kAvx2) return PoolAvx2;
-#endif
-  return PoolBase;
-}
-const Kernel kPool = Choose();
+const Kernel kPool = JAXNETS_CHOOSE(PoolBase, PoolAvx2, PoolAvx512);
 
 // x: [lead..., N, H, W, C]; y, dy: [lead..., N, H', W', C]; dx as x. Without dy, out is y.
 ffi::Error Run(ffi::ThreadPool pool, Buffer x, const Buffer* dy, Result out, int64_t window, int64_t stride) {

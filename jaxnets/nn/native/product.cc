@@ -53,14 +53,7 @@ JAXNETS_AVX512 void BlockAvx512(const RowPairs (&pairs)[2], int64_t inputs, int6
 }
 #endif
 
-Kernel Choose() {
-#ifdef JAXNETS_X86
-  if (Chosen() == InstructionSet::kAvx512) return BlockAvx512;
-  if (Chosen() == InstructionSet::kAvx2) return BlockAvx2;
-#endif
-  return BlockBase;
-}
-const Kernel kBlock = Choose();
+const Kernel kBlock = JAXNETS_CHOOSE(BlockBase, BlockAvx2, BlockAvx512);
 
 }  // namespace
 

@@ -289,14 +289,9 @@ JAXNETS_AVX512 void BackwardAvx512(const BackwardJob& job, int64_t begin, int64_
 }
 #endif
 
-Kernels Choose() {
-#ifdef JAXNETS_X86
-  if (Chosen() == InstructionSet::kAvx512) return {ForwardAvx512, BackwardAvx512, 64};
-  if (Chosen() == InstructionSet::kAvx2) return {ForwardAvx2, BackwardAvx2, 16};
-#endif
-  return {ForwardBase, BackwardBase, 8};
-}
-const Kernels kKernels = Choose();
+const Kernels kKernels =
+    JAXNETS_CHOOSE((Kernels{ForwardBase, BackwardBase, 8}), (Kernels{ForwardAvx2, BackwardAvx2, 16}),
+                   (Kernels{ForwardAvx512, BackwardAvx512, 64}));
 
 // ---------------------------------------------------------------------------------------------------------------------
 // XLA's side.

@@ -107,4 +107,14 @@ InstructionSet Chosen();
 
 }  // namespace jaxnets
 
+// Which of three copies of a kernel, or of braced facts about it in parentheses, is the one for that instruction set.
+#ifdef JAXNETS_X86
+#define JAXNETS_CHOOSE(base, avx2, avx512)                            \
+  (::jaxnets::Chosen() == ::jaxnets::InstructionSet::kAvx512 ? avx512 \
+   : ::jaxnets::Chosen() == ::jaxnets::InstructionSet::kAvx2 ? avx2   \
+                                                             : base)
+#else
+#define JAXNETS_CHOOSE(base, avx2, avx512) base
+#endif
+
 #endif  // JAXNETS_NN_NATIVE_VECTOR_H_

@@ -139,14 +139,8 @@ JAXNETS_AVX512 void UnitsAvx512(const PixelJob& job, const Patches& p, const flo
 }
 #endif
 
-Kernels Choose() {
-#ifdef JAXNETS_X86
-  if (Chosen() == InstructionSet::kAvx512) return {UnitsAvx512, 16, 64};
-  if (Chosen() == InstructionSet::kAvx2) return {UnitsAvx2, 8, 16};
-#endif
-  return {UnitsBase, 4, 8};
-}
-const Kernels kKernels = Choose();
+const Kernels kKernels =
+    JAXNETS_CHOOSE((Kernels{UnitsBase, 4, 8}), (Kernels{UnitsAvx2, 8, 16}), (Kernels{UnitsAvx512, 16, 64}));
 
 }  // namespace
 

@@ -135,14 +135,7 @@ JAXNETS_AVX512 void WeightsAvx512(const WeightJob& job, const Share& share, floa
 }
 #endif
 
-auto Choose() {
-#ifdef JAXNETS_X86
-  if (Chosen() == InstructionSet::kAvx512) return WeightsAvx512;
-  if (Chosen() == InstructionSet::kAvx2) return WeightsAvx2;
-#endif
-  return WeightsBase;
-}
-const auto kWeights = Choose();
+const auto kWeights = JAXNETS_CHOOSE(WeightsBase, WeightsAvx2, WeightsAvx512);
 
 }  // namespace
 
