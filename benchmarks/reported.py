@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from jaxnets import catalogue
 from jaxnets.config import Experiment
 from jaxnets.errors import UserError
-from jaxnets.report import tables
+from jaxnets.report import results, tables
 
 RESULTS = Path(__file__).parent / "results"
 Json = Mapping[str, Any]
@@ -67,7 +67,7 @@ def comparisons(experiments: Iterable[Experiment], runs: Iterable[Json]) -> tupl
     timed = {e.id: e for e in experiments if "gpu_seconds" in e.reported}
     best: dict[tuple[str, str], Json] = {}
     for run in runs:
-        if run["id"] not in timed or run["embedded"] or run["config"]["steps"]:  # Steps need not make a whole epoch.
+        if run["id"] not in timed or run["embedded"] or not results.whole(run):
             continue
         key = run["id"], run["hardware"]
         if key not in best or run["epochs"] > best[key]["epochs"]:

@@ -191,6 +191,9 @@ class Experiment:
     seed: int = 0
     """The root of all randomness. Replica i is the same whatever the number of replicas."""
     eval_batch_size: int = 1000
+    eval_examples: int | None = None
+    """For a quick look: evaluates at most so many examples of each split, in equal steps over it; of running text its first
+    tokens. Tables say so."""
     accumulate: int = 1
     """Parts of a batch that are worked off one after the other, their gradients summed: less memory for the same step."""
     select: Literal["best", "last"] = "best"
@@ -221,6 +224,7 @@ _RULES: Mapping[str, _Rule] = {
     "seeds": _POSITIVE,
     "seed": ("must lie in [0, 2**32)", lambda value: 0 <= value < 2**32),
     "eval_batch_size": _POSITIVE,
+    "eval_examples": ("must be at least 1", lambda value: value is None or value >= 1),
     "accumulate": _POSITIVE,
     "data.batch_size": _POSITIVE,
     "data.window": _POSITIVE,

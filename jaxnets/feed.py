@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxnets.augment import LUMA, augment, normalize, shrink, to_grey, to_unit
 from jaxnets.config import ImageData
@@ -44,15 +45,17 @@ def shuffled(batch_size: int, examples: int, make: Make, drop_last: bool = True)
     return Feed(steps, plan, batch)
 
 
-def in_order(batch_size: int, examples: int, make: Make) -> Feed:
-    """Every example once, in order; the last batch is padded and masked."""
-    size = min(batch_size, examples)
-    steps = -(-examples // size)
+def in_order(batch_size: int, examples: int, make: Make, most: int | None = None) -> Feed:
+    """Every example once, in order, or `most` of them in equal steps; the last batch is padded and masked."""
+    chosen = min(examples, most or examples)
+    size = min(batch_size, chosen)
+    steps = -(-chosen // size)
 
     def plan(key: Any, epoch: Any) -> dict[str, Array]:
         del key, epoch
-        indices = jnp.arange(steps * size).reshape(steps, size)
-        return {"index": indices % examples, "mask": (indices < examples).astype(jnp.float32)}
+        places = np.arange(steps * size).reshape(steps, size)  # NumPy's, whose 64 bits hold the products.
+        indices = places % chosen * examples // chosen
+        return {"index": jnp.asarray(indices, jnp.int32), "mask": jnp.asarray(places < chosen, jnp.float32)}
 
     def batch(arrays: Arrays, item: Mapping[str, Array], key: Any) -> Batch:
         return {**make(arrays, item["index"], key), "mask": item["mask"]}

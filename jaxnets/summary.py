@@ -102,6 +102,7 @@ def summarize(
         "epochs": -(-program.total_steps // steps_per_epoch),
         "steps": program.total_steps,
         "select": experiment.select,
+        "eval_examples": experiment.eval_examples,
         "parameters": program.parameters,
         "final": {split: {**final.get(split, {}), **figures.get(split, {})} for split in {**final, **figures}},
         "details": details,

@@ -46,6 +46,7 @@ def test_json_gives_the_same_experiment_back(experiment):
         ("model.dense", (120, 0)),
         ("model.init.std", 0.0),
         ("eval_batch_size", -5),
+        ("eval_examples", 0),
     ],
 )
 def test_values_that_cannot_work_are_named(path, value):

@@ -51,6 +51,17 @@ def test_evaluation_sees_every_example_once(examples, batch):
     np.testing.assert_array_equal(np.sort(real), np.arange(examples))
 
 
+@settings(max_examples=20)
+@given(examples=st.integers(1, 40), most=st.integers(1, 50), batch=st.integers(1, 50))
+def test_evaluation_of_a_part_steps_evenly_over_the_split(examples, most, batch):
+    plan = feed.in_order(batch, examples, IMAGES, most).plan(None, 0)
+    real = np.asarray(plan["index"])[np.asarray(plan["mask"]) == 1]
+    assert len(real) == min(most, examples)
+    gaps = np.diff([*real, examples])
+    assert real[0] == 0
+    assert {min(gaps), max(gaps)} <= {examples // len(real), -(-examples // len(real))}
+
+
 def test_batches_hold_the_images_and_labels_of_their_indices():
     images = np.random.default_rng(0).integers(0, 256, (20, 4, 4, 3)).astype(np.uint8)
     arrays = {"image": jnp.asarray(images), "label": jnp.arange(20)}

@@ -14,10 +14,12 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from jaxnets import catalogue
+from jaxnets import catalogue, problems
+from jaxnets.data import sets
 from jaxnets.errors import UserError
 from jaxnets.progress import Reporter
 from jaxnets.record import RunFolder
+from jaxnets.report import results, tables
 from jaxnets.train import train
 
 BASE = catalogue.all_experiments()["cifar10/lenet/super"]
@@ -247,3 +249,22 @@ def test_a_full_disk_loses_nothing_saved(tmp_path, reporter, shapes10, monkeypat
         train(small, tmp_path, reporter, checkpoint_every=0)
     monkeypatch.undo()
     assert train(small, tmp_path, reporter)["epochs"] == 2
+
+
+def test_a_part_of_each_split_is_evaluated_and_tables_say_so(tmp_path, reporter):
+    part = dataclasses.replace(SMALL, steps=1, seeds=1, eval_examples=150)
+    summary = train(part, tmp_path, reporter)
+    assert np.sum(summary["details"]["test"]["confusion"]) == 150
+    assert tables.row(summary).dataset == "shapes10 (embedded) (150 evaluated)"
+    [row] = results.rows([RunFolder(tmp_path)])
+    assert not results.whole(row)
+
+
+def test_a_part_of_running_text_is_its_first_tokens():
+    experiment = catalogue.all_experiments()["word_lm/tiny_shakespeare"]
+    data = sets.open_set(experiment.data.embedded, experiment.data.embedded)
+    part = dataclasses.replace(experiment, eval_examples=211, eval_batch_size=3)
+    plan = problems.build(part, data).evaluate("test").plan(None, 0)
+    assert np.sum(plan["count"].clip(0, part.data.window)) == 210
+    with pytest.raises(UserError, match="eval_batch_size must be below 211"):
+        problems.build(dataclasses.replace(part, eval_batch_size=211), data)

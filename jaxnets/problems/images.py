@@ -54,7 +54,9 @@ def build(experiment: Experiment, data: Prepared) -> Problem:
         inputs=(jnp.zeros(image.shape),),
         arrays=data.splits,
         train=feed.shuffled(config.batch_size, data.examples("train"), make, config.drop_last),
-        evaluate=lambda split: feed.in_order(experiment.eval_batch_size, data.examples(split), make),
+        evaluate=lambda split: feed.in_order(
+            experiment.eval_batch_size, data.examples(split), make, experiment.eval_examples
+        ),
         examples=config.batch_size,
         labels=() if rebuilds else labels,
         portray=portray if rebuilds or isinstance(experiment.model, MlpConfig) else None,

@@ -48,7 +48,9 @@ def build(experiment: Experiment, data: Prepared) -> Problem:
         inputs=(letters, jnp.ones(1, jnp.int32), jnp.zeros(1, jnp.int32)),
         arrays=data.splits,
         train=by_letter(feed.shuffled(config.batch_size, data.examples("train"), make)),
-        evaluate=lambda split: by_letter(feed.in_order(experiment.eval_batch_size, data.examples(split), make)),
+        evaluate=lambda split: by_letter(
+            feed.in_order(experiment.eval_batch_size, data.examples(split), make, experiment.eval_examples)
+        ),
         examples=config.batch_size,
         generate=functools.partial(_generate, data, conditional),
     )

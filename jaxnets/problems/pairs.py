@@ -46,7 +46,9 @@ def build(experiment: Experiment, data: Prepared) -> Problem:
         inputs=(jnp.zeros((1, source), jnp.int32), jnp.ones(1, jnp.int32), jnp.zeros((1, target), jnp.int32)),
         arrays=data.splits,
         train=train,
-        evaluate=lambda split: by_word(feed.in_order(experiment.eval_batch_size, data.examples(split), make)),
+        evaluate=lambda split: by_word(
+            feed.in_order(experiment.eval_batch_size, data.examples(split), make, experiment.eval_examples)
+        ),
         examples=config.batch_size,
         generate=functools.partial(_generate, data),
     )

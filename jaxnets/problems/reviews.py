@@ -39,7 +39,9 @@ def build(experiment: Experiment, data: Prepared) -> Problem:
         inputs=(jnp.zeros((1, config.longest), jnp.int32), jnp.ones(1, jnp.int32)),
         arrays=arrays,
         train=feed.shuffled(config.batch_size, data.examples("train"), make),
-        evaluate=lambda split: feed.in_order(experiment.eval_batch_size, data.examples(split), make),
+        evaluate=lambda split: feed.in_order(
+            experiment.eval_batch_size, data.examples(split), make, experiment.eval_examples
+        ),
         examples=config.batch_size,
         labels=tuple(data.meta["class_names"]),
     )

@@ -36,10 +36,10 @@ def build(experiment: Experiment, data: Prepared) -> Problem:
             f"{data.name} holds ({tokens:,}); choose a smaller data.batch_size or data.window"
         )
 
-    def evaluate(split: str) -> feed.Feed:
-        return feed.every_window(experiment.eval_batch_size, config.window, data.examples(split))
-
-    fewest = min(data.examples(split) for split in data.splits)
+    evaluated = {split: data.examples(split) for split in data.splits}
+    if experiment.eval_examples:
+        evaluated = {split: min(experiment.eval_examples, count) for split, count in evaluated.items()}
+    fewest = min(evaluated.values())
     if experiment.eval_batch_size >= fewest:
         raise UserError(f"{experiment.id}: eval_batch_size must be below {fewest}, the tokens of the smallest split")
     carry = functools.partial(zero_state, model.layers, hidden=model.hidden)
@@ -49,7 +49,7 @@ def build(experiment: Experiment, data: Prepared) -> Problem:
         inputs=(jnp.zeros((1, 2), jnp.int32), carry(1)),
         arrays=data.splits,
         train=train,
-        evaluate=evaluate,
+        evaluate=lambda split: feed.every_window(experiment.eval_batch_size, config.window, evaluated[split]),
         examples=config.batch_size * config.window,
         carry=carry(config.batch_size),
         eval_carry=carry(experiment.eval_batch_size),

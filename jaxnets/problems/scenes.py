@@ -44,7 +44,9 @@ def build(experiment: Experiment, data: Prepared) -> Problem:
         inputs=(jnp.zeros((1, pyramid.regions(config.levels) * config.words)),),
         arrays=_Later(tuple(data.splits), counted),
         train=feed.shuffled(config.batch_size, data.examples("train"), make, drop_last=False),
-        evaluate=lambda split: feed.in_order(experiment.eval_batch_size, data.examples(split), make),
+        evaluate=lambda split: feed.in_order(
+            experiment.eval_batch_size, data.examples(split), make, experiment.eval_examples
+        ),
         examples=config.batch_size,
         labels=labels,
         baseline=nearest,

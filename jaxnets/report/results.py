@@ -1,7 +1,7 @@
 """Finished runs as rows of JSON Lines: the raw figures behind every published table."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,11 @@ def write(path: Path, runs: Iterable[RunFolder]) -> int:
 def read(path: Path) -> list[dict[str, Any]]:
     """The rows of a file written by `write`."""
     return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def whole(row: Mapping[str, Any]) -> bool:
+    """Whether a run's figures may stand against a report's: it was not cut to some steps, nor evaluated in part."""
+    return not row["config"]["steps"] and not row.get("eval_examples")  # Rows of old have no such field.
 
 
 def table(path: Path) -> str:

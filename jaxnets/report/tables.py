@@ -54,10 +54,13 @@ def row(summary: Json) -> Row:
         digits = 4 if name.endswith("loss") else 2
         said = f"{reported[name]:.{digits}f}" if name in reported else NOTHING
         figures[name] = (said, mean_std(value, factor(name), digits))
+    part = summary.get("eval_examples")
     done = sum(step < 0 for step in summary["failed_at"])
     return Row(
         id=summary["id"],
-        dataset=summary["dataset"] + (" (embedded)" if summary["embedded"] else ""),
+        dataset=summary["dataset"]
+        + (" (embedded)" if summary["embedded"] else "")
+        + (f" ({part:,} evaluated)" if part else ""),
         seeds=f"{done}" if done == summary["seeds"] else f"{done} of {summary['seeds']}",
         epochs=(f"{reported['epochs']:g}" if "epochs" in reported else NOTHING, f"{summary['epochs']}"),
         figures=figures,
