@@ -76,13 +76,14 @@ def make_step(
         # A finite loss can have gradients that are not; what was computed from them must not be kept.
         finite = [jnp.isfinite(leaf).all() for leaf in jax.tree.leaves((loss, params, variables))]
         fine = functools.reduce(jnp.logical_and, finite) & (state.failed_at < 0)
+        # The rule's own state may be lost: a replica that failed takes no step again.
         kept = jax.tree.map(
             lambda new, old: jnp.where(fine, new, old),
-            (params, variables, opt_state, carry),
-            (state.params, state.variables, state.opt_state, state.carry),
+            (params, variables, carry),
+            (state.params, state.variables, state.carry),
         )
         failed_at = jnp.where(fine | (state.failed_at >= 0), state.failed_at, state.step)
-        params, variables, opt_state, carry = kept
+        params, variables, carry = kept
         return TrainState(state.step + 1, params, variables, opt_state, state.key, carry, failed_at), metrics
 
     return step

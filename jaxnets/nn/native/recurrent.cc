@@ -15,6 +15,7 @@
 #include <numeric>
 #include <vector>
 
+#include "packed.h"
 #include "product.h"
 #include "vector.h"
 #include "work.h"
@@ -26,74 +27,6 @@ enum Cell : int64_t { kLinear, kRnn, kLstm, kGru };
 
 int64_t Gates(int64_t cell) { return cell == kLstm ? 4 : cell == kGru ? 3 : 1; }
 int64_t Kept(int64_t cell) { return cell == kLinear ? 0 : cell == kRnn ? 1 : 4; }
-
-// Zeros that begin at a cache line, so that no vector of a strip lies across two.
-class Aligned {
- public:
-  explicit Aligned(int64_t size) : storage_(size + 16) {}
-  float* data() const {
-    const auto address = reinterpret_cast<uintptr_t>(storage_.data());
-    return const_cast<float*>(storage_.data()) + (64 - address % 64) % 64 / sizeof(float);
-  }
-
- private:
-  std::vector<float> storage_;
-};
-
-// A matrix [depth, width] as strips of `strip` columns, [strips][depth][strip], zeros behind the last column.
-struct Packed {
-  Aligned data{0};
-  int64_t depth = 0, strips = 0, strip = 0;
-  int64_t Padded() const { return strips * strip; }
-};
-
-// `row` and `column` are the distances in memory between a row and the next, and a column and the next.
-Packed Pack(const float* matrix, int64_t depth, int64_t width, int64_t row, int64_t column, int64_t strip) {
-  const int64_t strips = (width + strip - 1) / strip;
-  Packed packed{Aligned(strips * depth * strip), depth, strips, strip};
-  float* to = packed.data.data();
-  for (int64_t s = 0; s < packed.strips; ++s)
-    for (int64_t k = 0; k < depth; ++k)
-      for (int64_t j = s * strip; j < std::min(width, (s + 1) * strip); ++j)
-        to[(s * depth + k) * strip + j - s * strip] = matrix[k * row + j * column];
-  return packed;
-}
-
-// out[r, :strip] = a[r] · strip for `Rows` rows.
-template <int Lanes, int Vectors, int Rows>
-JAXNETS_INLINE void Tile(const float* const* rows, const float* strip, int64_t depth, float* out, int64_t out_row) {
-  using V = typename Vector<Lanes>::Type;
-  const float* a[Rows];
-  for (int r = 0; r < Rows; ++r) a[r] = rows[r];
-  V sum[Rows][Vectors];
-  for (int r = 0; r < Rows; ++r)
-    for (int v = 0; v < Vectors; ++v) sum[r][v] = V{};
-  for (int64_t k = 0; k < depth; ++k, strip += Vectors * Lanes) {
-    V w[Vectors];
-    for (int v = 0; v < Vectors; ++v) w[v] = *reinterpret_cast<const V*>(strip + v * Lanes);
-    for (int r = 0; r < Rows; ++r) {
-      const V x = V{} + a[r][k];
-      for (int v = 0; v < Vectors; ++v) sum[r][v] += x * w[v];
-    }
-  }
-  for (int r = 0; r < Rows; ++r)
-    for (int v = 0; v < Vectors; ++v) *reinterpret_cast<V*>(out + r * out_row + v * Lanes) = sum[r][v];
-}
-
-// out[rows, padded width] = a[rows][depth] · w.
-template <int Lanes, int Vectors, int Most>
-JAXNETS_INLINE void Multiply(const float* const* a, int64_t rows, const Packed& w, float* out) {
-  const int64_t out_row = w.Padded();
-  for (int64_t s = 0; s < w.strips; ++s) {
-    const float* strip = w.data.data() + s * w.depth * w.strip;
-    int64_t r = 0;
-    for (; r + Most <= rows; r += Most)
-      Tile<Lanes, Vectors, Most>(a + r, strip, w.depth, out + r * out_row + s * w.strip, out_row);
-    for (; r + 2 <= rows; r += 2)
-      Tile<Lanes, Vectors, 2>(a + r, strip, w.depth, out + r * out_row + s * w.strip, out_row);
-    if (r < rows) Tile<Lanes, Vectors, 1>(a + r, strip, w.depth, out + r * out_row + s * w.strip, out_row);
-  }
-}
 
 // Rows [begin, end) of the batch, longest first, and how many of them run at a step.
 class Running {
@@ -298,12 +231,21 @@ const Kernels kKernels =
 
 using Lengths = ffi::Buffer<ffi::S32>;
 
-// Splits lead × batch rows into one part for each thread, or a few, each within one leading index; packs each leading
-// index's matrix first.
-template <typename Work>
-void OverRows(ffi::ThreadPool pool, int64_t lead, int64_t batch, std::vector<Packed>& packed,
-              const std::function<Packed(int64_t)>& pack, const Work& work) {
-  ParallelFor(pool, static_cast<int64_t>(packed.size()), [&](int64_t l) { packed[l] = pack(l); });
+// W_h [depth, width], or W_h's transpose, packed for each of its leading indices.
+std::vector<Packed> Pack(ffi::ThreadPool pool, const Buffer& w, const Leading& lead, int64_t depth, int64_t width,
+                         bool transposed) {
+  std::vector<Packed> packed;
+  for (int64_t l = 0; l < lead.Count(); ++l) packed.emplace_back(depth, width, kKernels.strip);
+  const int64_t strips = packed.empty() ? 0 : packed[0].strips;
+  ParallelFor(pool, lead.Count() * strips, [&](int64_t item) {
+    const int64_t l = item / strips;
+    packed[l].Fill(item % strips, w.typed_data() + l * lead.item, transposed);
+  });
+  return packed;
+}
+
+// Splits lead × batch rows into one part for each thread, or a few, each within one leading index.
+template <typename Work> void OverRows(ffi::ThreadPool pool, int64_t lead, int64_t batch, const Work& work) {
   const int64_t threads = std::max<int64_t>(1, pool.num_threads());
   const int64_t parts = std::max<int64_t>(1, std::min((batch + 7) / 8, (threads + lead - 1) / lead));
   ParallelFor(pool, lead * parts, [&](int64_t item) {
@@ -327,17 +269,14 @@ ffi::Error Forward(ffi::ThreadPool pool, Buffer gx, Buffer w, Buffer b, Buffer h
   if (xl.item != steps * batch * gates || wl.item != n * gates || bl.item != gates || hl.item != batch * n ||
       nl.item != batch || kept_out.item != steps * batch * Kept(cell) * n)
     return ffi::Error::InvalidArgument("recurrence: operand shapes do not fit together");
-  std::vector<Packed> packed(wl.Count());
-  OverRows(
-      pool, out.Count(), batch, packed,
-      [&](int64_t l) { return Pack(w.typed_data() + l * wl.item, n, gates, gates, 1, kKernels.strip); },
-      [&](int64_t l, int64_t begin, int64_t end) {
-        const auto at = [&](const Buffer& x, const Leading& lead) { return x.typed_data() + lead.Offset(l, out.sizes); };
-        kKernels.forward({cell, steps, batch, n, &packed[Index(wl, l, out.sizes)], at(gx, xl), at(b, bl), at(h, hl),
-                          at(c, cl), lengths.typed_data() + nl.Offset(l, out.sizes), hs->typed_data() + l * out.item,
-                          cs->typed_data() + l * cs_out.item, kept->typed_data() + l * kept_out.item},
-                         begin, end);
-      });
+  const std::vector<Packed> packed = Pack(pool, w, wl, n, gates, false);
+  OverRows(pool, out.Count(), batch, [&](int64_t l, int64_t begin, int64_t end) {
+    const auto at = [&](const Buffer& x, const Leading& lead) { return x.typed_data() + lead.Offset(l, out.sizes); };
+    kKernels.forward({cell, steps, batch, n, &packed[Index(wl, l, out.sizes)], at(gx, xl), at(b, bl), at(h, hl),
+                      at(c, cl), lengths.typed_data() + nl.Offset(l, out.sizes), hs->typed_data() + l * out.item,
+                      cs->typed_data() + l * cs_out.item, kept->typed_data() + l * kept_out.item},
+                     begin, end);
+  });
   return ffi::Error::Success();
 }
 
@@ -353,22 +292,19 @@ ffi::Error Backward(ffi::ThreadPool pool, Buffer w, Buffer h, Buffer c, Buffer h
   if (wl.item != n * gates || sl.item != steps * batch * n || dsl.item != sl.item || state.item != batch * n ||
       nl.item != batch || kl.item != steps * batch * Kept(cell) * n)
     return ffi::Error::InvalidArgument("recurrence gradient: operand shapes do not fit together");
-  std::vector<Packed> packed(wl.Count());
-  OverRows(
-      pool, out.Count(), batch, packed,
-      [&](int64_t l) { return Pack(w.typed_data() + l * wl.item, gates, n, 1, gates, kKernels.strip); },
-      [&](int64_t l, int64_t begin, int64_t end) {
-        const auto at = [&](const Buffer& x, const Leading& lead) { return x.typed_data() + lead.Offset(l, out.sizes); };
-        float* own_dh = dh->typed_data() + l * state.item;
-        float* own_dc = dc->typed_data() + l * state.item;
-        std::copy(at(dh_last, dhl) + begin * n, at(dh_last, dhl) + end * n, own_dh + begin * n);
-        std::copy(at(dc_last, dcl) + begin * n, at(dc_last, dcl) + end * n, own_dc + begin * n);
-        kKernels.backward({cell, steps, batch, n, &packed[Index(wl, l, out.sizes)], at(h, hl), at(c, cl), at(hs, sl),
-                           at(cs, csl), at(kept, kl), at(dhs, dsl), lengths.typed_data() + nl.Offset(l, out.sizes),
-                           dgx->typed_data() + l * out.item,
-                           through.item ? dgh->typed_data() + l * through.item : nullptr, own_dh, own_dc},
-                          begin, end);
-      });
+  const std::vector<Packed> packed = Pack(pool, w, wl, gates, n, true);
+  OverRows(pool, out.Count(), batch, [&](int64_t l, int64_t begin, int64_t end) {
+    const auto at = [&](const Buffer& x, const Leading& lead) { return x.typed_data() + lead.Offset(l, out.sizes); };
+    float* own_dh = dh->typed_data() + l * state.item;
+    float* own_dc = dc->typed_data() + l * state.item;
+    std::copy(at(dh_last, dhl) + begin * n, at(dh_last, dhl) + end * n, own_dh + begin * n);
+    std::copy(at(dc_last, dcl) + begin * n, at(dc_last, dcl) + end * n, own_dc + begin * n);
+    kKernels.backward({cell, steps, batch, n, &packed[Index(wl, l, out.sizes)], at(h, hl), at(c, cl), at(hs, sl),
+                       at(cs, csl), at(kept, kl), at(dhs, dsl), lengths.typed_data() + nl.Offset(l, out.sizes),
+                       dgx->typed_data() + l * out.item,
+                       through.item ? dgh->typed_data() + l * through.item : nullptr, own_dh, own_dc},
+                      begin, end);
+  });
   // W_h's gradient: each step's state before it, times the gradient of what it became.
   const int64_t down = (n + kBlockInputs - 1) / kBlockInputs, across = (gates + kBlockOutputs - 1) / kBlockOutputs;
   ParallelFor(pool, out.Count() * down * across, [&](int64_t item) {
