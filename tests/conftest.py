@@ -9,6 +9,7 @@ import pytest
 REPOSITORY = Path(__file__).parent.parent
 # Many tests, and the processes that some start, compile the same programs. Set before jax is imported, and inherited.
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(REPOSITORY / ".pytest_cache" / "jit"))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
 
 import jax  # noqa: E402
 
