@@ -152,6 +152,8 @@ def _facts(run: RunFolder, summary: Mapping[str, Any]) -> dict[str, str]:
     seconds = summary["seconds"]
     parts = ", ".join(f"{what} {spent:,.0f}" for what, spent in seconds.items() if what != "total")
     weights = "of the best epoch by validation" if summary["select"] == "best" else "of the last epoch"
+    if part := summary.get("eval_examples"):
+        weights += f", on at most {part:,} examples of each split"
     facts = {
         "what": config["summary"],
         "source": config["source"],
