@@ -1,6 +1,7 @@
 """study: what the start, the batch size and SPSA do (report S4 §4.5, §4.6 and §2.7; tables 5, 6 and 7).
 
     jaxnets run study/init --epochs 1 --seeds 1         the first losses, and the look of the first descent
+    jaxnets run study/init/cifar10_resnet34 --seeds 1 --steps 40 --eval-examples 500    first losses, on two cores in minutes
     jaxnets run study/batch_size --seeds 1              meant for an accelerator
     jaxnets run study/batch_size/16384 --seeds 1 --accumulate 8
     jaxnets run study/spsa
