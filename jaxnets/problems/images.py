@@ -14,7 +14,7 @@ from jaxnets.data.store import Prepared
 from jaxnets.errors import UserError
 from jaxnets.feed import Make
 from jaxnets.model_config import AutoencoderConfig, MlpConfig
-from jaxnets.problems.problem import Problem, check_batch, check_fields
+from jaxnets.problems.problem import Problem, check_batch, check_fields, evaluation
 from jaxnets.record import Pictures
 
 _SHOWN, _EACH = "AHOV2", 2
@@ -54,9 +54,7 @@ def build(experiment: Experiment, data: Prepared) -> Problem:
         inputs=(jnp.zeros(image.shape),),
         arrays=data.splits,
         train=feed.shuffled(config.batch_size, data.examples("train"), make, config.drop_last),
-        evaluate=lambda split: feed.in_order(
-            experiment.eval_batch_size, data.examples(split), make, experiment.eval_examples
-        ),
+        evaluate=evaluation(experiment, data, make),
         examples=config.batch_size,
         labels=() if rebuilds else labels,
         portray=portray if rebuilds or isinstance(experiment.model, MlpConfig) else None,

@@ -16,7 +16,7 @@ from jaxnets.errors import UserError
 from jaxnets.feed import Arrays
 from jaxnets.model_config import NameNetConfig
 from jaxnets.nn.sequence import zero_state
-from jaxnets.problems.problem import Generated, Problem, check_batch, check_fields
+from jaxnets.problems.problem import Generated, Problem, check_batch, check_fields, evaluation
 
 Array = jax.Array
 
@@ -41,6 +41,7 @@ def build(experiment: Experiment, data: Prepared) -> Problem:
         return {"letter": tokens[:, :-1], "next": tokens[:, 1:], "length": length, "category": category}
 
     by_letter = functools.partial(feed.step_by_step, lengths="length", steps=steps)
+    whole = evaluation(experiment, data, make)
     letters = jnp.zeros((1, steps), jnp.int32)
     return Problem(
         task=tasks.spell(),
@@ -48,9 +49,7 @@ def build(experiment: Experiment, data: Prepared) -> Problem:
         inputs=(letters, jnp.ones(1, jnp.int32), jnp.zeros(1, jnp.int32)),
         arrays=data.splits,
         train=by_letter(feed.shuffled(config.batch_size, data.examples("train"), make)),
-        evaluate=lambda split: by_letter(
-            feed.in_order(experiment.eval_batch_size, data.examples(split), make, experiment.eval_examples)
-        ),
+        evaluate=lambda split: by_letter(whole(split)),
         examples=config.batch_size,
         generate=functools.partial(_generate, data, conditional),
     )

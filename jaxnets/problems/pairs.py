@@ -15,7 +15,7 @@ from jaxnets.data import pairs, text
 from jaxnets.data.store import Prepared
 from jaxnets.errors import UserError
 from jaxnets.feed import Arrays, Feed
-from jaxnets.problems.problem import Generated, Problem, check_batch, check_fields
+from jaxnets.problems.problem import Generated, Problem, check_batch, check_fields, evaluation
 
 Array = jax.Array
 
@@ -37,6 +37,7 @@ def build(experiment: Experiment, data: Prepared) -> Problem:
         return {**batch, "before": jnp.concatenate([start, batch["target"][:, :-1]], axis=1)}
 
     by_word = functools.partial(feed.step_by_step, lengths="target_length", steps=target)
+    whole = evaluation(experiment, data, make)
     train = by_word(feed.shuffled(config.batch_size, data.examples("train"), make))
     if config.teacher_forcing != (1.0, 1.0):
         train = _scheduled(train, config.teacher_forcing, experiment.epochs)
@@ -46,9 +47,7 @@ def build(experiment: Experiment, data: Prepared) -> Problem:
         inputs=(jnp.zeros((1, source), jnp.int32), jnp.ones(1, jnp.int32), jnp.zeros((1, target), jnp.int32)),
         arrays=data.splits,
         train=train,
-        evaluate=lambda split: by_word(
-            feed.in_order(experiment.eval_batch_size, data.examples(split), make, experiment.eval_examples)
-        ),
+        evaluate=lambda split: by_word(whole(split)),
         examples=config.batch_size,
         generate=functools.partial(_generate, data),
     )

@@ -6,9 +6,11 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from jaxnets import feed
+from jaxnets.config import Experiment
 from jaxnets.data.store import Prepared
 from jaxnets.errors import UserError
-from jaxnets.feed import Feed
+from jaxnets.feed import Feed, Make
 from jaxnets.record import Pictures
 from jaxnets.tasks import Task
 
@@ -50,6 +52,11 @@ class Problem(NamedTuple):
     """(model, its variables before training, those after) -> pictures by caption; for models that can be looked at so."""
     baseline: Callable[[], Mapping[str, float]] = dict
     """Figures of a rule that needs no training, by split and measure: {"test_nearest_accuracy": 0.7}."""
+
+
+def evaluation(experiment: Experiment, data: Prepared, make: Make) -> Callable[[str], Feed]:
+    """`Problem.evaluate` where examples are independent: those of a split in order, as many as the experiment asks for."""
+    return lambda split: feed.in_order(experiment.eval_batch_size, data.examples(split), make, experiment.eval_examples)
 
 
 def check_batch(id_: str, batch_size: int, data: Prepared) -> None:

@@ -14,7 +14,7 @@ from jaxnets.data import imdb, text
 from jaxnets.data.store import Prepared
 from jaxnets.errors import UserError
 from jaxnets.feed import Arrays
-from jaxnets.problems.problem import Problem, check_batch, check_fields
+from jaxnets.problems.problem import Problem, check_batch, check_fields, evaluation
 
 Array = jax.Array
 
@@ -39,9 +39,7 @@ def build(experiment: Experiment, data: Prepared) -> Problem:
         inputs=(jnp.zeros((1, config.longest), jnp.int32), jnp.ones(1, jnp.int32)),
         arrays=arrays,
         train=feed.shuffled(config.batch_size, data.examples("train"), make),
-        evaluate=lambda split: feed.in_order(
-            experiment.eval_batch_size, data.examples(split), make, experiment.eval_examples
-        ),
+        evaluate=evaluation(experiment, data, make),
         examples=config.batch_size,
         labels=tuple(data.meta["class_names"]),
     )

@@ -36,9 +36,8 @@ def build(experiment: Experiment, data: Prepared) -> Problem:
             f"{data.name} holds ({tokens:,}); choose a smaller data.batch_size or data.window"
         )
 
-    evaluated = {split: data.examples(split) for split in data.splits}
-    if experiment.eval_examples:
-        evaluated = {split: min(experiment.eval_examples, count) for split, count in evaluated.items()}
+    counts = {split: data.examples(split) for split in data.splits}
+    evaluated = {split: min(count, experiment.eval_examples or count) for split, count in counts.items()}
     fewest = min(evaluated.values())
     if experiment.eval_batch_size >= fewest:
         raise UserError(f"{experiment.id}: eval_batch_size must be below {fewest}, the tokens of the smallest split")

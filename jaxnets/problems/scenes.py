@@ -11,7 +11,7 @@ from jaxnets import feed, tasks
 from jaxnets.config import BowData, Experiment
 from jaxnets.data.store import Prepared, Splits
 from jaxnets.feed import Arrays
-from jaxnets.problems.problem import Problem, check_batch, check_fields
+from jaxnets.problems.problem import Problem, check_batch, check_fields, evaluation
 from jaxnets.scenes import bow, pyramid
 
 Array = jax.Array
@@ -44,9 +44,7 @@ def build(experiment: Experiment, data: Prepared) -> Problem:
         inputs=(jnp.zeros((1, pyramid.regions(config.levels) * config.words)),),
         arrays=_Later(tuple(data.splits), counted),
         train=feed.shuffled(config.batch_size, data.examples("train"), make, drop_last=False),
-        evaluate=lambda split: feed.in_order(
-            experiment.eval_batch_size, data.examples(split), make, experiment.eval_examples
-        ),
+        evaluate=evaluation(experiment, data, make),
         examples=config.batch_size,
         labels=labels,
         baseline=nearest,
