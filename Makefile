@@ -1,7 +1,7 @@
-# make quickstart   trains four LeNets on embedded data and names the report
+# make quickstart   trains four LeNets on synthetic data and names the report
 # make test         the whole test suite
 # make lint         style and types
-# make sanitize     the tests of the CPU kernels under address and undefined-behaviour sanitizers
+# make sanitize     the tests of the CPU kernels under address and undefined-behavior sanitizers
 # All make the environment first: $(VENV), from $(PYTHON).
 
 PYTHON ?= python3
@@ -18,7 +18,7 @@ SANITIZERS = -fsanitize=address,undefined -fno-sanitize-recover=all
 
 quickstart: $(VENV)/base
 	$(VENV)/bin/jaxnets run cifar10/lenet/plain cifar10/lenet/bn cifar10/lenet/dropout cifar10/lenet/super \
-	  --data.source embedded --epochs 20 --out runs/quickstart
+	  --data.source synthetic --epochs 20 --out runs/quickstart
 	$(VENV)/bin/jaxnets report runs/quickstart
 
 # A worker takes whole files: what a file trains for its tests is trained once.
@@ -41,7 +41,7 @@ sanitize: $(VENV)/test
 torch: $(VENV)/test
 	$(PIP) torch==2.13.0
 
-$(VENV)/base: pyproject.toml setup.py constraints.txt $(wildcard jaxnets/nn/native/*)
+$(VENV)/base: pyproject.toml setup.py constraints.txt $(wildcard jaxnets/nn/kernels/*)
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) setuptools wheel jax
 	$(INSTALL) .
@@ -52,4 +52,4 @@ $(VENV)/test: $(VENV)/base
 	touch $@
 
 clean:
-	rm -rf $(VENV) build *.egg-info jaxnets/nn/*.so
+	rm -rf $(VENV) build *.egg-info jaxnets/nn/kernels/*.so

@@ -10,7 +10,7 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 from setuptools.errors import CompileError
 
-NATIVE = Path("jaxnets/nn/native")
+KERNELS = Path("jaxnets/nn/kernels")
 
 
 class BuildKernels(build_ext):
@@ -25,15 +25,15 @@ class BuildKernels(build_ext):
         super().build_extension(ext)
 
     def get_export_symbols(self, ext: Extension) -> list[str]:
-        return []  # A plain shared library: it has no Python module initialiser.
+        return []  # A plain shared library: it has no Python module initializer.
 
 
 setup(
     ext_modules=[
         Extension(
-            "jaxnets.nn._cpu_kernels",
-            sorted(map(str, NATIVE.glob("*.cc"))),
-            depends=sorted(map(str, NATIVE.glob("*.h"))),
+            "jaxnets.nn.kernels._library",
+            sorted(map(str, KERNELS.glob("*.cc"))),
+            depends=sorted(map(str, KERNELS.glob("*.h"))),
             # No -march: instruction sets are chosen at run time.
             extra_compile_args=["-std=c++17", "-O3", "-g0", "-Wno-psabi"],
             language="c++",

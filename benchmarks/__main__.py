@@ -14,9 +14,9 @@ from typing import Annotated
 import tyro
 
 from benchmarks import harness
+from jaxnets.analysis.report import results
 from jaxnets.cli.parse import parse
 from jaxnets.errors import UserError
-from jaxnets.report import results
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,7 +93,7 @@ def _chosen(measure: str, wanted: tuple[str, ...]) -> tuple[str, ...]:
 def _measure(measure: str, name: str, options: BenchOptions) -> int:
     from benchmarks import measures
     from benchmarks.facts import choose_device
-    from jaxnets import parallel, process
+    from jaxnets.training import parallel, process
 
     process.tune()  # For every candidate alike.
     if measure == measures.SEEDS:

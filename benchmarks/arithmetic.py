@@ -11,12 +11,12 @@ from unittest import mock
 import jax
 import jax.numpy as jnp
 
-from jaxnets.nn import cpu
+from jaxnets.nn import kernels
 
 
 def of_step(step: Callable[..., Any], create: Callable[..., Any], batch: Mapping[str, Any]) -> float:
     """Floating-point operations of one training step; a multiplication and an addition count as two."""
-    with mock.patch.object(cpu, "serves", return_value=False):
+    with mock.patch.object(kernels, "is_supported", return_value=False):
         jax.clear_caches()  # Traces with native kernels in them must not be used again.
         state = jax.eval_shape(lambda: create(jax.random.key(0), None))
         traced = jax.make_jaxpr(step)(state, jax.tree.map(jnp.asarray, dict(batch)))

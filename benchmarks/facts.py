@@ -4,9 +4,10 @@ import contextlib
 import importlib.metadata
 from typing import Any
 
-from jaxnets import parallel, record
+from jaxnets.analysis.report.results import hardware
 from jaxnets.errors import UserError
-from jaxnets.report.results import hardware
+from jaxnets.runs import folder
+from jaxnets.training import parallel
 
 DEVICES = ("cpu", "gpu")
 
@@ -42,7 +43,7 @@ def torch_device() -> tuple[str | None, str | None]:
 
 def facts() -> dict[str, Any]:
     """Device, hardware, versions and commit, for a row."""
-    environment = record.environment(parallel.describe_devices())
+    environment = folder.environment(parallel.describe_devices())
     devices, versions = environment["devices"], environment["versions"]
     with contextlib.suppress(importlib.metadata.PackageNotFoundError):
         versions["torch"] = importlib.metadata.version("torch")

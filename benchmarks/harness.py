@@ -165,8 +165,8 @@ def start(main: Callable[[list[str]], int]) -> NoReturn:
     """Runs a program with the command line's arguments; leaves with its status, or with a line that says what is wrong."""
     try:
         sys.exit(main(sys.argv[1:]))
-    except UserError as problem:
-        print(f"jaxnets: error: {problem}", file=sys.stderr)
+    except UserError as task:
+        print(f"jaxnets: error: {task}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print("jaxnets: interrupted; what was measured before is kept", file=sys.stderr)

@@ -11,10 +11,14 @@ from benchmarks import arithmetic, data, ours, workloads
 from benchmarks.facts import facts, torch_device
 from benchmarks.harness import OURS, Candidate, interleave, row
 from benchmarks.workloads import WORKLOADS, Case
-from jaxnets import catalogue, feed, parallel, problems, program, state
-from jaxnets.data import sets, store
-from jaxnets.data.store import Prepared
+from jaxnets import registry
+from jaxnets.data import catalog, store
+from jaxnets.data.store import Dataset
 from jaxnets.errors import UserError
+from jaxnets.pipeline import images
+from jaxnets.tasks import task as tasks
+from jaxnets.training import engine, parallel, state
+from jaxnets.training.loop import train_epoch
 
 Row = dict[str, Any]
 SEEDS, PROGRAMS, WHOLE = "8 seeds", ("epoch", "time to accuracy"), "lenet_super"
@@ -49,22 +53,22 @@ def eight_seeds(name: str, rounds: int) -> Row:
 
 
 def epoch(name: str, rounds: int) -> Row:
-    """An epoch of cifar10/lenet/super: images stored as bytes, shuffled, augmented, learnt."""
-    experiment = replace(catalogue.all_experiments()[EPOCH], seeds=1)
+    """An epoch of cifar10/lenet/super: images stored as bytes, shuffled, augmented, learned."""
+    experiment = replace(registry.all_experiments()[EPOCH], seeds=1)
     prepared = data.images(IMAGES)()
-    built = program.build(experiment, prepared)
+    built = engine.build(experiment, prepared)
     current = [built.init()]
 
     def run(epochs: int) -> None:
         for number in range(epochs):
-            current[0] = program.pass_over(built, current[0], number)
+            current[0] = _after_epoch(built, current[0], number)
         jax.block_until_ready(current[0])
 
-    candidates = {OURS: Candidate(run, peak_bytes=lambda: built.compiler.peak_bytes)}
+    candidates = {OURS: Candidate(run, peak_bytes=lambda: built.costs.peak_bytes)}
     candidates |= _torch_epochs(_case(experiment, prepared), prepared)
     timings = interleave(candidates, rounds, whole=True)
-    images = built.steps_per_epoch * built.problem.examples
-    return row(name, "epoch", timings, {**facts(), "batch": built.problem.examples}, {"examples": images})
+    examples = built.steps_per_epoch * built.task.examples_per_step
+    return row(name, "epoch", timings, {**facts(), "batch": built.task.examples_per_step}, {"examples": examples})
 
 
 def time_to_accuracy(name: str, rounds: int) -> Row:
@@ -72,10 +76,10 @@ def time_to_accuracy(name: str, rounds: int) -> Row:
 
     Both sides start from the same weights. Compilation is not counted.
     """
-    experiment = replace(catalogue.all_experiments()[EPOCH], seeds=1)
+    experiment = replace(registry.all_experiments()[EPOCH], seeds=1)
     source = "cifar10" if store.is_prepared("cifar10") else "shapes10"
-    prepared, target = sets.open_set(source), TARGETS[source]
-    built = program.build(experiment, prepared)
+    prepared, target = catalog.open_dataset(source), TARGETS[source]
+    built = engine.build(experiment, prepared)
     starts = _starts(built, rounds + 1)  # The first is for warming up.
     case, epochs = _case(experiment, prepared), {}
 
@@ -92,16 +96,16 @@ def time_to_accuracy(name: str, rounds: int) -> Row:
         current = [starts[len(epochs.get(OURS, ()))]]
 
         def train(number: int) -> None:
-            current[0] = program.pass_over(built, current[0], number)
+            current[0] = _after_epoch(built, current[0], number)
 
         def accuracy() -> float:
-            metrics, _ = built.evaluate("validation", current[0].params, current[0].variables, False)
+            metrics, _ = built.evaluate("validation", current[0].variables, False)
             return float(metrics["accuracy"].value[0])
 
         count(OURS, train, accuracy)
 
     candidates = {OURS: Candidate(run)}
-    weights = [jax.device_get((start.params, start.variables)) for start in starts]
+    weights = [jax.device_get((start.params, start.model_state)) for start in starts]
     for side, trainer in _trainers(case, prepared).items():
         candidates[side] = Candidate(_torch_run(side, trainer, weights, prepared, epochs, count))
     timings = interleave(candidates, rounds, whole=True)
@@ -109,7 +113,7 @@ def time_to_accuracy(name: str, rounds: int) -> Row:
     return row(name, "time to accuracy", timings, {**facts(), **about}, {})
 
 
-def _torch_run(side: str, trainer: Any, weights: Any, prepared: Prepared, epochs: Any, count: Any) -> Callable[[int], None]:
+def _torch_run(side: str, trainer: Any, weights: Any, prepared: Dataset, epochs: Any, count: Any) -> Callable[[int], None]:
     """A training of PyTorch's side from the next of the weights."""
     from benchmarks.torch import training
 
@@ -134,23 +138,29 @@ MEASURES: Mapping[str, Callable[[str, int], Row]] = {
 }
 
 
-def _starts(built: program.Program, count: int) -> list[state.TrainState]:
+def _after_epoch(built: engine.Engine, current: state.TrainState, number: int) -> state.TrainState:
+    for progress in train_epoch(built, current, number):
+        current = progress.state
+    return current
+
+
+def _starts(built: engine.Engine, count: int) -> list[state.TrainState]:
     """First states from different keys."""
     first = built.init()
 
     def create(key: jax.Array, like: state.TrainState, shared: None) -> state.TrainState:
-        variables = dict(built.model.init(state.stream(key, state.Stream.INIT), *built.problem.inputs, train=False))
-        return like._replace(key=key, params=variables.pop("params"), variables=variables)
+        variables = dict(built.model.init(state.stream(key, state.Stream.INIT), *built.task.sample_inputs, train=False))
+        return like._replace(key=key, params=variables.pop("params"), model_state=variables)
 
-    make = built.compiler.over_seeds(create)
+    make = parallel.compile_over_seeds(create, built.layout)
     return [make(state.replica_keys(0, count)[k : k + 1], first, None) for k in range(count)]
 
 
-def _case(experiment: Any, prepared: Prepared) -> Case:
+def _case(experiment: Any, prepared: Dataset) -> Case:
     """The experiment with its data; its batch is for the shapes alone."""
-    problem = problems.build(experiment, prepared)
+    task = tasks.build(experiment, prepared)
     shapes = {field: array[:2] for field, array in prepared.splits["train"].items()}
-    return Case(experiment, problem, {field: np.asarray(array) for field, array in shapes.items()})
+    return Case(experiment, task, {field: np.asarray(array) for field, array in shapes.items()})
 
 
 def _torch_steps(case: Case) -> dict[str, Candidate]:
@@ -163,7 +173,7 @@ def _torch_steps(case: Case) -> dict[str, Candidate]:
     return forms.candidates(case, device)
 
 
-def _trainers(case: Case, prepared: Prepared) -> dict[str, Any]:
+def _trainers(case: Case, prepared: Dataset) -> dict[str, Any]:
     """PyTorch's training with images augmented a batch at a time on the device, by form."""
     device, why = torch_device()
     if device is None:
@@ -173,7 +183,7 @@ def _trainers(case: Case, prepared: Prepared) -> dict[str, Any]:
 
     forms.prepare_device(device)
     split = prepared.splits["train"]
-    normalization = feed.image_normalization(case.experiment.data, prepared.meta)
+    normalization = images.normalization(case.experiment.data, prepared.meta)
     chosen = {"torch fused": forms.Form(), "torch compile": forms.Form(compile="default")}
     return {
         name: training.Trainer(case, normalization, split["image"], split["label"], form, device)
@@ -181,7 +191,7 @@ def _trainers(case: Case, prepared: Prepared) -> dict[str, Any]:
     }
 
 
-def _torch_epochs(case: Case, prepared: Prepared) -> dict[str, Candidate]:
+def _torch_epochs(case: Case, prepared: Dataset) -> dict[str, Candidate]:
     """PyTorch's epochs: augmented by batches, and by a plain DataLoader."""
     trainers = _trainers(case, prepared)
     if not trainers:

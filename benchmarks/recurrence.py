@@ -23,8 +23,8 @@ from jax import lax
 
 from benchmarks import harness
 from benchmarks.facts import facts
-from jaxnets.nn import cpu
-from jaxnets.nn.recurrent import CELLS, CellName, recur
+from jaxnets.nn import kernels
+from jaxnets.nn.rnn import CELLS, CellName, rnn_scan
 
 STEPS, BATCH, INPUTS = 28, 64, 28
 Array = jax.Array
@@ -35,7 +35,7 @@ def ours(cell: CellName, params: Params, x: Array) -> Array:
     """Outputs [T, N, H] by jaxnets.nn.recurrent."""
     zeros = jnp.zeros((BATCH, params["w"].shape[0]))
     gx = (x.reshape(-1, INPUTS) @ params["wx"]).reshape(STEPS, BATCH, -1)
-    return recur(cell, gx, params["w"], params["b"], zeros, zeros, jnp.full(BATCH, STEPS))[0]
+    return rnn_scan(cell, gx, params["w"], params["b"], zeros, zeros, jnp.full(BATCH, STEPS))[0]
 
 
 def plain(cell: CellName, params: Params, x: Array, inside: bool = False, unroll: int = 1) -> Array:
@@ -58,7 +58,7 @@ def candidate(run: Callable[..., Array], cell: CellName, hidden: int, native: bo
     params = {name: 0.1 * jax.random.normal(key, shape) for key, (name, shape) in zip(keys, shapes.items(), strict=False)}
     x = jax.random.normal(keys[3], (STEPS, BATCH, INPUTS))
     loss = lambda params, x: jnp.square(run(cell, params, x)).mean()
-    with mock.patch.object(cpu, "serves", cpu.serves if native else lambda *arrays: False):
+    with mock.patch.object(kernels, "is_supported", kernels.is_supported if native else lambda *arrays: False):
         compiled = jax.jit(jax.value_and_grad(loss)).lower(params, x).compile()
 
     def repeat(steps: int) -> None:

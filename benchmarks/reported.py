@@ -9,10 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jaxnets import catalogue
+from jaxnets import registry
+from jaxnets.analysis.report import results, tables
 from jaxnets.config import Experiment
 from jaxnets.errors import UserError
-from jaxnets.report import results, tables
 
 RESULTS = Path(__file__).parent / "results"
 Json = Mapping[str, Any]
@@ -67,7 +67,7 @@ def comparisons(experiments: Iterable[Experiment], runs: Iterable[Json]) -> tupl
     timed = {e.id: e for e in experiments if "gpu_seconds" in e.reported}
     best: dict[tuple[str, str], Json] = {}
     for run in runs:
-        if run["id"] not in timed or run["embedded"] or not results.whole(run):
+        if run["id"] not in timed or run["synthetic"] or not results.whole(run):
             continue
         key = run["id"], run["hardware"]
         if key not in best or run["epochs"] > best[key]["epochs"]:
@@ -113,7 +113,7 @@ def read(paths: Iterable[Path]) -> list[Json]:
 def main(args: Sequence[str]) -> None:
     """Prints the table, and which experiments it lacks."""
     paths = [Path(arg) for arg in args] or sorted(RESULTS.glob("*.jsonl"))
-    found, missing = comparisons(catalogue.all_experiments().values(), read(paths))
+    found, missing = comparisons(registry.all_experiments().values(), read(paths))
     print(table(found))
     if missing:
         print(f"No run yet of: {', '.join(missing)}")
@@ -122,5 +122,5 @@ def main(args: Sequence[str]) -> None:
 if __name__ == "__main__":
     try:
         main(sys.argv[1:])
-    except UserError as problem:
-        sys.exit(f"jaxnets: error: {problem}")
+    except UserError as task:
+        sys.exit(f"jaxnets: error: {task}")

@@ -17,9 +17,9 @@ import tyro
 
 from benchmarks import data, harness
 from benchmarks.workloads import Case, Workload
+from jaxnets.analysis.report import plots
 from jaxnets.cli.parse import parse
 from jaxnets.errors import UserError
-from jaxnets.report import figures
 
 Row = dict[str, Any]
 
@@ -36,10 +36,10 @@ class Axis(NamedTuple):
 
 
 def _parameters(case: Case, size: int) -> int:
-    from jaxnets import program
+    from jaxnets.training import engine
 
     del size
-    return program.count_parameters(case.experiment, case.problem)
+    return engine.count_parameters(case.experiment, case.task)
 
 
 _IMAGES = data.images(2048)
@@ -120,7 +120,7 @@ def slopes(rows: Sequence[Row]) -> dict[str, float]:
 
 def draw(rows: Sequence[Row], path: Path) -> None:
     """One plot of both costs against the size, with their power laws. Raises UserError where it cannot be written."""
-    figure = figures.plt.figure(figsize=(6.4, 2.8), layout="constrained")
+    figure = plots.plt.figure(figsize=(6.4, 2.8), layout="constrained")
     sizes = np.array([row["size"] for row in rows])
     titles = {"milliseconds": ("milliseconds a step", 1.0), "peak_bytes": ("memory, MB", 1e-6)}
     for axes, (cost, exponent) in zip(figure.subplots(1, 2), slopes(rows).items(), strict=True):
@@ -128,10 +128,10 @@ def draw(rows: Sequence[Row], path: Path) -> None:
         costs = unit * np.array([row[cost] for row in rows])
         level = np.exp(np.log(costs).mean() - exponent * np.log(sizes).mean())
         axes.loglog(sizes, costs, "o", color="tab:blue")
-        axes.loglog(sizes, level * sizes**exponent, "--", color="tab:grey", label=f"~ size^{exponent:.2f}")
+        axes.loglog(sizes, level * sizes**exponent, "--", color="tab:gray", label=f"~ size^{exponent:.2f}")
         axes.set(xlabel=rows[0]["title"], ylabel=label)
         axes.legend(frameon=False)
-    figures.save(figure, path, dpi=80)
+    plots.save(figure, path, dpi=80)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -160,7 +160,7 @@ def main(args: Sequence[str]) -> int:
     except ValueError as error:
         raise UserError(str(error)) from None
     from benchmarks.facts import choose_device
-    from jaxnets import process
+    from jaxnets.training import process
 
     process.tune()
     choose_device(options.device)

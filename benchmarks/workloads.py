@@ -1,4 +1,4 @@
-"""What is measured: experiments of the catalogue, each with made-up data of the right shapes."""
+"""What is measured: experiments of the catalog, each with made-up data of the right shapes."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -9,10 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import data
-from jaxnets import catalogue, problems
-from jaxnets.config import Experiment
-from jaxnets.fields import with_field
-from jaxnets.problems import Problem
+from jaxnets import registry
+from jaxnets.config import Experiment, with_field
+from jaxnets.tasks import task as tasks
+from jaxnets.tasks.task import Task
 
 Batch = Mapping[str, np.ndarray]
 
@@ -22,9 +22,9 @@ class Workload(NamedTuple):
 
     id: str
     """Of the experiment."""
-    data: data.Make
+    data: data.MakeDataset
     changes: Mapping[str, Any] = {}
-    """Fields of the experiment, by dotted path, that differ from the catalogue's."""
+    """Fields of the experiment, by dotted path, that differ from the catalog's."""
 
 
 _CIFAR, _MNIST, _LETTERS = data.images(512), data.images(512, (28, 28, 1)), data.images(512, (32, 32, 1), classes=36)
@@ -55,7 +55,7 @@ class Case(NamedTuple):
     """A workload, ready to be built on either side."""
 
     experiment: Experiment
-    problem: Problem
+    task: Task
     batch: Batch
     """Of the kind that training sees."""
 
@@ -69,13 +69,13 @@ class Case(NamedTuple):
 
 def prepare(workload: Workload) -> Case:
     """The experiment as it is timed, one replica at a constant rate, and a batch."""
-    experiment = replace(catalogue.all_experiments()[workload.id], seeds=1)
+    experiment = replace(registry.all_experiments()[workload.id], seeds=1)
     for path, value in {"optim.schedule": "constant", **workload.changes}.items():
         experiment = with_field(experiment, path, value)
-    made = workload.data()
-    problem = problems.build(experiment, made)
-    arrays = jax.tree.map(jnp.asarray, dict(problem.arrays["train"]))
+    dataset = workload.data()
+    task = tasks.build(experiment, dataset)
+    arrays = jax.tree.map(jnp.asarray, dict(task.arrays["train"]))
     # The last step of an epoch: running text is in full flow there.
-    last = jax.tree.map(lambda x: x[-1], problem.train.plan(jax.random.key(0), 0))
-    batch = problem.train.batch(arrays, last, jax.random.key(1))
-    return Case(experiment, problem, jax.tree.map(np.asarray, dict(batch)))
+    last = jax.tree.map(lambda x: x[-1], task.train_loader.batch_indices(jax.random.key(0), 0))
+    batch = task.train_loader.make_batch(arrays, last, jax.random.key(1))
+    return Case(experiment, task, jax.tree.map(np.asarray, dict(batch)))

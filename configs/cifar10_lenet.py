@@ -5,11 +5,11 @@ good and a bad start ("super").
 
     jaxnets run cifar10/lenet                      all variants, 200 epochs, 3 seeds; best and spsa are shorter
     jaxnets run cifar10/lenet/super --epochs 30
-    jaxnets run cifar10/lenet --data.source embedded --epochs 20
+    jaxnets run cifar10/lenet --data.source synthetic --epochs 20
 
 Stated in the report: layers, dropout rates, Adam, cross entropy, 200 epochs, the split 45,000 / 5,000 / 10,000, Kaiming
 weights with biases 0.01 against "large Gaussian" weights with biases 0.1.
-Open there, chosen here: batch 128, learning rate 1e-3, pixels in [0, 1], PyTorch's default initialisation where
+Open there, chosen here: batch 128, learning rate 1e-3, pixels in [0, 1], PyTorch's default initialization where
 no other is named, L2 penalty 1e-3, standard deviation 1 for "large", and the strength of each augmentation.
 Inferred: in `super`, Kaiming is for the convolutions, and dense weights start at a standard deviation of 0.01. With Kaiming
 weights in the last layer too, logits have a variance of 2 and the first loss is about 3.1; reported is 2.2972.
@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from jaxnets.config import Augment, Experiment, ImageData, Optim, Spsa
-from jaxnets.model_config import Init, LeNetConfig
+from jaxnets.config.model import Init, LeNetConfig
 
 DATA = ImageData(source="cifar10")
 AUGMENTED = ImageData(
@@ -32,7 +32,7 @@ SUPER = LeNetConfig(activation="leaky_relu", batch_norm=True, dropout_conv=(0.0,
 KAIMING = Init("kaiming_normal", gain=2**0.5, dense_std=0.01, bias=0.01)
 LARGE = Init("normal", std=1.0, bias=0.1)
 
-# Variant: (summary, model, optimiser, data, reported: train, validation, test accuracy, GPU seconds, utilisation, GB)
+# Variant: (summary, model, optimizer, data, reported: train, validation, test accuracy, GPU seconds, utilization, GB)
 VARIANTS = {
     "plain": ("LeNet with tanh and average pooling", LeNetConfig(), Optim(), DATA,
               (69.60, 58.96, 58.98, 3181.56, 6, 1.70)),
@@ -57,14 +57,14 @@ INITIAL_LOSS = {"super": 2.2972, "super_badinit": 18.4523}
 def experiments() -> Iterator[Experiment]:
     """The seven variants of table 1, a better one of the same size, and SPSA, for which the report gives no figures."""
     for name, (summary, model, optim, data, figures) in VARIANTS.items():
-        train, validation, test, seconds, utilisation, memory = figures
+        train, validation, test, seconds, utilization, memory = figures
         reported = {
             "epochs": 200,
             "train_accuracy": train,
             "validation_accuracy": validation,
             "test_accuracy": test,
             "gpu_seconds": seconds,
-            "gpu_utilisation": utilisation,
+            "gpu_utilization": utilization,
             "gpu_memory_gb": memory,
             "parameters": 62_458 if model.batch_norm else 62_006,
         }

@@ -4,7 +4,7 @@
     jaxnets run cifar10/small_cnn_best --epochs 30
 
 Stated: filters 16, 32, 64 with kernels 5, 5, 3 and padding 2, BatchNorm and ReLU, dense 16 and 10, 49,338 parameters,
-batch 128, 90 epochs, the best epoch kept, random crop, flip and colour jitter.
+batch 128, 90 epochs, the best epoch kept, random crop, flip and color jitter.
 Open there, chosen here: Adam at 1e-3, the strength of the augmentation, 3×3 pooling at stride 2 (the only one for which
 the parameter count comes out). The report trains on all 50,000 images (390 steps an epoch) and picks the epoch on the
 test set; here 5,000 of them are kept for that choice, so an epoch has 351 steps.
@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from jaxnets.config import Augment, Experiment, ImageData, Optim
-from jaxnets.model_config import SmallCnnConfig
+from jaxnets.config.model import SmallCNNConfig
 
 
 def experiments() -> Iterator[Experiment]:
@@ -29,7 +29,7 @@ def experiments() -> Iterator[Experiment]:
             normalize="standard",
             augment=Augment(crop_padding=4, flip=True, brightness=0.1, contrast=0.1, saturation=0.1),
         ),
-        SmallCnnConfig(),
+        SmallCNNConfig(),
         Optim("adam", lr=1e-3),
         epochs=90,
         reported={"epochs": 90, "test_accuracy": 81.14, "parameters": 49_338},

@@ -9,7 +9,7 @@ batch 4 and 2 epochs are inferred from the tutorial that the report follows.
 from collections.abc import Iterator
 
 from jaxnets.config import Experiment, ImageData, Optim
-from jaxnets.model_config import TutorialNetConfig
+from jaxnets.config.model import TutorialNetConfig
 
 CLASS_ACCURACY = {
     "plane": 63.2, "car": 87.1, "bird": 19.9, "cat": 23.0, "deer": 25.9,

@@ -2,7 +2,7 @@
 
     jaxnets run imdb/lstm
     jaxnets classify runs/imdb/lstm "A wonderful little production."
-    jaxnets run imdb --data.source embedded --epochs 5
+    jaxnets run imdb --data.source synthetic --epochs 5
 
 Stated in the report: layers (hence 920,385 parameters), stop words removed, a vocabulary of 1,000 plus padding, 40,000
 reviews for training, 13 epochs.
@@ -16,7 +16,7 @@ Expected: `best` 88.1 ± 0.3 % (3 seeds, 8 minutes on two cores), `lstm` 84.9 % 
 from collections.abc import Iterator
 
 from jaxnets.config import Experiment, Optim, ReviewData
-from jaxnets.model_config import SentimentNetConfig
+from jaxnets.config.model import SentimentRNNConfig
 
 
 def experiments() -> Iterator[Experiment]:
@@ -24,15 +24,15 @@ def experiments() -> Iterator[Experiment]:
     clipped = Optim("adam", lr=1e-3, clip=5.0)
     reported = {"epochs": 13, "validation_accuracy": 86.2, "test_accuracy": 89.1125}
     listed = {"parameters": 920_385}
-    few = ReviewData("imdb_40k", longest=160)
-    many = ReviewData("imdb_40k", vocabulary=10_000, longest=200)
-    small = SentimentNetConfig(hidden=64, layers=1, dropout=0.5, dropout_inner=0.5, pool="mean_max")
+    few = ReviewData("imdb_40k", max_length=160)
+    many = ReviewData("imdb_40k", vocab_size=10_000, max_length=200)
+    small = SentimentRNNConfig(hidden=64, layers=1, dropout=0.5, dropout_inner=0.5, pool="mean_max")
     yield Experiment(
         "imdb/lstm",
         "S4 §6.11",
         "two LSTM layers of 256",
         few,
-        SentimentNetConfig(),
+        SentimentRNNConfig(),
         clipped,
         13,
         seeds=1,
@@ -42,8 +42,8 @@ def experiments() -> Iterator[Experiment]:
         "imdb/lstm_standard",
         "S4 §6.11",
         "the same on the standard split",
-        ReviewData("imdb", longest=160),
-        SentimentNetConfig(),
+        ReviewData("imdb", max_length=160),
+        SentimentRNNConfig(),
         clipped,
         13,
         seeds=1,

@@ -2,7 +2,7 @@
 
     jaxnets run names                              all three, 3 seeds
     jaxnets sample runs/names/conditional_rnn --category Russian --start R --number 10
-    jaxnets run names --data.source embedded --epochs 5
+    jaxnets run names --data.source synthetic --epochs 5
 
 Stated in the reports: the cell with 59 symbols and 128 units (46,248 parameters), dropout 0.1, negative log-likelihood; 18
 nationalities as a one-hot input of the second.
@@ -14,7 +14,7 @@ list of names: the first report's list of 50,000 is not public; here it is 88,79
 from collections.abc import Iterator
 
 from jaxnets.config import Experiment, NameData, Optim
-from jaxnets.model_config import NameNetConfig
+from jaxnets.config.model import CharRNNConfig
 
 
 def experiments() -> Iterator[Experiment]:
@@ -25,7 +25,7 @@ def experiments() -> Iterator[Experiment]:
         "S4 §6.8",
         "surnames by the report's linear cell",
         NameData("surnames"),
-        NameNetConfig(),
+        CharRNNConfig(),
         adam,
         epochs=10,
         reported={"parameters": 46_248},
@@ -35,7 +35,7 @@ def experiments() -> Iterator[Experiment]:
         "S1 Q2",
         "names by nationality, by the same cell",
         NameData("names"),
-        NameNetConfig(conditional=True),
+        CharRNNConfig(conditional=True),
         adam,
         epochs=40,
     )
@@ -44,7 +44,7 @@ def experiments() -> Iterator[Experiment]:
         "S1 Q2",
         "names by nationality, by a GRU",
         NameData("names"),
-        NameNetConfig(cell="gru", dropout=0.3, conditional=True),
+        CharRNNConfig(cell="gru", dropout=0.3, conditional=True),
         Optim("adam", lr=3e-3, schedule="cosine"),
         epochs=40,
     )

@@ -2,7 +2,7 @@
 
     jaxnets run nist36                                       on the course's three .mat files
     jaxnets run nist36 --data.source emnist36                on EMNIST's letters and digits, as many of them
-    jaxnets run nist36/mlp --data.source embedded            on drawn glyphs, without a download
+    jaxnets run nist36/mlp --data.source synthetic            on drawn glyphs, without a download
     jaxnets run nist36/best --data.source letters36          a reader of pages: see `jaxnets ocr`
 
 Stated in the report: 36 classes, 32×32 pixels, one hidden layer of sigmoids (128 units at the best rate), Xavier weights,
@@ -21,9 +21,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from jaxnets.config import Augment, Experiment, ImageData, Optim
-from jaxnets.model_config import AutoencoderConfig, CnnConfig, Init, MlpConfig
+from jaxnets.config.model import AutoencoderConfig, CNNConfig, Init, MLPConfig
 
-DATA = ImageData("nist36", embedded="glyphs36", batch_size=32)
+DATA = ImageData("nist36", synthetic="glyphs36", batch_size=32)
 BATCH, PICTURES = 32, 36
 XAVIER = Init("xavier_uniform", bias=0.0)
 
@@ -35,7 +35,7 @@ def experiments() -> Iterator[Experiment]:
         "S2 Q3",
         "one hidden layer of sigmoids, at the best of three rates",
         DATA,
-        MlpConfig(init=XAVIER),
+        MLPConfig(init=XAVIER),
         Optim("sgd", lr=3e-3 * BATCH),
         epochs=50,
         reported={"epochs": 50, "parameters": 135_844},
@@ -48,7 +48,7 @@ def experiments() -> Iterator[Experiment]:
         id="nist36/mlp_framework",
         source="S2 Q6.1.1",
         summary="the same, started and trained as a framework does by default",
-        model=MlpConfig(),
+        model=MLPConfig(),
         optim=Optim("sgd", lr=1e-2, momentum=0.9),
         reported={"epochs": 50, "validation_accuracy": 77, "train_accuracy": 100, "parameters": 135_844},
     )
@@ -58,7 +58,7 @@ def experiments() -> Iterator[Experiment]:
         id="nist36/cnn",
         source="S2 Q6.1.2",
         summary="two convolutions",
-        model=CnnConfig(width=16),
+        model=CNNConfig(width=16),
         reported={"epochs": 50, "validation_accuracy": 90},
     )
     yield replace(
@@ -67,7 +67,7 @@ def experiments() -> Iterator[Experiment]:
         source="S2 Q6.1.2",
         summary="two convolutions with BatchNorm, dropout and shifts",
         data=replace(DATA, batch_size=64, normalize="symmetric", augment=Augment(crop_padding=2, crop_fill="edge")),
-        model=CnnConfig(width=32, batch_norm=True, dropout_conv=0.1, dropout_dense=0.4),
+        model=CNNConfig(width=32, batch_norm=True, dropout_conv=0.1, dropout_dense=0.4),
         optim=Optim("adamw", lr=3e-3, weight_decay=0.01, schedule="cosine", warmup_epochs=1),
         epochs=30,
         reported={},

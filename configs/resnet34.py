@@ -2,25 +2,25 @@
 
     jaxnets run cifar10/resnet34/super --seeds 1                 meant for accelerators: a batch takes 10 s on two CPU cores
     jaxnets run tiny_imagenet/resnet34/super --data.shrink 1     at 64×64 pixels
-    jaxnets run cifar10/resnet34/super --data.source embedded --steps 100 --seeds 1
+    jaxnets run cifar10/resnet34/super --data.source synthetic --steps 100 --seeds 1
 
 Stated in the report: a projection in the first block of every stage (hence the parameter counts), spatial dropout after the
-BatchNorms, Kaiming weights, an L2 penalty of 0.01, flip, crop, colour jitter and normalisation in `super`, 100 epochs in the
+BatchNorms, Kaiming weights, an L2 penalty of 0.01, flip, crop, color jitter and normalization in `super`, 100 epochs in the
 batch-size study.
 Open there, chosen here: Adam at 1e-3 in batches of 128, falling to 0 along a cosine in `super`, 100 epochs, a dropout rate
 of 0.1, standard deviation 1 for "large Gaussian".
 Inferred: the penalty of 0.01 is AdamW's decay of that size, torch's default: as a penalty proper, inside Adam, it would
 outweigh the loss, and the report trains to 99.30 %. Tiny ImageNet at 32×32, from memory (2.3 GB against 7.3 GB) and
 from the LeNets' parameter counts.
-`best` has SGD with momentum and an L2 penalty in place of AdamW, cutout in place of colour jitter, and no dropout.
-Pixels are normalised by the statistics of images before they are shrunk.
+`best` has SGD with momentum and an L2 penalty in place of AdamW, cutout in place of color jitter, and no dropout.
+Pixels are normalized by the statistics of images before they are shrunk.
 """
 
 from collections.abc import Iterator
 from dataclasses import replace
 
 from jaxnets.config import Augment, Experiment, ImageData, Optim
-from jaxnets.model_config import Init, ResNetConfig
+from jaxnets.config.model import Init, ResNetConfig
 
 PLAIN = ResNetConfig()
 DROPOUT = ResNetConfig(dropout=0.1)
@@ -30,7 +30,7 @@ LARGE = Init("normal", std=1.0)
 JITTER = Augment(crop_padding=4, flip=True, brightness=0.1, contrast=0.1, saturation=0.1)
 PENALISED = Optim("adamw", weight_decay=1e-2, schedule="cosine")
 
-# Variant: (summary, model, optimiser, augmentation)
+# Variant: (summary, model, optimizer, augmentation)
 VARIANTS = {
     "plain": ("ResNet-34", PLAIN, Optim(), Augment()),
     "dropout": ("with spatial dropout", DROPOUT, Optim(), Augment()),
@@ -43,7 +43,7 @@ VARIANTS = {
         Augment(crop_padding=4, flip=True, cutout=8),
     ),
 }
-# (train, validation, test accuracy, GPU seconds, utilisation, GB); Tiny ImageNet has no test figures.
+# (train, validation, test accuracy, GPU seconds, utilization, GB); Tiny ImageNet has no test figures.
 CIFAR10 = {
     "plain": (98.58, 88.78, 86.10, 3299.12, 90, 7.25),
     "dropout": (91.41, 87.34, 86.27, 13638.76, 91, 7.32),
@@ -65,13 +65,13 @@ FIGURES = (
     "validation_accuracy",
     "test_accuracy",
     "gpu_seconds",
-    "gpu_utilisation",
+    "gpu_utilization",
     "gpu_memory_gb",
 )
 SETS = {
     "cifar10": (ImageData("cifar10", normalize="standard"), CIFAR10, 21_286_346, "S4 §4.3, table 3"),
     "tiny_imagenet": (
-        ImageData("tiny_imagenet", embedded="shapes200", normalize="standard", shrink=2),
+        ImageData("tiny_imagenet", synthetic="shapes200", normalize="standard", shrink=2),
         TINY_IMAGENET,
         21_383_816,
         "S4 §4.4, table 4",

@@ -3,7 +3,7 @@
     jaxnets run study/init --epochs 1 --seeds 1         the first losses, and the look of the first descent
     jaxnets run study/init/cifar10_resnet34 --seeds 1 --steps 40 --eval-examples 500    first losses, on two cores in minutes
     jaxnets run study/batch_size --seeds 1              meant for an accelerator
-    jaxnets run study/batch_size/16384 --seeds 1 --accumulate 8
+    jaxnets run study/batch_size/16384 --seeds 1 --grad-accumulation-steps 8
     jaxnets run study/spsa
 
 `init`: four nets, each from Kaiming weights and from large Gaussian ones. A good first loss lies near ln(classes).
@@ -16,7 +16,7 @@ are the best of a sweep, for example `jaxnets sweep study/spsa/spsa_16 --over op
 from collections.abc import Iterator
 from dataclasses import replace
 
-from jaxnets import catalogue
+from jaxnets import registry
 from jaxnets.config import Experiment, Optim, Spsa
 
 EVALUATIONS = 14_040  # 40 epochs of gradient descent in batches of 128
@@ -34,14 +34,9 @@ BATCH_SIZES = {
 }
 
 
-def _experiments(file: str) -> dict[str, Experiment]:
-    return {e.id: e for e in catalogue.load_file(catalogue.config_folder() / file)}
-
-
 def experiments() -> Iterator[Experiment]:
     """The three studies."""
-    files = ("cifar10_lenet.py", "resnet34.py", "tiny_imagenet_lenet.py")
-    known = {id_: e for file in files for id_, e in _experiments(file).items()}
+    known = {**registry.family("cifar10_lenet"), **registry.family("resnet34"), **registry.family("tiny_imagenet_lenet")}
     for family in ("cifar10/lenet", "cifar10/resnet34", "tiny_imagenet/lenet", "tiny_imagenet/resnet34"):
         for start, variant in (("kaiming", "super"), ("gaussian", "super_badinit")):
             id_ = f"study/init/{family.replace('/', '_')}/{start}"
@@ -65,7 +60,7 @@ def experiments() -> Iterator[Experiment]:
     descent = Optim("sgd", lr=0.05)
     yield replace(plain, id="study/spsa/gd", summary="gradient descent", optim=descent, steps=EVALUATIONS)
     for directions, a in GAINS.items():
-        optim = Optim("spsa", spsa=Spsa(a=a, big_a=EVALUATIONS // (20 * directions), directions=directions))
+        optim = Optim("spsa", spsa=Spsa(a=a, big_a=EVALUATIONS // (20 * directions), num_perturbations=directions))
         yield replace(
             plain,
             id=f"study/spsa/spsa_{directions}",
@@ -73,7 +68,7 @@ def experiments() -> Iterator[Experiment]:
             optim=optim,
             steps=EVALUATIONS // optim.evaluations_per_step,
         )
-    adam = Optim("spsa", lr=1e-3, spsa=Spsa(directions=16, rule="adam"))
+    adam = Optim("spsa", lr=1e-3, spsa=Spsa(num_perturbations=16, rule="adam"))
     yield replace(
         plain,
         id="study/spsa/spsa_adam",

@@ -8,7 +8,7 @@
 Stated in the report: ResNet-50, pretrained on ImageNet; 65 % on the test images, against 56.5 % for bags of visual words.
 Open there, chosen here: which layers were retrained, and how. `head` retrains the last layer alone, on fixed features:
 BatchNorm keeps ImageNet's statistics. `full` goes on with all layers, at a low rate. ImageNet's customary preprocessing:
-224×224 pixels, normalised by ImageNet's mean and standard deviation. One epoch is 33 steps. Meant for an accelerator: on two
+224×224 pixels, normalized by ImageNet's mean and standard deviation. One epoch is 33 steps. Meant for an accelerator: on two
 CPU cores a step takes tens of seconds.
 """
 
@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from jaxnets.config import Augment, Experiment, ImageData, Optim
-from jaxnets.model_config import Init, ResNet50Config
+from jaxnets.config.model import Init, ResNet50Config
 
 
 def experiments() -> Iterator[Experiment]:

@@ -2,7 +2,7 @@
 
     jaxnets run text/char_lm
     jaxnets sample runs/text/char_lm --prompt "ROMEO:" --length 400 --temperature 0.8
-    jaxnets run text/char_lm --data.source embedded --epochs 3
+    jaxnets run text/char_lm --data.source synthetic --epochs 3
 
 The report shows an RNN that writes text and states no sizes or figures; all are chosen here: Tiny Shakespeare, two LSTM
 layers of 256, Adam at 2e-3 falling to 0, gradients clipped at norm 1.
@@ -11,7 +11,7 @@ layers of 256, Adam at 2e-3 falling to 0, gradients clipped at norm 1.
 from collections.abc import Iterator
 
 from jaxnets.config import Experiment, Optim, TextData
-from jaxnets.model_config import LanguageModelConfig
+from jaxnets.config.model import LanguageModelConfig
 
 
 def experiments() -> Iterator[Experiment]:
@@ -20,7 +20,7 @@ def experiments() -> Iterator[Experiment]:
         "text/char_lm",
         "S0 §2",
         "letters of Tiny Shakespeare by two LSTM layers",
-        TextData("shakespeare_letters", embedded="toy_letters", batch_size=32, window=64),
+        TextData("shakespeare_letters", synthetic="toy_letters", batch_size=32, window=64),
         LanguageModelConfig(embedding=64, hidden=256, layers=2, dropout=0.2),
         Optim("adam", lr=2e-3, schedule="cosine", clip=1.0),
         epochs=10,

@@ -2,7 +2,7 @@
 
     jaxnets run translate                          all three, 3 seeds
     jaxnets translate runs/translate/gru "je suis content ."
-    jaxnets run translate --data.source embedded --epochs 10
+    jaxnets run translate --data.source synthetic --epochs 10
 
 Stated in the report: 10,599 pairs, vocabularies of 4,345 and 2,803, embeddings and one GRU or LSTM layer of 256 on both
 sides, negative log-likelihood; the parameter counts follow. It shows a few translations, of training pairs, and no BLEU.
@@ -15,7 +15,7 @@ training pairs.
 from collections.abc import Iterator
 
 from jaxnets.config import Experiment, Optim, PairData
-from jaxnets.model_config import TranslatorConfig
+from jaxnets.config.model import TranslatorConfig
 
 
 def experiments() -> Iterator[Experiment]:

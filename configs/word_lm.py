@@ -3,7 +3,7 @@
     jaxnets run word_lm/tiny_shakespeare
     jaxnets run word_lm/wikitext2                  an hour or more an epoch on a laptop: meant for accelerators
     jaxnets sample runs/word_lm/tiny_shakespeare --prompt "think about" --length 20 --beam 5
-    jaxnets run word_lm --data.source embedded --epochs 2
+    jaxnets run word_lm --data.source synthetic --epochs 2
 
 Stated in the report: the layers. Vocabularies: 21,949 for Tiny Shakespeare, which is exactly the number of lower-case words
 between white space in the first 90 % of its characters, plus two markers; 29,473 for WikiText-2, where the rule is not
@@ -17,7 +17,7 @@ perplexity of 65.8 (Merity et al. 2018, AWD-LSTM), with a vocabulary of 33,278.
 from collections.abc import Iterator
 
 from jaxnets.config import Experiment, Optim, TextData
-from jaxnets.model_config import LanguageModelConfig
+from jaxnets.config.model import LanguageModelConfig
 
 
 def experiments() -> Iterator[Experiment]:

@@ -16,18 +16,18 @@ end=$(($(date +%s) + 60 * minutes - 90))
 left() { echo $((end - $(date +%s))); }
 
 settings=${SETTINGS:-"
-cifar10/resnet34/super --seeds 1 --model.compute bfloat16
+cifar10/resnet34/super --seeds 1 --model.dtype bfloat16
 cifar10/lenet --seeds 8
-cifar10/resnet34/best --seeds 1 --model.compute bfloat16
-tiny_imagenet/resnet34/super --seeds 1 --model.compute bfloat16
-cifar10/resnet34/plain --seeds 1 --model.compute bfloat16
-cifar10/resnet34/dropout --seeds 1 --model.compute bfloat16
+cifar10/resnet34/best --seeds 1 --model.dtype bfloat16
+tiny_imagenet/resnet34/super --seeds 1 --model.dtype bfloat16
+cifar10/resnet34/plain --seeds 1 --model.dtype bfloat16
+cifar10/resnet34/dropout --seeds 1 --model.dtype bfloat16
 cifar10/resnet34/super_badinit --seeds 1 --epochs 10
 tiny_imagenet/lenet --seeds 8
-study/batch_size/128 study/batch_size/256 study/batch_size/512 study/batch_size/1024 --seeds 1 --model.compute bfloat16
-study/batch_size/2048 study/batch_size/4096 study/batch_size/8192 --seeds 1 --model.compute bfloat16
-study/batch_size/16384 --seeds 1 --accumulate 4 --model.compute bfloat16
-tiny_imagenet/resnet34/best --seeds 1 --model.compute bfloat16
+study/batch_size/128 study/batch_size/256 study/batch_size/512 study/batch_size/1024 --seeds 1 --model.dtype bfloat16
+study/batch_size/2048 study/batch_size/4096 study/batch_size/8192 --seeds 1 --model.dtype bfloat16
+study/batch_size/16384 --seeds 1 --grad-accumulation-steps 4 --model.dtype bfloat16
+tiny_imagenet/resnet34/best --seeds 1 --model.dtype bfloat16
 word_lm --seeds 1
 imdb --seeds 3
 mnist_rows --seeds 8

@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from jaxnets import catalogue
-from jaxnets.report import results, tables
+from jaxnets import registry
+from jaxnets.analysis.report import results, tables
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
@@ -45,7 +45,7 @@ def overview() -> str:
     body = []
     for _, run in sorted(longest.items()):
         split = next((s for s in ("test", "validation") if f"{s}_accuracy" in run["reported"]), None)
-        if split and not run["embedded"] and not run["id"].startswith("study/"):  # Studies look at more than that.
+        if split and not run["synthetic"] and not run["id"].startswith("study/"):  # Studies look at more than that.
             shown = tables.row(run)
             said, ours = shown.figures[f"{split}_accuracy"]
             body.append([shown.id, shown.dataset, split, said, ours, shown.seeds, " | ".join(shown.epochs)])
@@ -55,7 +55,7 @@ def overview() -> str:
 def seconds() -> str:
     """The reports' seconds beside those of the committed runs."""
     runs = reported.read(sorted(RESULTS.glob("*.jsonl")))
-    found, _ = reported.comparisons(catalogue.all_experiments().values(), runs)
+    found, _ = reported.comparisons(registry.all_experiments().values(), runs)
     return f"{reported.table(found)}\n"
 
 

@@ -25,7 +25,7 @@ REAL_DATA = Path(os.environ.get("JAXNETS_TEST_DATA", REPOSITORY.parent / "shared
 
 @pytest.fixture(scope="session", autouse=True)
 def data_folder(tmp_path_factory):
-    """Prepared sets are made once a session, away from the user's own."""
+    """Dataset sets are made once a session, away from the user's own."""
     folder = tmp_path_factory.mktemp("data")
     os.environ["JAXNETS_DATA"] = str(folder)
     return folder
@@ -33,10 +33,10 @@ def data_folder(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def shapes10():
-    """The embedded data set, prepared."""
-    from jaxnets.data import sets
+    """The synthetic data set, prepared."""
+    from jaxnets.data import catalog
 
-    return sets.open_set("shapes10", "shapes10")
+    return catalog.open_dataset("shapes10", "shapes10")
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """The house rules that imports can break."""
 
 import ast
+import graphlib
 from pathlib import Path
 
 import pytest
@@ -8,35 +9,33 @@ import pytest
 import jaxnets
 
 PACKAGE = Path(jaxnets.__file__).parent
-FLOORS = (
-    ("errors", "fields", "model_config", "config"),
-    (
-        "catalogue",
-        "init",
-        "metrics",
-        "losses",
-        "tasks",
-        "spsa",
-        "optim",
-        "augment",
-        "feed",
-        "decode",
-        "nn",
-        "models",
-        "scenes",
-        "data",
-    ),
-    ("state", "parallel", "step", "checkpoint", "record", "progress", "problems", "interrupts", "memory", "process"),
-    ("program", "summary", "train", "trained", "sweep", "theory", "ocr", "inspect"),
-    ("report", "cli", "__main__"),
+LEVELS = (
+    ("errors", "config", "registry"),
+    ("nn",),
+    ("data", "models", "optim", "pipeline"),
+    ("tasks",),
+    ("training",),
+    ("runs",),
+    ("analysis",),
+    ("cli", "__main__"),
 )
-FLOOR_OF = {name: i for i, names in enumerate(FLOORS) for name in names}
-FILES = sorted(PACKAGE.rglob("*.py"))
+"""From the ground up. Within a level, names import only those to their left."""
+ORDER = [name for level in LEVELS for name in level]
+FILES = sorted(path for path in PACKAGE.rglob("*.py") if "configs" not in path.relative_to(PACKAGE).parts)
 
 
 def part(path):
-    """The part of the house a file belongs to: "nn" for nn/conv.py, "train" for train.py."""
+    """The part of the house a file belongs to: "nn" for nn/conv.py, "registry" for registry.py."""
     return path.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
+def module(path):
+    """The dotted name of a file."""
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module(path): path for path in FILES}
 
 
 def imports(path):
@@ -48,13 +47,27 @@ def imports(path):
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-@pytest.mark.parametrize("path", [p for p in FILES if part(p) not in ("__init__", "configs")], ids=str)
-def test_a_floor_imports_only_its_own_and_lower_floors(path):
-    own = FLOOR_OF[part(path)]
+def imported_modules(path):
+    """The modules of the package among them."""
     for name in imports(path):
-        parts = name.split(".")
-        if parts[0] == "jaxnets" and len(parts) > 1 and parts[1] in FLOOR_OF:
-            assert FLOOR_OF[parts[1]] <= own, f"{path.name} imports {name} from a higher floor"
+        yield from (known for known in (name, name.rpartition(".")[0]) if known in MODULES)
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if part(path) != "__init__"], ids=module)
+def test_a_part_imports_only_parts_below_it(path):
+    for name in imported_modules(path):
+        below = part(MODULES[name])
+        if below != "__init__":
+            assert ORDER.index(below) <= ORDER.index(part(path)), f"{module(path)} imports {name} from above"
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    """A package's own __init__.py is left out: its modules are imported through it."""
+    graph = {
+        module(path): {name for name in imported_modules(path) if not module(path).startswith(f"{name}.")} - {module(path)}
+        for path in FILES
+    }
+    graphlib.TopologicalSorter(graph).prepare()  # Raises CycleError, which names the circle.
 
 
 @pytest.mark.parametrize(
@@ -63,9 +76,10 @@ def test_a_floor_imports_only_its_own_and_lower_floors(path):
         ("flax", {"nn", "models"}),
         ("torch", set()),
         ("tensorflow_datasets", {"data"}),
-        ("orbax", {"checkpoint"}),
-        ("matplotlib", {"report", "data"}),
+        ("orbax", {"training"}),
+        ("matplotlib", {"analysis", "data"}),
         ("tyro", {"cli", "config"}),
+        ("rich", {"runs", "cli"}),
     ],
 )
 def test_a_library_is_imported_only_where_it_belongs(library, homes):
@@ -73,9 +87,16 @@ def test_a_library_is_imported_only_where_it_belongs(library, homes):
     assert users <= homes
 
 
-def test_data_never_imports_jax():
-    for path in (PACKAGE / "data").glob("*.py"):
-        assert not any(name.split(".")[0] == "jax" for name in imports(path)), path
+@pytest.mark.parametrize(
+    "path", [path for path in FILES if part(path) in ("errors", "config", "registry", "data")], ids=module
+)
+def test_configs_and_data_never_import_jax(path):
+    assert not any(name.split(".")[0] in ("jax", "flax", "optax") for name in imports(path))
+
+
+def test_flax_is_linen():
+    for path in FILES:
+        assert not any(name.startswith(("flax.nnx", "flax.training", "flax.jax_utils")) for name in imports(path)), path
 
 
 DEVICE_NAMES = {
@@ -96,5 +117,12 @@ def test_devices_are_named_in_parallel_alone():
 
 def test_files_stay_small():
     for path in FILES:
-        assert len(path.read_text().splitlines()) <= 350, path
+        assert len(path.read_text().splitlines()) <= 320, path
         assert "util" not in path.name
+
+
+def test_the_readme_draws_the_same_levels():
+    readme = (PACKAGE.parent / "README.md").read_text()
+    for level in LEVELS:
+        line = next(line for line in readme.splitlines() if line.strip().startswith(level[0]))
+        assert all(name in line for name in level if name != "__main__"), level

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from jaxnets.model_config import CnnConfig, LeNetConfig, ModelConfig, ResNetConfig, SmallCnnConfig, TutorialNetConfig
+from jaxnets.config.model import CNNConfig, LeNetConfig, ModelConfig, ResNetConfig, SmallCNNConfig, TutorialNetConfig
 
 _ACTIVATIONS = {"tanh": nn.Tanh, "leaky_relu": lambda: nn.LeakyReLU(0.01)}
 
@@ -44,7 +44,7 @@ def tutorial_net(config: TutorialNetConfig, classes: int, channels: int) -> nn.M
     )
 
 
-def small_cnn(config: SmallCnnConfig, classes: int, channels: int) -> nn.Module:
+def small_cnn(config: SmallCNNConfig, classes: int, channels: int) -> nn.Module:
     """Report S1 Q1."""
     layers, width = [], channels
     for filters, kernel in zip(config.filters, (5, 5, 3), strict=True):
@@ -55,7 +55,7 @@ def small_cnn(config: SmallCnnConfig, classes: int, channels: int) -> nn.Module:
     )
 
 
-def cnn(config: CnnConfig, classes: int, channels: int) -> nn.Module:
+def cnn(config: CNNConfig, classes: int, channels: int) -> nn.Module:
     """Report S3 Q1, for images of 32×32."""
     layers, width = [], config.width
     for _ in range(config.convolutions):
@@ -102,8 +102,8 @@ def resnet(config: ResNetConfig, classes: int, channels: int) -> nn.Module:
 _TWINS = {
     LeNetConfig: lenet,
     TutorialNetConfig: tutorial_net,
-    SmallCnnConfig: small_cnn,
-    CnnConfig: cnn,
+    SmallCNNConfig: small_cnn,
+    CNNConfig: cnn,
     ResNetConfig: resnet,
 }
 

@@ -4,12 +4,12 @@ import itertools
 
 from torch import nn
 
-from jaxnets.model_config import AutoencoderConfig, MlpConfig
+from jaxnets.config.model import AutoencoderConfig, MLPConfig
 
 _ACTIVATIONS = {"sigmoid": nn.Sigmoid, "tanh": nn.Tanh, "relu": nn.ReLU}
 
 
-def mlp(config: MlpConfig, classes: int, pixels: int = 1024) -> nn.Module:
+def mlp(config: MLPConfig, classes: int, pixels: int = 1024) -> nn.Module:
     """Report S2 Q3."""
     widths = (pixels, *config.hidden)
     hidden = [

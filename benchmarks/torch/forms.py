@@ -20,11 +20,11 @@ class Form(NamedTuple):
     """How a step is run."""
 
     fused: bool = True
-    """The optimiser's own kernel for all parameters, and images' channels last in memory."""
+    """The optimizer's own kernel for all parameters, and images' channels last in memory."""
     compile: str | None = None
     """Mode of torch.compile; None: eager."""
     graph: bool = False
-    """The whole step, optimiser included, recorded as one CUDA graph."""
+    """The whole step, optimizer included, recorded as one CUDA graph."""
     packed: bool = False
     """Recurrent layers read packed sequences."""
 
@@ -93,7 +93,7 @@ def train_step(twin: Twin, config: Optim, form: Form) -> tuple[Callable[[], Any]
     if form.fused:
         twin.module.to(memory_format=torch.channels_last)
         batch = {k: x.to(memory_format=torch.channels_last) if x.ndim == 4 else x for k, x in batch.items()}
-    rule = optimiser(config, list(twin.module.parameters()), form.fused, form.graph)
+    rule = optimizer(config, list(twin.module.parameters()), form.fused, form.graph)
     update = updater(twin, rule, config.clip, form)
     step = lambda: update(batch)
 
@@ -131,8 +131,8 @@ def _copied(state: Any) -> Any:
     return state if state is None else state.clone()
 
 
-def optimiser(config: Optim, parameters: list[nn.Parameter], fused: bool, capturable: bool = False) -> torch.optim.Optimizer:
-    """The rule of jaxnets.optim at a constant rate. RMSProp has no fused form."""
+def optimizer(config: Optim, parameters: list[nn.Parameter], fused: bool, capturable: bool = False) -> torch.optim.Optimizer:
+    """The rule of jaxnets.optim.optimizer at a constant rate. RMSProp has no fused form."""
     adam = {"lr": config.lr, "weight_decay": config.weight_decay, "fused": fused or None, "capturable": capturable}
     match config.name:
         case "adam":
@@ -152,7 +152,7 @@ def _recorded(step: Callable[[], None]) -> Callable[[], None]:
     """The step as a CUDA graph; the state that a language model carries on is the recording's own."""
     stream = torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(stream):  # What the optimiser and cuDNN make at first must not be recorded.
+    with torch.cuda.stream(stream):  # What the optimizer and cuDNN make at first must not be recorded.
         for _ in range(3):
             step()
     torch.cuda.current_stream().wait_stream(stream)

@@ -10,7 +10,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.rnn import pack_padded_sequence
 
-from jaxnets.model_config import LanguageModelConfig, NameNetConfig, RowsNetConfig, SentimentNetConfig, TranslatorConfig
+from jaxnets.config.model import (
+    CharRNNConfig,
+    LanguageModelConfig,
+    RowRNNConfig,
+    SentimentRNNConfig,
+    TranslatorConfig,
+)
 
 State = Tensor | tuple[Tensor, Tensor]
 
@@ -19,12 +25,12 @@ def _layer(cell: str, inputs: int, hidden: int, layers: int = 1, dropout: float 
     return getattr(nn, cell.upper())(inputs, hidden, layers, batch_first=True, dropout=dropout)
 
 
-class RowsNet(nn.Module):
+class RowRNN(nn.Module):
     """Images [N, 1, H, W] -> logits: the rows read by a recurrent layer, its last output classified."""
 
-    ours: ClassVar = {"layer": "Recurrent_0", "head": "Dense_0"}
+    ours: ClassVar = {"layer": "Recurrent_0", "head": "head"}
 
-    def __init__(self, config: RowsNetConfig, classes: int, width: int = 28) -> None:
+    def __init__(self, config: RowRNNConfig, classes: int, width: int = 28) -> None:
         super().__init__()
         self.layer = _layer(config.cell, width, config.hidden)
         self.head = nn.Linear(config.hidden, classes)
@@ -34,23 +40,23 @@ class RowsNet(nn.Module):
         return self.head(outputs[:, -1])
 
 
-class NameNet(nn.Module):
-    """Letters [N, T], categories [N] -> logits [N, T, symbols], by the linear cell.
+class CharRNN(nn.Module):
+    """Letters [N, T], categories [N] -> logits [N, T, vocab_size], by the linear cell.
 
     The letters' parts are looked up instead of multiplied, for all steps at once, so that the loop is one product a step.
     """
 
-    ours: ClassVar = {"i2h": "i2h", "i2o": "i2o", "o2o": "o2o"}
+    ours: ClassVar = {"i2h": "i2h", "i2o": "i2o", "o2o": "head"}
 
-    def __init__(self, config: NameNetConfig, symbols: int, categories: int) -> None:
+    def __init__(self, config: CharRNNConfig, vocab_size: int, categories: int) -> None:
         super().__init__()
         if config.cell != "linear":
             raise ValueError(f"there is a twin of the linear cell alone, not of {config.cell}")
         self.hidden, self.categories = config.hidden, categories if config.conditional else 0
-        inputs = self.categories + symbols + config.hidden
+        inputs = self.categories + vocab_size + config.hidden
         self.i2h = nn.Linear(inputs, config.hidden)
-        self.i2o = nn.Linear(inputs, symbols)
-        self.o2o = nn.Linear(config.hidden + symbols, symbols)
+        self.i2o = nn.Linear(inputs, vocab_size)
+        self.o2o = nn.Linear(config.hidden + vocab_size, vocab_size)
         self.dropout = nn.Dropout(config.dropout)
 
     def _split(self, layer: nn.Linear, letters: Tensor, category: Tensor) -> tuple[Tensor, Tensor]:
@@ -75,17 +81,17 @@ class NameNet(nn.Module):
 
 
 class LanguageModel(nn.Module):
-    """Tokens [N, T], state -> logits [N · T, types], state."""
+    """Tokens [N, T], state -> logits [N · T, vocab_size], state."""
 
-    def __init__(self, config: LanguageModelConfig, types: int) -> None:
+    def __init__(self, config: LanguageModelConfig, vocab_size: int) -> None:
         super().__init__()
         self.ours = {"embed": "Embed_0", "layers": "Recurrent_0"}
-        self.embed = nn.Embedding(types, config.embedding)
+        self.embed = nn.Embedding(vocab_size, config.embedding)
         self.layers = _layer(config.cell, config.embedding, config.hidden, config.layers, config.dropout)
         self.dropout = nn.Dropout(config.dropout)
         if not config.tied:
-            self.head = nn.Linear(config.hidden, types)
-            self.ours["head"] = ""
+            self.head = nn.Linear(config.hidden, vocab_size)
+            self.ours["head"] = "head"
         self.tied = config.tied
 
     def forward(
@@ -96,20 +102,20 @@ class LanguageModel(nn.Module):
         return functional.linear(outputs, self.embed.weight) if self.tied else self.head(outputs), state
 
 
-class SentimentNet(nn.Module):
+class SentimentRNN(nn.Module):
     """Words [N, T], lengths [N] -> one logit of "positive" each, [N].
 
     With `packed` the layers skip what lies behind the ends.
     """
 
-    ours: ClassVar = {"embed": "Embed_0", "layers": "Recurrent_0", "head": "Dense_0"}
+    ours: ClassVar = {"embed": "Embed_0", "layers": "Recurrent_0", "head": "head"}
 
-    def __init__(self, config: SentimentNetConfig, types: int) -> None:
+    def __init__(self, config: SentimentRNNConfig, vocab_size: int) -> None:
         super().__init__()
         if config.pool != "last":
             raise ValueError(f"there is a twin of pool = last alone, not of {config.pool}")
         self.packed = False
-        self.embed = nn.Embedding(types, config.embedding)
+        self.embed = nn.Embedding(vocab_size, config.embedding)
         self.layers = _layer(config.cell, config.embedding, config.hidden, config.layers, config.dropout_inner)
         self.inner, self.dropout = nn.Dropout(config.dropout_inner), nn.Dropout(config.dropout)
         self.head = nn.Linear(config.hidden, 1)
@@ -121,7 +127,7 @@ class SentimentNet(nn.Module):
 
 
 class Translator(nn.Module):
-    """Source words [N, S], their lengths [N], target words [N, T] -> logits [N, T, types].
+    """Source words [N, S], their lengths [N], target words [N, T] -> logits [N, T, target_vocab_size].
 
     The LSTM's state at each sentence's end is to be had by packing alone; the GRU's is its output there.
     """
@@ -134,17 +140,17 @@ class Translator(nn.Module):
         "head": "head",
     }
 
-    def __init__(self, config: TranslatorConfig, source_types: int, target_types: int) -> None:
+    def __init__(self, config: TranslatorConfig, source_vocab_size: int, target_vocab_size: int) -> None:
         super().__init__()
         if config.attention:
             raise ValueError("there is no twin with attention")
         self.packed = config.cell == "lstm"
-        self.source_embed = nn.Embedding(source_types, config.hidden)
-        self.target_embed = nn.Embedding(target_types, config.hidden)
+        self.source_embed = nn.Embedding(source_vocab_size, config.hidden)
+        self.target_embed = nn.Embedding(target_vocab_size, config.hidden)
         self.encoder = _layer(config.cell, config.hidden, config.hidden)
         self.decoder = _layer(config.cell, config.hidden, config.hidden)
         self.dropout = nn.Dropout(config.dropout)
-        self.head = nn.Linear(config.hidden, target_types)
+        self.head = nn.Linear(config.hidden, target_vocab_size)
 
     def forward(self, source: Tensor, lengths: Tensor, target: Tensor) -> Tensor:
         x = self.dropout(self.source_embed(source))

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from jaxnets.model_config import ResNet50Config
+from jaxnets.config.model import ResNet50Config
 
 
 class Bottleneck(nn.Module):

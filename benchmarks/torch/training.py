@@ -1,4 +1,4 @@
-"""PyTorch's side of a whole epoch: images stored as bytes, augmented, learnt."""
+"""PyTorch's side of a whole epoch: images stored as bytes, augmented, learned."""
 
 from collections.abc import Callable, Mapping
 
@@ -11,9 +11,9 @@ from benchmarks.torch import forms, twins, weights
 from benchmarks.torch.forms import Form
 from benchmarks.torch.twins import Twin
 from benchmarks.workloads import Case
-from jaxnets.augment import LUMA
 from jaxnets.config import Augment
-from jaxnets.feed import Normalization
+from jaxnets.pipeline.augment import LUMA
+from jaxnets.pipeline.images import Normalization
 
 
 class Trainer:
@@ -33,11 +33,11 @@ class Trainer:
         self.restart()
 
     def restart(self, params: Mapping | None = None, variables: Mapping | None = None) -> None:
-        """Forgets the optimiser's state; with `params`, starts from them."""
+        """Forgets the optimizer's state; with `params`, starts from them."""
         if params is not None:
             weights.copy_to_torch(params, variables or {}, self.twin.module)
         config, parameters = self.case.experiment.optim, list(self.twin.module.parameters())
-        rule = forms.optimiser(config, parameters, self.form.fused)
+        rule = forms.optimizer(config, parameters, self.form.fused)
         self.update = forms.updater(self.twin, rule, config.clip, self.form)
 
     def epoch(self) -> None:
@@ -90,7 +90,7 @@ def normalize(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
 
 
 def augment(raw: Tensor, config: Augment) -> Tensor:
-    """jaxnets.augment for bytes [N, C, H, W], all images of the batch at once; returns floats in [0, 1]."""
+    """jaxnets.pipeline.augment for bytes [N, C, H, W], all images of the batch at once; returns floats in [0, 1]."""
     n, _, height, width = raw.shape
     device = raw.device
     if config.crop_padding:
@@ -106,11 +106,11 @@ def augment(raw: Tensor, config: Augment) -> Tensor:
         raw = torch.where(flipped, raw.flip(3), raw)
     x = to_unit(raw)
     luma = torch.tensor(LUMA, device=device).view(1, 3, 1, 1)
-    grey: Callable[[Tensor], Tensor] = lambda x: x if x.shape[1] == 1 else (x * luma).sum(1, keepdim=True)
+    gray: Callable[[Tensor], Tensor] = lambda x: x if x.shape[1] == 1 else (x * luma).sum(1, keepdim=True)
     others: tuple[tuple[float, Callable[[Tensor], Tensor]], ...] = (
         (config.brightness, torch.zeros_like),
-        (config.contrast, lambda x: grey(x).mean((2, 3), keepdim=True)),
-        (config.saturation, grey),
+        (config.contrast, lambda x: gray(x).mean((2, 3), keepdim=True)),
+        (config.saturation, gray),
     )
     for strength, other in others:
         if strength:

@@ -9,8 +9,8 @@ from torch.nn import functional
 
 from benchmarks.torch import convnets, dense, recurrent
 from benchmarks.workloads import Case
-from jaxnets import model_config
 from jaxnets.config import Experiment, ImageData, NameData, PairData, ReviewData, TextData
+from jaxnets.config import model as model_config
 
 Tensors = dict[str, Tensor]
 State = Any
@@ -32,7 +32,7 @@ def build(case: Case, device: str = "cpu", dtype: torch.dtype = torch.float32) -
     loss = _rebuilt if isinstance(case.experiment.model, model_config.AutoencoderConfig) else loss
     batch = {name: torch.tensor(array) for name, array in convert(case.batch).items()}
     channels = batch["image"].shape[1] if "image" in batch else 0
-    module = module_for(case.experiment, case.problem.sizes, channels).to(device, dtype)
+    module = module_for(case.experiment, case.task.sizes, channels).to(device, dtype)
     cast = lambda x: x.to(device, dtype) if x.is_floating_point() else x.to(device)
     return Twin(module, {name: cast(x) for name, x in batch.items()}, lambda batch, state: loss(module, batch, state))
 
@@ -46,12 +46,12 @@ def module_for(experiment: Experiment, sizes: Mapping[str, int], channels: int) 
 
 
 _SIZED: dict[type, Callable[..., nn.Module]] = {
-    model_config.MlpConfig: dense.mlp,
+    model_config.MLPConfig: dense.mlp,
     model_config.AutoencoderConfig: dense.autoencoder,
-    model_config.RowsNetConfig: recurrent.RowsNet,
-    model_config.NameNetConfig: recurrent.NameNet,
+    model_config.RowRNNConfig: recurrent.RowRNN,
+    model_config.CharRNNConfig: recurrent.CharRNN,
     model_config.LanguageModelConfig: recurrent.LanguageModel,
-    model_config.SentimentNetConfig: recurrent.SentimentNet,
+    model_config.SentimentRNNConfig: recurrent.SentimentRNN,
     model_config.TranslatorConfig: recurrent.Translator,
 }
 

@@ -14,12 +14,12 @@ from torch import nn
 Tree = Mapping[str, Any]
 
 
-def copy_to_torch(params: Tree, variables: Tree, module: nn.Module) -> None:
+def copy_to_torch(params: Tree, model_state: Tree, module: nn.Module) -> None:
     """Overwrites the module's parameters and running statistics with ours."""
     with torch.no_grad():
         for tensor, array in _pairs(params, module):
             tensor.copy_(torch.tensor(np.asarray(array)))
-        for stats, norm in layers(variables.get("batch_stats", {}), module, "BatchNorm"):
+        for stats, norm in layers(model_state.get("batch_stats", {}), module, "BatchNorm"):
             norm.running_mean.copy_(torch.tensor(np.asarray(stats["mean"])))
             norm.running_var.copy_(torch.tensor(np.asarray(stats["var"])))
 
@@ -39,7 +39,7 @@ def _pairs(params: Tree, module: nn.Module) -> Iterator[tuple[torch.Tensor, np.n
 def _named_pairs(params: Tree, module: nn.Module) -> Iterator[tuple[torch.Tensor, np.ndarray]]:
     """By the names that the module's `ours` gives."""
     for theirs, name in module.ours.items():
-        layer, own = getattr(module, theirs), params[name] if name else params
+        layer, own = getattr(module, theirs), params[name]
         if isinstance(layer, nn.Embedding):
             yield layer.weight, own["table"]
         elif isinstance(layer, nn.Linear):
@@ -86,4 +86,5 @@ def _named(tree: Tree, kind: str) -> list[Tree]:
     number = lambda name: int(name.rpartition("_")[2])
     modules = sorted((name for name in tree if re.fullmatch(r"[A-Z]\w*_\d+", name)), key=number)
     own = [tree[name] for name in modules if name.rpartition("_")[0] == kind]
-    return own + [found for name in modules for found in _named(tree[name], kind)]
+    head = [tree["head"]] if kind == "Dense" and "head" in tree else []
+    return own + [layer for name in modules for layer in _named(tree[name], kind)] + head

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from jaxnets import __version__
-from jaxnets.cli import ask, bench, catalogue, data, ocr, report, run, sweep, theory, visualize
+from jaxnets.cli import bench, data, experiments, inference, ocr, report, run, sweep, theory, visualize
 from jaxnets.errors import UserError
 
 USAGE = """\
@@ -34,15 +34,15 @@ Classic small-network experiments, re-run in JAX with error bars over seeds.
 """
 
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
-    "list": catalogue.list_all,
-    "show": catalogue.show,
+    "list": experiments.list_all,
+    "show": experiments.show,
     "data": data.data,
     "run": run.run,
     "sweep": sweep.sweep,
     "report": report.report,
-    "sample": ask.sample,
-    "classify": ask.classify,
-    "translate": ask.translate,
+    "sample": inference.sample,
+    "classify": inference.classify,
+    "translate": inference.translate,
     "ocr": ocr.ocr,
     "theory": theory.theory,
     "bench": bench.bench,

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from jaxnets.cli.parse import parse
-from jaxnets.data import sets, store
+from jaxnets.data import catalog, store
 from jaxnets.errors import UserError
 
 
@@ -29,8 +29,8 @@ def data(args: list[str]) -> int:
     options = parse(DataOptions, "data", args)
     if options.action == "prepare":
         if options.name is None:
-            raise UserError(f"data prepare needs the name of a set: {', '.join(sets.SETS)}")
-        folder = sets.get(options.name).prepare(options.manual_dir)
+            raise UserError(f"data prepare needs the name of a set: {', '.join(catalog.SETS)}")
+        folder = catalog.get(options.name).prepare(options.manual_dir)
         found = store.load(options.name)
         sizes = ", ".join(f"{found.examples(split):,} {split}" for split in found.splits)
         print(f"{options.name}: {sizes} examples, ready in {folder}")
@@ -41,9 +41,9 @@ def data(args: list[str]) -> int:
     table = Table(box=None, pad_edge=False)
     for title in ("set", "ready", "what"):
         table.add_column(title)
-    for name, data_set in sets.SETS.items():
+    for name, data_set in catalog.SETS.items():
         ready = store.is_prepared(name)
-        about = data_set.about if ready else f"{data_set.about}. To have it: {sets.howto(name)}"
+        about = data_set.about if ready else f"{data_set.about}. To have it: {catalog.instructions(name)}"
         table.add_row(name, "yes" if ready else "no", about)
     console.print(table)
     console.print(f"prepared sets are kept in {store.root()}", highlight=False, soft_wrap=True)

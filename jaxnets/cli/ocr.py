@@ -33,27 +33,27 @@ def ocr(args: list[str]) -> int:
     options = parse(OcrOptions, "ocr", args)
     truth = _text(options.truth) if options.truth else None
     words = frozenset(_text(options.words).upper().split()) if options.words else frozenset()
-    from jaxnets import trained  # Heavy imports, which the help text can do without.
+    from jaxnets.analysis.ocr.annotate import annotate
+    from jaxnets.analysis.ocr.error_rate import character_errors
+    from jaxnets.analysis.ocr.page import open_page
+    from jaxnets.analysis.ocr.read import read
     from jaxnets.data.letter_form import SIDE
-    from jaxnets.ocr.annotate import annotate
-    from jaxnets.ocr.error_rate import character_errors
-    from jaxnets.ocr.page import open_page
-    from jaxnets.ocr.read import read
+    from jaxnets.runs import load  # Heavy imports, which the help text can do without.
 
     page = open_page(options.page)
-    net = trained.load(options.run, options.replica)
+    net = load.load(options.run, options.replica)
     if not isinstance(net.experiment.data, ImageData):
         raise UserError(f"{options.run}: this net does not look at images; use one of nist36")
-    names = net.data.meta["class_names"]
-    shape = net.data.splits["train"]["image"].shape[1:]
+    names = net.dataset.meta["class_names"]
+    shape = net.dataset.splits["train"]["image"].shape[1:]
     if shape != (SIDE, SIDE, 1) or not all(len(name) == 1 for name in names):
         raise UserError(
-            f"{options.run}: this net was not trained on letters of {SIDE}×{SIDE} grey pixels; use one of nist36"
+            f"{options.run}: this net was not trained on letters of {SIDE}×{SIDE} gray pixels; use one of nist36"
         )
     known = frozenset(word for word in words if set(word) <= set(names))
     if options.words and not known:
         raise UserError(f"--words {options.words}: no word in it consists of the net's characters ({''.join(names)})")
-    reading = read(page.ink, net.classify_images, names, known)
+    reading = read(page.ink, net.predictor, names, known)
     if reading.text:
         print(reading.text)
     if truth is not None:

@@ -25,7 +25,7 @@ def report(args: list[str]) -> int:
     options = parse(ReportOptions, "report", args)
     if not options.folders:
         raise UserError("report needs at least one folder of runs, for example: jaxnets report runs")
-    from jaxnets.report import page, results
+    from jaxnets.analysis.report import page, results
 
     runs = page.finished_runs(options.folders)
     if options.jsonl:

@@ -8,7 +8,7 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
-from jaxnets import catalogue
+from jaxnets import registry
 from jaxnets.cli.parse import parse
 from jaxnets.config import Experiment, validate
 from jaxnets.errors import UserError
@@ -33,7 +33,7 @@ def run(args: list[str]) -> int:
     rest = args[len(names) :]
     if not names and not {"-h", "--help"} & set(rest):
         raise UserError("run needs the id of an experiment first, for example: jaxnets run cifar10/lenet/super --epochs 5")
-    experiments = catalogue.select(names or ["cifar10/lenet/super"])
+    experiments = registry.select(names or ["cifar10/lenet/super"])
     description = f"Trains experiments: jaxnets run ID… [OPTIONS]. The defaults below are those of {experiments[0].id}."
     runs = [parse(RunOptions, f"run {' '.join(names) or 'ID…'}", rest, RunOptions(e), description) for e in experiments]
     runs = [dataclasses.replace(run, experiment=validate(run.experiment)) for run in runs]
@@ -43,12 +43,12 @@ def run(args: list[str]) -> int:
 
 
 def _train_all(runs: list[RunOptions]) -> int:
-    from jaxnets import process
-    from jaxnets.interrupts import Interrupted
-    from jaxnets.parallel import split_cpu
-    from jaxnets.progress import Reporter
-    from jaxnets.report import tables
-    from jaxnets.train import train
+    from jaxnets.analysis.report import tables
+    from jaxnets.runs.progress import Reporter
+    from jaxnets.runs.train import train
+    from jaxnets.training import process
+    from jaxnets.training.parallel import split_cpu
+    from jaxnets.training.signals import Interrupted
 
     process.prepare()
     split_cpu(runs[0].experiment.seeds)

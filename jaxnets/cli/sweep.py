@@ -6,7 +6,7 @@ from typing import Annotated
 
 import tyro
 
-from jaxnets import catalogue
+from jaxnets import registry
 from jaxnets.cli.parse import parse
 from jaxnets.config import Experiment, validate
 from jaxnets.errors import UserError
@@ -36,7 +36,7 @@ def sweep(args: list[str]) -> int:
             "sweep needs the id of an experiment first, for example: jaxnets sweep cifar10/gray_cnn/plain --over …"
         )
     name, rest = (args[0], args[1:]) if not args[0].startswith("-") else ("cifar10/gray_cnn/plain", args)
-    [first, *more] = catalogue.select([name])
+    [first, *more] = registry.select([name])
     if more:
         raise UserError(f"{name} is a family; sweep one of its experiments, for example {first.id}")
     description = f"Searches for hyper-parameters: jaxnets sweep ID --over FIELD=VALUES… The defaults are {first.id}'s."
@@ -53,33 +53,33 @@ def _search(options: SweepOptions) -> int:
 
     from rich.console import Console
 
-    from jaxnets import problems, process, program, sweep
-    from jaxnets.data import sets
-    from jaxnets.interrupts import Interrupted
-    from jaxnets.parallel import split_cpu
-    from jaxnets.progress import Reporter
-    from jaxnets.record import Json
-    from jaxnets.report import search
-    from jaxnets.train import train
+    from jaxnets.analysis.report import search
+    from jaxnets.data import catalog
+    from jaxnets.runs import sweep
+    from jaxnets.runs.progress import Reporter
+    from jaxnets.runs.train import train
+    from jaxnets.tasks import task as tasks
+    from jaxnets.training import engine, process
+    from jaxnets.training.parallel import split_cpu
+    from jaxnets.training.signals import Interrupted
 
     experiment = options.experiment
     axes = [sweep.parse_axis(experiment, text) for text in options.over]
-    found = sweep.settings(experiment, axes, options.random)
-    groups = sweep.groups(experiment, found)
-    asked = problems.build(experiment, sets.open_set(experiment.dataset, experiment.data.embedded))
-    known = program.measures(experiment, asked)
+    settings = sweep.settings(experiment, axes, options.random)
+    groups = sweep.groups(experiment, settings)
+    task = tasks.build(experiment, catalog.open_dataset(experiment.dataset, experiment.data.synthetic))
+    known = engine.metric_names(experiment, task)
     metric = sweep.parse_metric(options.metric or f"val_{known[0]}", known)
-    print(f"{len(found)} settings × {experiment.seeds} seeds in {len(groups)} programs")
+    print(f"{len(settings)} settings × {experiment.seeds} seeds in {len(groups)} programs")
     process.prepare()
     split_cpu(groups[0].experiment.seeds)
     reporter = Reporter(Console())
     folder = options.out / "sweep" / experiment.id
-    go = lambda experiment, folder: train(experiment, folder, reporter, options.checkpoint_every)
-    confirmed: Json | None = None
+    train_in = lambda experiment, folder: train(experiment, folder, reporter, options.checkpoint_every)
     try:
-        results = sweep.run(experiment, found, metric, folder, go)
+        results = sweep.run(experiment, settings, metric, folder, train_in)
         print(search.text(results, metric))
-        confirmed = sweep.confirm(experiment, results[0].setting, folder, go)
+        confirmed = sweep.confirm(experiment, results[0].setting, folder, train_in)
     except Interrupted as stop:
         print(f"jaxnets: {stop}", file=sys.stderr)
         return 128 + stop.signal

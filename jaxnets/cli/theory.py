@@ -26,9 +26,9 @@ def theory(args: list[str]) -> int:
         raise UserError(f"depth must be at least 1, got {options.depth}")
     import jax
 
-    from jaxnets import theory
-    from jaxnets.report import figures
-    from jaxnets.report.gradients import by_layer
+    from jaxnets.analysis import theory
+    from jaxnets.analysis.report import plots
+    from jaxnets.analysis.report.gradients import by_layer
 
     key = jax.random.key(options.seed)
     print("Softmax does not change when the same number is added to all its inputs (largest change of 10,000 outputs):")
@@ -44,5 +44,5 @@ def theory(args: list[str]) -> int:
     for zero, start in ((True, "zero"), (False, "Xavier")):
         units, loss = theory.distinct_units(zero, key)
         print(f"  from {start} weights: {units} different unit{'s' if units > 1 else ''}, loss {loss:.3f}")
-    print(f"\nplot: {figures.save(by_layer(norms), options.out / 'theory.png', dpi=110)}")
+    print(f"\nplot: {plots.save(by_layer(norms), options.out / 'theory.png', dpi=110)}")
     return 0

@@ -48,8 +48,8 @@ class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type:
         return Path(dl_manager.download(url))
 
 
-class LabelledImages(Builder, skip_registration=True):  # type: ignore[call-arg]
-    """Base of builders whose splits are (images, labels): uint8 images of `shape`; grey ones may lack the last axis."""
+class LabeledImages(Builder, skip_registration=True):  # type: ignore[call-arg]
+    """Base of builders whose splits are (images, labels): uint8 images of `shape`; gray ones may lack the last axis."""
 
     about: ClassVar[str]
     shape: ClassVar[tuple[int, int, int]]

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from jaxnets.data import archives, store
-from jaxnets.data.builders import LabelledImages, to_arrays
+from jaxnets.data.builders import LabeledImages, to_arrays
 from jaxnets.errors import UserError
 
 CLASS_NAMES = ("plane", "car", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -22,7 +22,7 @@ _PER_BATCH = 10_000
 _SPLIT_SEED, _VALIDATION = 45_000, 5_000
 
 
-class Cifar10(LabelledImages):
+class Cifar10(LabeledImages):
     """Reads the binary or the Python version, as archive or unpacked."""
 
     about, shape, class_names = "CIFAR-10", (32, 32, 3), CLASS_NAMES

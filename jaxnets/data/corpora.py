@@ -4,7 +4,7 @@ A prepared set has "token" [length] for each split: one long sequence. Vocabular
 
 Tiny Shakespeare is split at 90 % and 95 % of its characters. By words, it is lower-cased and split at white space, with a
 marker at each line's end and one for unknown words: 21,949 tokens, which is the report's number. WikiText-2 comes in
-tokens; lower-cased and with punctuation apart, as by the common "basic English" tokenisers, with a marker at each line's
+tokens; lower-cased and with punctuation apart, as by the common "basic English" tokenizers, with a marker at each line's
 end, it has 28,783. (The report's 29,473 is not explained by any rule tried on this copy; it may stem from the raw text.)
 """
 
@@ -89,7 +89,7 @@ def wiki_words(content: str) -> list[str]:
     return [word for line in content.splitlines() if line.strip() for word in (*text.words(line), text.END)]
 
 
-TOKENISERS: Mapping[str, Callable[[str], list[str]]] = {
+TOKENIZERS: Mapping[str, Callable[[str], list[str]]] = {
     "letters": letters,
     "plain_words": plain_words,
     "wiki_words": wiki_words,
@@ -115,11 +115,11 @@ def _texts(builder: type[Builder], manual_dir: Path | None) -> dict[str, str]:
     return {split: fields["text"][0] for split, fields in to_arrays(builder, manual_dir).items()}
 
 
-def save(name: str, texts: Mapping[str, str], tokeniser: str) -> Path:
-    """Tokenises the texts of the three splits, numbers the training split's tokens and stores all."""
-    tokens: dict[str, Sequence[str]] = {split: TOKENISERS[tokeniser](content) for split, content in texts.items()}
+def save(name: str, texts: Mapping[str, str], tokenizer: str) -> Path:
+    """Tokenizes the texts of the three splits, numbers the training split's tokens and stores all."""
+    tokens: dict[str, Sequence[str]] = {split: TOKENIZERS[tokenizer](content) for split, content in texts.items()}
     # Letters that only validation or test text has would be unknown; words are bound to be.
-    first = (text.UNKNOWN,) if tokeniser == "letters" else (text.UNKNOWN, text.END)
+    first = (text.UNKNOWN,) if tokenizer == "letters" else (text.UNKNOWN, text.END)
     vocabulary = text.vocabulary([tokens["train"]], first)
     splits = {split: {"token": np.array(vocabulary.encode(found, name), np.int32)} for split, found in tokens.items()}
-    return store.save(name, splits, {"tokens": vocabulary.tokens, "tokeniser": tokeniser})
+    return store.save(name, splits, {"tokens": vocabulary.tokens, "tokenizer": tokenizer})

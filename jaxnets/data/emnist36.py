@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from jaxnets.data import archives, glyphs36, nist36
-from jaxnets.data.builders import LabelledImages, to_arrays
+from jaxnets.data.builders import LabeledImages, to_arrays
 from jaxnets.data.letter_form import letter_form
 from jaxnets.data.mnist import Mnist, read_idx
 from jaxnets.errors import UserError
@@ -24,7 +24,7 @@ _LETTERS = "emnist-letters-{}-{}-ubyte.gz"
 _SEED = 36
 
 
-class Emnist36(LabelledImages):
+class Emnist36(LabeledImages):
     """Reads the publishers' files, and takes as many examples of each class as `counts` says."""
 
     about, shape, class_names = "EMNIST letters and MNIST digits in NIST36's form", nist36.Nist36.shape, nist36.CLASS_NAMES

@@ -102,7 +102,7 @@ def clean(review: str) -> list[str]:
 def save(name: str, splits: Mapping[str, Mapping[str, np.ndarray]]) -> Path:
     """Numbers the words of reviews and stores them with their labels."""
     cleaned = {split: [clean(review) for review in fields["review"]] for split, fields in splits.items()}
-    vocabulary = text.vocabulary(cleaned["train"], first=("",), most=WORDS + 1)
+    vocabulary = text.vocabulary(cleaned["train"], first=("",), max_size=WORDS + 1)
     arrays = {}
     for split, reviews in cleaned.items():
         tokens, lengths = text.pad([encode(vocabulary, words) for words in reviews], LONGEST, np.uint16)

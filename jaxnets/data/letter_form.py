@@ -1,4 +1,4 @@
-"""The form in which letters reach a classifier of 36 classes (report S2): dark on white, 32×32, upright, centred.
+"""The form in which letters reach a classifier of 36 classes (report S2): dark on white, 32×32, upright, centered.
 
 Scanned letters, drawn fonts and the images of other sets differ in size and pen. All of them come through `letter_form`, so
 that a net trained on one kind reads another.
@@ -31,7 +31,7 @@ def letter_form(ink: Array) -> Array:
         ink: [H, W] in 0..1, 1 = ink, any size.
 
     Returns:
-        uint8 [32, 32], 255 = paper. The letter keeps its aspect, its box is centred and its longer side is 22 pixels.
+        uint8 [32, 32], 255 = paper. The letter keeps its aspect, its box is centered and its longer side is 22 pixels.
         All paper where there is no ink.
     """
     if not np.any(ink):

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from jaxnets.data import store
-from jaxnets.data.builders import LabelledImages, to_arrays
+from jaxnets.data.builders import LabeledImages, to_arrays
 from jaxnets.errors import UserError
 
 CLASS_NAMES = tuple("0123456789")
@@ -27,7 +27,7 @@ _FILES = {
 _SPLIT_SEED = 55_000
 
 
-class Mnist(LabelledImages):
+class Mnist(LabeledImages):
     """Reads the four original files."""
 
     about, shape, class_names = "MNIST", (28, 28, 1), CLASS_NAMES

@@ -13,7 +13,7 @@ import scipy.io
 import tensorflow_datasets as tfds
 
 from jaxnets.data import store
-from jaxnets.data.builders import LabelledImages, to_arrays
+from jaxnets.data.builders import LabeledImages, to_arrays
 from jaxnets.data.letter_form import SIDE
 from jaxnets.errors import UserError, first_line
 
@@ -22,7 +22,7 @@ SIZES = (10_800, 3_600, 1_800)
 _KEYS = {"train": "train", "validation": "valid", "test": "test"}
 
 
-class Nist36(LabelledImages):
+class Nist36(LabeledImages):
     """Reads nist36_train.mat, nist36_valid.mat and nist36_test.mat."""
 
     about, shape, class_names = "NIST36", (SIDE, SIDE, 1), CLASS_NAMES

@@ -23,7 +23,9 @@ from jaxnets.data.names import TUTORIAL_FILE, TUTORIAL_URL
 from jaxnets.errors import UserError
 
 START = "<start>"
-MOST_TOKENS = 9
+START_NUMBER, END_NUMBER = 0, 1
+"""In both vocabularies."""
+MAX_TOKENS = 9
 _SUBJECTS = (
     "i am ", "i m ", "he is", "he s ", "she is", "she s ", "you are", "you re ", "we are", "we re ", "they are", "they re ",
 )  # fmt: skip
@@ -54,7 +56,7 @@ class EnglishFrench(Builder):
             english, tab, french = line.partition("\t")
             if not tab:
                 raise UserError(f"{self.name}: line {i + 1} of the pairs has no tab between two sentences: {line[:40]!r}")
-            source, target = normalise(french), normalise(english)
+            source, target = normalize(french), normalize(english)
             if is_kept(source, target):
                 yield i, {"source": source, "target": target}
 
@@ -65,19 +67,19 @@ def prepare(manual_dir: Path | None) -> Path:
     return save("eng_fra", list(zip(found["source"], found["target"], strict=True)))
 
 
-def normalise(sentence: str) -> str:
+def normalize(sentence: str) -> str:
     """Lower case, without accents, words and . ! ? apart: "Ça va ?" -> "ca va ?"."""
     plain = text.without_accents(sentence.lower().strip())
     return re.sub(r"[^a-z.!?]+", " ", re.sub(r"([.!?])", r" \1", plain))
 
 
 def is_kept(source: str, target: str) -> bool:
-    """Whether a normalised pair is short enough and begins as the report wants."""
-    return max(source.count(" "), target.count(" ")) < MOST_TOKENS and target.startswith(_SUBJECTS)
+    """Whether a normalized pair is short enough and begins as the report wants."""
+    return max(source.count(" "), target.count(" ")) < MAX_TOKENS and target.startswith(_SUBJECTS)
 
 
 def save(name: str, pairs: Sequence[tuple[str, str]]) -> Path:
-    """Numbers the words of normalised pairs, splits them 80 / 10 / 10 at random and stores them."""
+    """Numbers the words of normalized pairs, splits them 80 / 10 / 10 at random and stores them."""
     chosen = text.random_split(len(pairs), seed=10_599)
     fields: dict[str, np.ndarray] = {}
     meta: dict[str, Any] = {}

@@ -1,8 +1,8 @@
-"""shapes10 and shapes200: drawn shapes in colour, made by this file alone in a few seconds.
+"""shapes10 and shapes200: drawn shapes in color, made by this file alone in a few seconds.
 
-Stand-ins for CIFAR-10 and Tiny ImageNet that need no download. Every image is one shape in one colour on a shaded, textured
+Stand-ins for CIFAR-10 and Tiny ImageNet that need no download. Every image is one shape in one color on a shaded, textured
 background, at a random place, size and angle, partly covered by a bar, with noise over all. A linear classifier cannot
-do much with it; a small convolutional net can. The ten classes of shapes10 are shapes, in any colour; the 200 of shapes200
+do much with it; a small convolutional net can. The ten classes of shapes10 are shapes, in any color; the 200 of shapes200
 are shapes in one of twenty hues, and its pixels are doubled, to 64×64.
 """
 
@@ -43,7 +43,7 @@ def _save(name: str, splits: store.Splits, names: Sequence[str]) -> Path:
 def draw(rng: np.random.Generator, examples: int, hues: int = 0) -> dict[str, Array]:
     """{"image": uint8 [examples, 32, 32, 3], "label": int32 [examples]}, classes in equal shares, in random order.
 
-    With `hues` a class is a shape in one of so many hues; without, a shape in any colour.
+    With `hues` a class is a shape in one of so many hues; without, a shape in any color.
     """
     labels = rng.permutation(np.arange(examples) % (len(_SHAPES) * max(1, hues))).astype(np.int32)
     angle = rng.uniform(-np.pi / 6, np.pi / 6, examples)
@@ -56,11 +56,11 @@ def draw(rng: np.random.Generator, examples: int, hues: int = 0) -> dict[str, Ar
     cover = _opacity(distance * radius[:, None, None])[..., None]
 
     background = _background(rng, examples)
-    colour = _hue(rng, labels // len(_SHAPES) / hues) if hues else _far_colour(rng, background.mean((1, 2)))
-    colour = colour[:, None, None]
-    image = background * (1 - cover) + colour * cover
-    bar, bar_colour = _bar(rng, examples)
-    image = image * (1 - bar) + bar_colour * bar
+    color = _hue(rng, labels // len(_SHAPES) / hues) if hues else _far_color(rng, background.mean((1, 2)))
+    color = color[:, None, None]
+    image = background * (1 - cover) + color * cover
+    bar, bar_color = _bar(rng, examples)
+    image = image * (1 - bar) + bar_color * bar
     image = image + rng.normal(0, 1, image.shape) * rng.uniform(0.02, 0.08, (examples, 1, 1, 1))
     return {"image": np.round(np.clip(image, 0, 1) * 255).astype(np.uint8), "label": labels}
 
@@ -141,9 +141,9 @@ CLASS_NAMES = tuple(_SHAPES)
 def _shape_frame(rng: np.random.Generator, angle: Array, radius: Array, n: int) -> tuple[Array, Array]:
     """Pixel coordinates [n, 32, 32] turned into each shape's own frame."""
     room = (_SIZE / 2 - radius)[:, None]
-    centre = _SIZE / 2 - 0.5 + rng.uniform(-1, 1, (n, 2)) * room
+    center = _SIZE / 2 - 0.5 + rng.uniform(-1, 1, (n, 2)) * room
     rows, columns = np.mgrid[:_SIZE, :_SIZE]
-    dy, dx = (grid - at[:, None, None] for grid, at in zip((rows, columns), centre.T, strict=True))
+    dy, dx = (grid - at[:, None, None] for grid, at in zip((rows, columns), center.T, strict=True))
     sin, cos = (f(angle)[:, None, None] / radius[:, None, None] for f in (np.sin, np.cos))
     return dx * cos + dy * sin, dy * cos - dx * sin
 
@@ -154,7 +154,7 @@ def _opacity(distance: Array) -> Array:
 
 
 def _background(rng: np.random.Generator, n: int) -> Array:
-    """A colour gradient plus blotches: noise on an 8×8 grid, smoothed up to 32×32."""
+    """A color gradient plus blotches: noise on an 8×8 grid, smoothed up to 32×32."""
     corners = rng.uniform(0, 1, (n, 2, 2, 3))
     blotches = rng.normal(0, 1, (n, 8, 8, 1)) * rng.uniform(0, 0.12, (n, 1, 1, 1))
     return enlarge(corners * 0.4 + 0.6 * corners[:, :1, :1]) + enlarge(blotches)
@@ -167,15 +167,15 @@ def enlarge(grid: Array, size: int = _SIZE) -> Array:
     return np.einsum("ik,nklc,jl->nijc", weights, grid, weights, optimize=True)
 
 
-def _far_colour(rng: np.random.Generator, other: Array) -> Array:
-    """Random colours [n, 3] at a distance from `other`, so that there is something to see."""
+def _far_color(rng: np.random.Generator, other: Array) -> Array:
+    """Random colors [n, 3] at a distance from `other`, so that there is something to see."""
     candidates = rng.uniform(0, 1, (4, *other.shape))
     distance = np.linalg.norm(candidates - other, axis=-1)
     return candidates[distance.argmax(0), np.arange(len(other))]
 
 
 def _hue(rng: np.random.Generator, hue: Array) -> Array:
-    """Colours [n, 3] of given hues in [0, 1), more or less bright and pale."""
+    """Colors [n, 3] of given hues in [0, 1), more or less bright and pale."""
     n = len(hue)
     bright, pale = rng.uniform(0.6, 1, (n, 1)), rng.uniform(0, 0.4, (n, 1))
     pure = np.clip(np.abs((6 * hue[:, None] + [0, 4, 2]) % 6 - 3) - 1, 0, 1)
@@ -183,7 +183,7 @@ def _hue(rng: np.random.Generator, hue: Array) -> Array:
 
 
 def _bar(rng: np.random.Generator, n: int) -> tuple[Array, Array]:
-    """A straight bar across three images in four: opacity [n, 32, 32, 1] and colour [n, 1, 1, 3]."""
+    """A straight bar across three images in four: opacity [n, 32, 32, 1] and color [n, 1, 1, 3]."""
     rows, columns = np.mgrid[:_SIZE, :_SIZE]
     angle, offset = rng.uniform(0, np.pi, n), rng.uniform(-9, 9, n)
     width = rng.uniform(1, 3, n) * (rng.uniform(size=n) < 0.75)

@@ -1,4 +1,4 @@
-"""Prepared data sets on disk: one .npy file for each field of each split, and meta.json. Training reads nothing else."""
+"""Dataset data sets on disk: one .npy file for each field of each split, and meta.json. Training reads nothing else."""
 
 import json
 import os
@@ -12,13 +12,13 @@ import numpy as np
 
 from jaxnets.errors import UserError
 
-_FORMAT = 1
+_FORMAT = 2
 """Raised whenever a set's content or layout changes, so that old preparations are made anew."""
 
 Splits = Mapping[str, Mapping[str, np.ndarray]]
 
 
-class Prepared(NamedTuple):
+class Dataset(NamedTuple):
     """A data set ready for training."""
 
     name: str
@@ -69,7 +69,7 @@ def save(name: str, splits: Splits, meta: Mapping[str, Any]) -> Path:
     return target
 
 
-def load(name: str) -> Prepared:
+def load(name: str) -> Dataset:
     """Opens a prepared set without reading its arrays into memory. Raises UserError where it is missing or damaged."""
     folder = root() / name
     if not is_prepared(name):
@@ -87,7 +87,7 @@ def load(name: str) -> Prepared:
         raise UserError(
             f"prepared data in {folder} is damaged ({error}): run `jaxnets data prepare {name}` again"
         ) from error
-    return Prepared(name, splits, meta)
+    return Dataset(name, splits, meta)
 
 
 def image_statistics(images: np.ndarray) -> dict[str, list[float]]:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow_datasets as tfds
 
-from jaxnets.data import archives, pictures, store
+from jaxnets.data import archives, image_io, store
 from jaxnets.data.builders import Builder, file_feature, to_arrays
 from jaxnets.errors import UserError
 
@@ -76,16 +76,16 @@ def prepare(manual_dir: Path | None) -> Path:
     files = to_arrays(Sun8, manual_dir)
     splits, broken = {}, []
     for split, fields in files.items():
-        found = [pictures.decode(content) for content in fields["file"]]
+        found = [image_io.decode(content) for content in fields["file"]]
         kept = np.array([picture is not None for picture in found])
         broken += fields["name"][~kept].tolist()
-        squares = [pictures.centre_square(picture, _SHORTER, SIDE) for picture in found if picture is not None]
+        squares = [image_io.center_square(picture, _SHORTER, SIDE) for picture in found if picture is not None]
         splits[split] = {
             "image": np.stack(squares) if squares else np.zeros((0, SIDE, SIDE, 3), np.uint8),
             "label": fields["label"][kept],
         }
     total = sum(len(fields["label"]) for fields in files.values())
-    pictures.check_broken("sun8", broken, total, _MOST_BROKEN, "copy them again")
+    image_io.check_broken("sun8", broken, total, _MOST_BROKEN, "copy them again")
     meta = {"class_names": CLASS_NAMES, "left_out": broken, **store.image_statistics(splits["train"]["image"])}
     return store.save("sun8", splits, meta)
 

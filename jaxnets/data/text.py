@@ -1,4 +1,4 @@
-"""From text to numbers: normalisation, tokens, vocabularies, padding."""
+"""From text to numbers: normalization, tokens, vocabularies, padding."""
 
 import dataclasses
 import functools
@@ -55,16 +55,16 @@ class Vocabulary:
 
 
 def vocabulary(
-    texts: Iterable[Sequence[str]], first: Sequence[str] = (), least: int = 1, most: int | None = None
+    texts: Iterable[Sequence[str]], first: Sequence[str] = (), min_count: int = 1, max_size: int | None = None
 ) -> Vocabulary:
     """`first`, then the other tokens of `texts` from frequent to rare (ties in alphabetical order).
 
-    Tokens seen fewer than `least` times are left out, and what goes beyond `most` tokens in all.
+    Tokens seen fewer than `min_count` times are left out, and what goes beyond `max_size` tokens in all.
     """
     counts = Counter(token for tokens in texts for token in tokens)
-    ordered = sorted((token for token, n in counts.items() if n >= least), key=lambda token: (-counts[token], token))
+    ordered = sorted((token for token, n in counts.items() if n >= min_count), key=lambda token: (-counts[token], token))
     taken = set(first)
-    return Vocabulary((*first, *(token for token in ordered if token not in taken))[:most])
+    return Vocabulary((*first, *(token for token in ordered if token not in taken))[:max_size])
 
 
 def to_ascii(text: str) -> str:
@@ -80,7 +80,7 @@ def without_accents(text: str) -> str:
 def words(text: str) -> list[str]:
     """Lower-case words, numbers, <markers> and single punctuation marks: "Don't!" -> ["don", "'", "t", "!"].
 
-    The rule of the common "basic English" tokenisers, as near as documents describe it.
+    The rule of the common "basic English" tokenizers, as near as documents describe it.
     """
     return re.findall(r"<\w+>|\w+|[^\w\s]", text.lower())
 

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 import tensorflow_datasets as tfds
 
-from jaxnets.data import archives, pictures, store
+from jaxnets.data import archives, image_io, store
 from jaxnets.data.builders import Builder, file_feature, to_arrays
 from jaxnets.errors import UserError
 
@@ -66,7 +66,7 @@ def prepare(manual_dir: Path | None) -> Path:
     kept = {split: np.array([image is not None for image in found]) for split, found in images.items()}
     broken = [name for split, fields in files.items() for name in fields["name"][~kept[split]]]
     total = sum(len(fields["label"]) for fields in files.values())
-    pictures.check_broken("tiny_imagenet", broken, total, _MOST_BROKEN, f"fetch {_URL} again")
+    image_io.check_broken("tiny_imagenet", broken, total, _MOST_BROKEN, f"fetch {_URL} again")
     splits = {
         split: {"image": np.stack([i for i in found if i is not None]), "label": files[split]["label"][kept[split]]}
         for split, found in images.items()
@@ -78,7 +78,7 @@ def prepare(manual_dir: Path | None) -> Path:
 
 
 def read_files(where: Path) -> dict[str, bytes]:
-    """The lists and the labelled images, by their path below tiny-imagenet-200/."""
+    """The lists and the labeled images, by their path below tiny-imagenet-200/."""
     wanted = re.compile(r"(?:^|/)(wnids\.txt|val/val_annotations\.txt|(?:train/n\d+|val)/images/\w+\.JPEG)$")
     found = archives.members("tiny_imagenet", where, lambda path: bool(wanted.search(path)))
     return {wanted.search(path).group(1): content for path, content in found.items()}  # type: ignore[union-attr]
@@ -127,5 +127,5 @@ def validation_list(files: Mapping[str, bytes], names: Sequence[str]) -> list[tu
 
 def decode(content: bytes) -> np.ndarray | None:
     """The pixels of a JPEG, uint8 [64, 64, 3]; gray images get three equal channels. None if it cannot be read."""
-    pixels = pictures.decode(content)
+    pixels = image_io.decode(content)
     return pixels if pixels is not None and pixels.shape == (SIZE, SIZE, 3) else None

@@ -79,7 +79,7 @@ def _story(sentences: int) -> str:
 def prepare_pairs(manual_dir: Path | None) -> Path:
     """2,224 pairs of sentences, all different."""
     del manual_dir
-    found = {(pairs.normalise(french), pairs.normalise(english)) for french, english in _sentences(9_000, seed=8)}
+    found = {(pairs.normalize(french), pairs.normalize(english)) for french, english in _sentences(9_000, seed=8)}
     kept = sorted(pair for pair in found if pairs.is_kept(*pair))
     chosen = np.random.default_rng(9).permutation(len(kept))
     return pairs.save("toy_pairs", [kept[i] for i in chosen])

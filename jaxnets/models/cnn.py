@@ -3,17 +3,17 @@
 import jax
 from flax import linen as nn
 
-from jaxnets.model_config import CnnConfig
+from jaxnets.config.model import CNNConfig
 from jaxnets.nn.layers import Activation, BatchNorm, Conv, Dense, Dropout
 from jaxnets.nn.pool import max_pool
 
 Array = jax.Array
 
 
-class Cnn(nn.Module):
+class CNN(nn.Module):
     """Images [N, H, W, C] -> logits [N, classes]. Each convolution keeps the image's size and its pooling halves it."""
 
-    config: CnnConfig
+    config: CNNConfig
     classes: int
     axis_name: str | None = None
 
@@ -28,4 +28,4 @@ class Cnn(nn.Module):
             x = Dropout(config.dropout_conv)(Activation()(max_pool(x)), train=train)
         x = x.reshape(x.shape[0], -1)
         x = Dropout(config.dropout_dense)(Activation()(Dense(config.dense, config.init)(x)), train=train)
-        return Dense(self.classes, config.init)(x)
+        return Dense(self.classes, config.init, name="head")(x)

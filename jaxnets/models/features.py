@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +13,7 @@ from jaxnets.nn.layers import ACTIVATIONS, Activation, Conv, Dense
 
 Array = jax.Array
 Maps = dict[str, Array]
+Kind = Literal["conv", "activation", "dense"]
 
 
 def feature_maps(model: nn.Module, variables: Any, images: Array) -> Maps:
@@ -21,24 +22,50 @@ def feature_maps(model: nn.Module, variables: Any, images: Array) -> Maps:
     Names are paths of modules, such as "Conv_0", "Activation_0" or "Block_3/Conv_1"; shapes [N, H, W, C] or [N, units].
     Under jit, only what is used of the result is computed.
     """
-    _, state = model.apply(variables, images, train=False, capture_intermediates=_wanted, mutable=["intermediates"])
+    _, state = model.apply(variables, images, train=False, capture_intermediates=_is_captured, mutable=["intermediates"])
     outputs = flatten_dict(state["intermediates"])
-    return {"/".join(path[:-1]): found.astype(jnp.float32) for path, (found,) in outputs.items()}
+    return {"/".join(path[:-1]): maps.astype(jnp.float32) for path, (maps,) in outputs.items()}
 
 
-def _wanted(module: nn.Module, method: str) -> bool:
-    return isinstance(module, Conv | Activation | Dense) and method == "__call__"
+def _is_captured(module: nn.Module, method: str) -> bool:
+    return type(module) in _KINDS and method == "__call__"
 
 
-def shapes(model: nn.Module, variables: Any, images: Array) -> Mapping[str, tuple[int, ...]]:
-    """The shapes of `feature_maps` for one image, by name, in the order of calls. Nothing is computed."""
-    found: dict[str, tuple[int, ...]] = {}
+_KINDS: Mapping[type, Kind] = {Conv: "conv", Activation: "activation", Dense: "dense"}
 
-    def note(images: Array) -> None:
-        found.update({name: maps.shape[1:] for name, maps in feature_maps(model, variables, images).items()})
 
-    jax.eval_shape(note, images)
-    return found
+class Layer(NamedTuple):
+    """A layer whose outputs `feature_maps` returns."""
+
+    name: str
+    kind: Kind
+    shape: tuple[int, ...]
+    """Of its output for one image: (H, W, channels) or (units,)."""
+
+    @property
+    def channels(self) -> int:
+        """Channels or units."""
+        return self.shape[-1]
+
+    @property
+    def is_spatial(self) -> bool:
+        """Whether its outputs are maps."""
+        return len(self.shape) == 3
+
+
+def layers(model: nn.Module, variables: Any, images: Array) -> dict[str, Layer]:
+    """The layers of `feature_maps` by name, in the order of calls. Nothing is computed."""
+    kinds: dict[str, Kind] = {}
+
+    def note_kind(call: Callable, args: Any, kwargs: Any, context: Any) -> Any:
+        if _is_captured(context.module, context.method_name):
+            kinds["/".join(context.module.path)] = _KINDS[type(context.module)]
+        return call(*args, **kwargs)
+
+    with nn.intercept_methods(note_kind):
+        maps = jax.eval_shape(lambda images: feature_maps(model, variables, images), images)
+    # The order of calls is that of `kinds`: eval_shape sorts the names.
+    return {name: Layer(name, kind, maps[name].shape[1:]) for name, kind in kinds.items()}
 
 
 def deconvolutional(feature_maps: Callable[[Array], Maps]) -> Callable[[Array], Maps]:

@@ -3,7 +3,7 @@
 import jax
 from flax import linen as nn
 
-from jaxnets.model_config import LeNetConfig, TutorialNetConfig
+from jaxnets.config.model import LeNetConfig, TutorialNetConfig
 from jaxnets.nn.layers import Activation, BatchNorm, Conv, Dense, Dropout
 from jaxnets.nn.pool import avg_pool, max_pool
 
@@ -33,11 +33,11 @@ class LeNet(nn.Module):
 
         x = Dropout(config.dropout_input)(images, train=train)
         for features, dropout in zip((6, 16), config.dropout_conv, strict=True):
-            x = avg_pool(finish(Conv(features, kernel=5, start=config.init)(x), dropout))
+            x = avg_pool(finish(Conv(features, kernel=5, init_config=config.init)(x), dropout))
         x = x.reshape(x.shape[0], -1)
         for width in config.dense:
             x = finish(Dense(width, config.init)(x), config.dropout_dense)
-        return Dense(self.classes, config.init)(x)
+        return Dense(self.classes, config.init, name="head")(x)
 
 
 class TutorialNet(nn.Module):
@@ -52,8 +52,8 @@ class TutorialNet(nn.Module):
         del train  # The net behaves alike in training and evaluation.
         x = images
         for features in (6, 16):
-            x = Activation()(max_pool(Conv(features, kernel=5, start=self.config.init)(x)))
+            x = Activation()(max_pool(Conv(features, kernel=5, init_config=self.config.init)(x)))
         x = x.reshape(x.shape[0], -1)
         for width in (120, 84):
             x = Activation()(Dense(width, self.config.init)(x))
-        return Dense(self.classes, self.config.init)(x)
+        return Dense(self.classes, self.config.init, name="head")(x)

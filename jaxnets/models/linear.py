@@ -3,7 +3,7 @@
 import jax
 from flax import linen as nn
 
-from jaxnets.model_config import LinearConfig
+from jaxnets.config.model import LinearConfig
 from jaxnets.nn.layers import Dense
 
 Array = jax.Array
@@ -19,4 +19,4 @@ class Linear(nn.Module):
     @nn.compact
     def __call__(self, features: Array, *, train: bool) -> Array:
         del train
-        return Dense(self.classes, self.config.init)(features)
+        return Dense(self.classes, self.config.init, name="head")(features)

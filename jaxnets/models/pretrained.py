@@ -8,10 +8,10 @@ from typing import Any
 import safetensors
 from safetensors import numpy as safetensors_numpy
 
+from jaxnets import registry
+from jaxnets.config import ModelConfig
 from jaxnets.data import store
 from jaxnets.errors import UserError, first_line
-from jaxnets.model_config import ModelConfig, ResNet50Config
-from jaxnets.models import resnet50
 
 HUB, NONE = "hub", "none"
 """Values of a config's `weights` beside a path: what is published, and none."""
@@ -26,16 +26,17 @@ def load(config: ModelConfig, like: dict[str, Any]) -> dict[str, Any] | None:
 
     `like` are the model's variables or their shapes. Raises UserError for a file that cannot be had, read or used.
     """
-    if not isinstance(config, ResNet50Config) or config.weights == NONE:
+    weights = getattr(config, "weights", NONE)
+    if weights == NONE:
         return None
-    path = fetch() if config.weights == HUB else Path(config.weights)
+    path = fetch() if weights == HUB else Path(weights)
     try:
         tensors = safetensors_numpy.load_file(path)
     except FileNotFoundError:
         raise UserError(f"model.weights {path}: no such file") from None
     except (OSError, safetensors.SafetensorError, KeyError, TypeError) as error:
         raise UserError(f"model.weights {path} is not a whole safetensors file ({first_line(error)})") from None
-    return resnet50.from_torch(config, tensors, like, str(path))
+    return registry.resolve(config.from_torch)(config, tensors, like, str(path))
 
 
 def fetch() -> Path:

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from jaxnets.model_config import ResNetConfig
+from jaxnets.config.model import ResNetConfig
 from jaxnets.nn.layers import Activation, BatchNorm, Conv, Dense, Dropout
 
 Array = jax.Array
@@ -27,7 +27,7 @@ class ResNet(nn.Module):
     @nn.compact
     def __call__(self, images: Array, *, train: bool) -> Array:
         config = self.config
-        x = Conv(config.width, 3, config.init, padding=1, bias=False)(images.astype(config.compute))
+        x = Conv(config.width, 3, config.init, padding=1, bias=False)(images.astype(config.dtype))
         x = Activation()(_norm(config, self.axis_name, x, train))
         # Recomputed in the backward pass, a block keeps nothing but its input.
         block = nn.remat(Block, static_argnums=(2,)) if config.remat else Block
@@ -35,7 +35,7 @@ class ResNet(nn.Module):
             stride = 2 if first and stage else 1
             made = block(config, config.width * 2**stage, stride, first, self.axis_name, name=f"Block_{number}")
             x = made(x, train)
-        return Dense(self.classes, config.init)(x.mean((1, 2)).astype(jnp.float32))
+        return Dense(self.classes, config.init, name="head")(x.mean((1, 2)).astype(jnp.float32))
 
 
 def stages(blocks: Sequence[int]) -> Iterator[tuple[int, bool]]:

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
+from jaxnets.config.model import ResNet50Config
 from jaxnets.errors import UserError
-from jaxnets.model_config import ResNet50Config
 from jaxnets.models.resnet import stages
 from jaxnets.nn.layers import BatchNorm, Conv, Dense
 from jaxnets.nn.pool import max_pool
@@ -36,7 +36,7 @@ class ResNet50(nn.Module):
     @nn.compact
     def __call__(self, images: Array, *, train: bool) -> Array:
         config = self.config
-        x = Conv(config.width, 7, config.init, stride=2, padding=3, bias=False)(images.astype(config.compute))
+        x = Conv(config.width, 7, config.init, stride=2, padding=3, bias=False)(images.astype(config.dtype))
         x = jax.nn.relu(BatchNorm(self.axis_name)(x, train=train))
         border = ((0, 0), (1, 1), (1, 1), (0, 0))
         x = max_pool(jnp.pad(x, border, constant_values=-jnp.inf), 3, 2)
@@ -45,7 +45,7 @@ class ResNet50(nn.Module):
             stride = 2 if first and stage else 1
             made = block(config, config.width * 2**stage, stride, first, self.axis_name, name=f"Block_{number}")
             x = made(x, train)
-        return Dense(self.classes, config.init)(x.mean((1, 2)).astype(jnp.float32))
+        return Dense(self.classes, config.init, name="head")(x.mean((1, 2)).astype(jnp.float32))
 
 
 class Bottleneck(nn.Module):
@@ -61,14 +61,14 @@ class Bottleneck(nn.Module):
     def __call__(self, x: Array, train: bool) -> Array:
         init = self.config.init
 
-        def normalised(y: Array) -> Array:
+        def normalized(y: Array) -> Array:
             return BatchNorm(self.axis_name)(y, train=train)
 
-        y = jax.nn.relu(normalised(Conv(self.features, 1, init, bias=False)(x)))
-        y = jax.nn.relu(normalised(Conv(self.features, 3, init, stride=self.stride, padding=1, bias=False)(y)))
-        y = normalised(Conv(_EXPANSION * self.features, 1, init, bias=False)(y))
+        y = jax.nn.relu(normalized(Conv(self.features, 1, init, bias=False)(x)))
+        y = jax.nn.relu(normalized(Conv(self.features, 3, init, stride=self.stride, padding=1, bias=False)(y)))
+        y = normalized(Conv(_EXPANSION * self.features, 1, init, bias=False)(y))
         if self.project:
-            x = normalised(Conv(_EXPANSION * self.features, 1, init, stride=self.stride, bias=False)(x))
+            x = normalized(Conv(_EXPANSION * self.features, 1, init, stride=self.stride, bias=False)(x))
         return jax.nn.relu(x + y)
 
 
@@ -104,8 +104,8 @@ def from_torch(config: ResNet50Config, tensors: Mapping[str, np.ndarray], like: 
     if left:
         some = ", ".join(sorted(left)[:3]) + (", …" if len(left) > 3 else "")
         raise UserError(f"{origin} holds {len(left)} tensors that a ResNet-50 does not have: {some}")
-    if len(loaded["params"].get("Dense_0", {})) == 1:
-        del loaded["params"]["Dense_0"]
+    if len(loaded["params"].get("head", {})) == 1:
+        del loaded["params"]["head"]
     return loaded
 
 
@@ -123,8 +123,8 @@ def _names(config: ResNet50Config) -> Iterator[_Name]:
             yield from _convolution(ours, k, f"{theirs}.conv{k + 1}", f"{theirs}.bn{k + 1}")
         if first:
             yield from _convolution(ours, 3, f"{theirs}.downsample.0", f"{theirs}.downsample.1")
-    yield "fc.weight", ("params", "Dense_0", "kernel"), (1, 0)
-    yield "fc.bias", ("params", "Dense_0", "bias"), (0,)
+    yield "fc.weight", ("params", "head", "kernel"), (1, 0)
+    yield "fc.bias", ("params", "head", "bias"), (0,)
 
 
 def _convolution(ours: tuple[str, ...], number: int, convolution: str, norm: str) -> Iterator[_Name]:

@@ -3,14 +3,14 @@
 import jax
 from flax import linen as nn
 
-from jaxnets.model_config import SmallCnnConfig
+from jaxnets.config.model import SmallCNNConfig
 from jaxnets.nn.layers import Activation, BatchNorm, Conv, Dense
 from jaxnets.nn.pool import max_pool
 
 Array = jax.Array
 
 
-class SmallCnn(nn.Module):
+class SmallCNN(nn.Module):
     """Images [N, 32, 32, C] -> logits [N, classes].
 
     The stated padding of 2 throughout gives 32 -> 15 -> 7 -> 4 pixels with 3×3 pooling at stride 2, which is what makes
@@ -18,7 +18,7 @@ class SmallCnn(nn.Module):
     would be a single linear map, so a ReLU stands there.
     """
 
-    config: SmallCnnConfig
+    config: SmallCNNConfig
     classes: int
     axis_name: str | None = None
 
@@ -32,4 +32,4 @@ class SmallCnn(nn.Module):
             x = Activation()(max_pool(x, window=3, stride=2))
         x = x.reshape(x.shape[0], -1)
         x = Activation()(Dense(self.config.dense, self.config.init)(x))
-        return Dense(self.classes, self.config.init)(x)
+        return Dense(self.classes, self.config.init, name="head")(x)

@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from jaxnets.model_config import TranslatorConfig
+from jaxnets.config.model import TranslatorConfig
 from jaxnets.nn.layers import Dense, Dropout
-from jaxnets.nn.sequence import Embed, Recurrent, State, running
+from jaxnets.nn.sequence import Embed, Recurrent, RNNState, sequence_mask
 
 Array = jax.Array
 
@@ -20,11 +20,12 @@ class Encoded(NamedTuple):
     """[S, N, H]."""
     mask: Array
     """1 for words, 0 behind the end: [N, S]."""
-    state: State
+    state: RNNState
 
 
 class Translator(nn.Module):
-    """Source words [N, S], their lengths [N], target words [N, T] -> logits of the word behind each, [N, T, types].
+    """Source words [N, S], their lengths [N], target words [N, T] -> logits of the word behind each, [N, T,
+    target_vocab_size].
 
     With attention, a decoder output looks at the encoder's outputs by dot product, and a tanh layer joins it with what it
     saw (Luong et al. 2015, "dot", without input feeding).
@@ -35,18 +36,18 @@ class Translator(nn.Module):
     """
 
     config: TranslatorConfig
-    source_types: int
-    target_types: int
+    source_vocab_size: int
+    target_vocab_size: int
     axis_name: str | None = None
 
     def setup(self) -> None:
         config = self.config
-        self.source_embed = Embed(self.source_types, config.hidden)
-        self.target_embed = Embed(self.target_types, config.hidden)
+        self.source_embed = Embed(self.source_vocab_size, config.hidden)
+        self.target_embed = Embed(self.target_vocab_size, config.hidden)
         self.encoder = Recurrent(config.cell, config.hidden)
         self.decoder = Recurrent(config.cell, config.hidden)
         self.dropout = Dropout(config.dropout)
-        self.head = Dense(self.target_types, config.init)
+        self.head = Dense(self.target_vocab_size, config.init)
         if config.attention:
             self.join = Dense(config.hidden, config.init)
 
@@ -65,9 +66,9 @@ class Translator(nn.Module):
         """Reads source sentences."""
         x = self.dropout(self.source_embed(source.T), train=train)
         outputs, state = self.encoder(x, lengths, train=train)
-        return Encoded(outputs, running(source.shape[1], lengths), state)
+        return Encoded(outputs, sequence_mask(source.shape[1], lengths), state)
 
-    def decode(self, encoded: Encoded, state: State, target: Array, *, train: bool) -> tuple[Array, State]:
+    def decode(self, encoded: Encoded, state: RNNState, target: Array, *, train: bool) -> tuple[Array, RNNState]:
         """Logits behind each of the words [N, T], and the state behind the last."""
         x = self.dropout(self.target_embed(target.T), train=train)
         lengths = jnp.full((target.shape[0],), target.shape[1])

@@ -1,1 +1,1 @@
-"""Layers and the functions under them: convolution, normalisation, native CPU kernels."""
+"""Layers and the functions under them: convolution, normalization, native CPU kernels."""

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxnets.nn import cpu
+from jaxnets.nn import kernels
 
 Array = jax.Array
 Padding = tuple[tuple[int, int], tuple[int, int]]
@@ -28,7 +28,9 @@ def conv2d(x: Array, w: Array, b: Array, *, stride: int = 1, padding: int | Padd
     """
     pads = ((padding, padding), (padding, padding)) if isinstance(padding, int) else padding
     fits = w.shape[0] * w.shape[1] <= _MOST_TAPS and min(pads[0] + pads[1]) >= 0
-    return (_conv2d if fits and cpu.serves(x, w, b) else _xla_conv2d)(stride, pads, *cpu.vary_alike(x, w, b))
+    return (_conv2d if fits and kernels.is_supported(x, w, b) else _xla_conv2d)(
+        stride, pads, *kernels.promote_varying(x, w, b)
+    )
 
 
 def _xla_conv2d(stride: int, padding: Padding, x: Array, w: Array, b: Array) -> Array:
@@ -46,7 +48,9 @@ def _conv2d(stride: int, padding: Padding, x: Array, w: Array, b: Array) -> Arra
 
     def native(x: Array, w: Array, b: Array) -> Array:
         y = jax.eval_shape(xla, x, w, b)
-        forward = cpu.call(cpu.FORWARD, y, (cpu.BATCH_MINOR, cpu.ROW_MAJOR, cpu.VECTOR), cpu.BATCH_MINOR)
+        forward = kernels.call(
+            kernels.FORWARD, y, (kernels.BATCH_MINOR, kernels.ROW_MAJOR, kernels.VECTOR), kernels.BATCH_MINOR
+        )
         return forward(x, w, b, **_attributes(stride, padding))
 
     return lax.platform_dependent(x, w, b, cpu=native, default=xla)
@@ -65,14 +69,14 @@ def _conv2d_bwd(stride: int, padding: Padding, residuals: tuple[Array, Array], d
 
     def native(x: Array, w: Array, dy: Array) -> tuple[Array, Array]:
         attributes = _attributes(stride, padding)
-        images, filters = cpu.BATCH_MINOR, cpu.ROW_MAJOR
+        images, filters = kernels.BATCH_MINOR, kernels.ROW_MAJOR
         like_x, like_w = jax.eval_shape(xla, x, w, dy)
-        input_grad = cpu.call(cpu.INPUT_GRAD, like_x, (images, filters), images)
-        weight_grad = cpu.call(cpu.WEIGHT_GRAD, like_w, (images, images), filters)
+        input_grad = kernels.call(kernels.INPUT_GRAD, like_x, (images, filters), images)
+        weight_grad = kernels.call(kernels.WEIGHT_GRAD, like_w, (images, images), filters)
         return input_grad(dy, w, **attributes), weight_grad(x, dy, **attributes)
 
     dx, dw = lax.platform_dependent(x, w, dy, cpu=native, default=xla)
-    db, _ = cpu.channel_sums(dy, dy, no_bias)
+    db, _ = kernels.channel_sums(dy, dy, no_bias)
     return dx, dw, db
 
 

@@ -1,4 +1,4 @@
-"""Layers the models are made of: thin Linen modules over our own convolution, initialisers and dropout."""
+"""Layers the models are made of: thin Linen modules over our own convolution, initializers and dropout."""
 
 import math
 from collections.abc import Callable
@@ -8,9 +8,9 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import lax
 
-from jaxnets.init import bias_init, fans, kernel_init
-from jaxnets.model_config import Init
+from jaxnets.config.model import Init
 from jaxnets.nn.conv import Padding, conv2d
+from jaxnets.nn.init import bias_init, fans, kernel_init
 from jaxnets.nn.norm import batch_norm
 
 Array = jax.Array
@@ -30,7 +30,7 @@ class Conv(nn.Module):
 
     features: int
     kernel: int
-    start: Init
+    init_config: Init
     stride: int = 1
     padding: int | Padding = 0
     bias: bool = True
@@ -39,25 +39,39 @@ class Conv(nn.Module):
     def __call__(self, x: Array) -> Array:
         shape = (self.kernel, self.kernel, x.shape[-1], self.features)
         # Parameters are drawn in float32 whatever the compute dtype.
-        w = self.param("kernel", kernel_init(self.start), shape)
+        w = self.param("kernel", kernel_init(self.init_config), shape)
         if self.bias:
-            b = self.param("bias", bias_init(self.start, fans(shape)[0]), (self.features,))
+            b = self.param("bias", bias_init(self.init_config, fans(shape)[0]), (self.features,))
         else:
             b = jnp.zeros(self.features)
         return conv2d(x, w.astype(x.dtype), b.astype(x.dtype), stride=self.stride, padding=self.padding)
+
+
+class DenseParams(nn.Module):
+    """The parameters of a dense layer, for models that apply it themselves: kernel [inputs, features], bias [features]."""
+
+    inputs: int
+    features: int
+    init_config: Init
+
+    @nn.compact
+    def __call__(self) -> tuple[Array, Array]:
+        kernel = self.param("kernel", kernel_init(self.init_config), (self.inputs, self.features))
+        bias = self.param("bias", bias_init(self.init_config, self.inputs), (self.features,))
+        return kernel, bias
 
 
 class Dense(nn.Module):
     """Affine map of the last axis: [..., inputs] -> [..., features]."""
 
     features: int
-    start: Init
+    init_config: Init
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
         shape = (x.shape[-1], self.features)
-        w = self.param("kernel", kernel_init(self.start), shape)
-        b = self.param("bias", bias_init(self.start, shape[0]), (self.features,))
+        w = self.param("kernel", kernel_init(self.init_config), shape)
+        b = self.param("bias", bias_init(self.init_config, shape[0]), (self.features,))
         # One matrix, not a stack: XLA's CPU compiler would transpose a stack for the gradient of w.
         y = x.reshape(-1, x.shape[-1]) @ w.astype(x.dtype) + b.astype(x.dtype).reshape(1, -1)
         return y.reshape(*x.shape[:-1], self.features)
@@ -74,7 +88,7 @@ class Activation(nn.Module):
 
 
 class BatchNorm(nn.Module):
-    """Batch normalisation of [N, H, W, C] or [N, C] with PyTorch's constants (running average 0.9, epsilon 1e-5).
+    """Batch normalization of [N, H, W, C] or [N, C] with PyTorch's constants (running average 0.9, epsilon 1e-5).
 
     The running variance averages the batch's biased variance, as Flax does; PyTorch's is unbiased.
     """

@@ -1,4 +1,4 @@
-"""Batch normalisation (Ioffe and Szegedy 2015)."""
+"""Batch normalization (Ioffe and Szegedy 2015)."""
 
 import functools
 import math
@@ -7,13 +7,13 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxnets.nn.cpu import channel_moments, channel_sums, vary_alike
+from jaxnets.nn.kernels import channel_moments, channel_sums, promote_varying
 
 Array = jax.Array
 
 
 def batch_norm(x: Array, scale: Array, bias: Array, epsilon: float, axis_name: str | None) -> tuple[Array, Array, Array]:
-    """Normalises each channel over the batch: y = (x - mean) / sqrt(variance + epsilon) · scale + bias.
+    """Normalizes each channel over the batch: y = (x - mean) / sqrt(variance + epsilon) · scale + bias.
 
     Args:
       x: [N, H, W, C].
@@ -28,7 +28,7 @@ def batch_norm(x: Array, scale: Array, bias: Array, epsilon: float, axis_name: s
     The gradient is written out because it needs just two sums over the batch, where differentiating the formulas above
     step by step takes several more.
     """
-    return _batch_norm(*vary_alike(x, scale, bias), epsilon, axis_name)
+    return _batch_norm(*promote_varying(x, scale, bias), epsilon, axis_name)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(3, 4))

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import lax
 
-from jaxnets.nn import cpu
+from jaxnets.nn import kernels
 
 Array = jax.Array
 
@@ -40,7 +40,7 @@ def max_pool(x: Array, window: int = 2, stride: int | None = None) -> Array:
 
     Where elements of a window tie, the first, row by row, has the gradient, as in PyTorch.
     """
-    return (_max_pool if cpu.serves(x) else _xla_max_pool)(window, stride or window, x)
+    return (_max_pool if kernels.is_supported(x) else _xla_max_pool)(window, stride or window, x)
 
 
 def _xla_max_pool(window: int, stride: int, x: Array) -> Array:
@@ -52,7 +52,7 @@ def _max_pool(window: int, stride: int, x: Array) -> Array:
     xla = functools.partial(_xla_max_pool, window, stride)
 
     def native(x: Array) -> Array:
-        pool = cpu.call(cpu.MAX_POOL, jax.eval_shape(xla, x), (cpu.BATCH_MINOR,), cpu.BATCH_MINOR)
+        pool = kernels.call(kernels.MAX_POOL, jax.eval_shape(xla, x), (kernels.BATCH_MINOR,), kernels.BATCH_MINOR)
         return pool(x, window=window, stride=stride)
 
     return lax.platform_dependent(x, cpu=native, default=xla)
@@ -63,8 +63,8 @@ def _max_pool_bwd(window: int, stride: int, x: Array, dy: Array) -> tuple[Array]
         return jax.vjp(functools.partial(_xla_max_pool, window, stride), x)[1](dy)[0]
 
     def native(x: Array, dy: Array) -> Array:
-        layouts = (cpu.BATCH_MINOR, cpu.BATCH_MINOR)
-        return cpu.call(cpu.MAX_POOL_GRAD, jax.eval_shape(xla, x, dy), layouts, cpu.BATCH_MINOR)(
+        layouts = (kernels.BATCH_MINOR, kernels.BATCH_MINOR)
+        return kernels.call(kernels.MAX_POOL_GRAD, jax.eval_shape(xla, x, dy), layouts, kernels.BATCH_MINOR)(
             x, dy, window=window, stride=stride
         )
 

@@ -6,17 +6,17 @@ import json
 import pytest
 
 from benchmarks import reported
-from jaxnets import catalogue
+from jaxnets import registry
 from jaxnets.errors import UserError
 
-PLAIN = catalogue.all_experiments()["cifar10/lenet/plain"]
+PLAIN = registry.all_experiments()["cifar10/lenet/plain"]
 
 
 def run(**changes):
     base = {
         "kind": "run",
         "id": PLAIN.id,
-        "embedded": False,
+        "synthetic": False,
         "epochs": 50,
         "seeds": 4,
         "seconds": {"train": 390.0, "compile": 10.0, "total": 410.0},
@@ -48,16 +48,16 @@ def test_extrapolated_figures_and_epochs_of_ours_are_marked():
 
 
 def test_the_longest_run_of_an_experiment_and_hardware_counts():
-    runs = [run(), run(epochs=100), run(epochs=5), run(hardware="another"), run(embedded=True, epochs=200), run(id="mine")]
+    runs = [run(), run(epochs=100), run(epochs=5), run(hardware="another"), run(synthetic=True, epochs=200), run(id="mine")]
     runs.append(run(epochs=300, config={"steps": 300}))  # Cut to some steps: no whole epochs.
-    found, missing = reported.comparisons([PLAIN, catalogue.all_experiments()["cifar10/lenet/bn"]], runs)
+    found, missing = reported.comparisons([PLAIN, registry.all_experiments()["cifar10/lenet/bn"]], runs)
     assert [(c.measured, c.hardware) for c in found] == [(100, "a chip"), (50, "another")]
     assert missing == ["cifar10/lenet/bn"]
 
 
 def test_every_reported_time_is_asked_for():
     """Tables 1 to 5 and 7 of report S4; the table 5 rows are runs of the others."""
-    _, missing = reported.comparisons(catalogue.all_experiments().values(), [])
+    _, missing = reported.comparisons(registry.all_experiments().values(), [])
     assert len([id_ for id_ in missing if id_.startswith("cifar10/lenet")]) == 7
     assert len([id_ for id_ in missing if id_.startswith("tiny_imagenet/lenet")]) == 7
     assert len([id_ for id_ in missing if "resnet34/" in id_ and not id_.startswith("study")]) == 8

@@ -12,9 +12,11 @@ torch = pytest.importorskip("torch", reason="torch is not installed: its side of
 from benchmarks import measures  # noqa: E402
 from benchmarks.torch import forms, training, twins  # noqa: E402
 from benchmarks.workloads import WORKLOADS, prepare  # noqa: E402
-from jaxnets import augment, catalogue, parallel, program  # noqa: E402
+from jaxnets import registry  # noqa: E402
 from jaxnets.config import Augment, Optim  # noqa: E402
-from jaxnets.data import sets  # noqa: E402
+from jaxnets.data import catalog  # noqa: E402
+from jaxnets.pipeline import augment  # noqa: E402
+from jaxnets.training import engine, parallel  # noqa: E402
 
 torch.set_num_threads(1)  # Threads that wait for each other spin; other tests may need the cores.
 
@@ -49,7 +51,7 @@ def test_flips_are_of_about_half():
 
 
 @pytest.mark.parametrize("drawn", [0.0, 0.3, 0.9])
-def test_colours_change_as_ours_do(monkeypatch, drawn):
+def test_colors_change_as_ours_do(monkeypatch, drawn):
     monkeypatch.setattr(torch, "rand", lambda *shape, device=None: torch.full(shape, drawn))
     found = training.augment(training.stored(IMAGES, "cpu"), Augment(brightness=0.1, contrast=0.2, saturation=0.4))
     expected = augment.to_unit(jnp.asarray(IMAGES))
@@ -60,8 +62,8 @@ def test_colours_change_as_ours_do(monkeypatch, drawn):
 
 
 @pytest.mark.parametrize("name", ["adam", "adamw", "sgd", "rmsprop"])
-def test_optimisers_take_the_catalogues_settings(name):
-    rule = forms.optimiser(Optim(name, lr=0.02, weight_decay=0.1, momentum=0.5), [torch.nn.Parameter(torch.ones(2))], True)
+def test_optimizers_take_the_catalogs_settings(name):
+    rule = forms.optimizer(Optim(name, lr=0.02, weight_decay=0.1, momentum=0.5), [torch.nn.Parameter(torch.ones(2))], True)
     assert rule.defaults["lr"] == 0.02
     assert rule.defaults["weight_decay"] == 0.1
     assert rule.defaults.get("momentum", 0.5) == 0.5
@@ -103,7 +105,7 @@ def test_an_epoch_is_measured_on_both_sides(small):
 
 def test_time_to_accuracy_counts_epochs_of_both_sides(small, monkeypatch, shapes10):
     few = {split: {k: v[:256] for k, v in fields.items()} for split, fields in shapes10.splits.items()}
-    monkeypatch.setattr(sets, "open_set", lambda name: shapes10._replace(splits=few))
+    monkeypatch.setattr(catalog, "open_dataset", lambda name: shapes10._replace(splits=few))
     monkeypatch.setattr(measures, "TARGETS", {"shapes10": 0.12})
     row = measures.time_to_accuracy("lenet_super", 7)
     assert row["dataset"] == "shapes10"
@@ -113,17 +115,17 @@ def test_time_to_accuracy_counts_epochs_of_both_sides(small, monkeypatch, shapes
 
 def test_both_sides_start_from_the_same_weights(small, shapes10):
     """Untrained nets get the same share of images right."""
-    experiment = dataclasses.replace(catalogue.all_experiments()[measures.EPOCH], seeds=1, eval_batch_size=500)
+    experiment = dataclasses.replace(registry.all_experiments()[measures.EPOCH], seeds=1, eval_batch_size=500)
     few = shapes10._replace(splits={split: {k: v[:500] for k, v in f.items()} for split, f in shapes10.splits.items()})
-    built = program.build(experiment, few)
+    built = engine.build(experiment, few)
     starts = measures._starts(built, 3)
     trainer = measures._trainers(measures._case(experiment, few), few)["torch fused"]
     held_out = few.splits["validation"]
     images, labels = training.stored(held_out["image"], "cpu"), training.labels_of(held_out["label"], "cpu")
     found = []
     for start in starts:
-        metrics, _ = built.evaluate("validation", start.params, start.variables, False)
-        trainer.restart(*jax.tree.map(lambda x: np.asarray(x[0]), (start.params, start.variables)))
+        metrics, _ = built.evaluate("validation", start.variables, False)
+        trainer.restart(*jax.tree.map(lambda x: np.asarray(x[0]), (start.params, start.model_state)))
         theirs = trainer.accuracy(images, labels)
         assert theirs == pytest.approx(float(metrics["accuracy"].value[0]), abs=0.005)
         found.append(float(metrics["loss"].value[0]))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import scipy.io
 
-from jaxnets.data import emnist36, glyphs36, nist36, sets, store
+from jaxnets.data import catalog, emnist36, glyphs36, nist36, store
 from jaxnets.errors import UserError
 
 
@@ -66,7 +66,9 @@ def test_missing_and_damaged_mat_files(tmp_path):
 
 
 def test_howto_of_a_set_without_a_download():
-    assert sets.howto("nist36").startswith("`jaxnets data prepare nist36 --manual-dir DIR` reads it from DIR, which holds")
+    assert catalog.instructions("nist36").startswith(
+        "`jaxnets data prepare nist36 --manual-dir DIR` reads it from DIR, which holds"
+    )
 
 
 def idx(array):
@@ -137,7 +139,7 @@ def test_glyphs_are_dark_on_white_legible_and_varied():
     np.testing.assert_array_equal(drawn["image"], again["image"])
 
 
-def test_a_nearest_neighbour_reads_most_glyphs():
+def test_a_nearest_neighbor_reads_most_glyphs():
     """Classes are told apart by what is drawn, not by chance."""
     rng = np.random.default_rng(3)
     known, asked = glyphs36.draw(rng, 720), glyphs36.draw(rng, 108)

@@ -1,11 +1,11 @@
-"""The embedded set: the same every time, balanced, varied, and not for linear classifiers."""
+"""The synthetic set: the same every time, balanced, varied, and not for linear classifiers."""
 
 import hashlib
 
 import numpy as np
 import pytest
 
-from jaxnets.data import sets, shapes
+from jaxnets.data import catalog, shapes
 
 
 def test_sizes_types_and_balance(shapes10):
@@ -38,7 +38,7 @@ def test_every_shape_covers_a_fair_part_of_its_frame(name):
 
 
 def test_a_linear_classifier_stays_under_45_percent(shapes10):
-    """Ridge regression onto one-hot labels, its penalty chosen in its favour."""
+    """Ridge regression onto one-hot labels, its penalty chosen in its favor."""
     flat = lambda split: shapes10.splits[split]["image"].reshape(-1, 3072).astype(np.float32) / 255 - 0.5
     train, test = flat("train"), flat("test")
     targets = np.eye(10, dtype=np.float32)[shapes10.splits["train"]["label"]]
@@ -51,7 +51,7 @@ def test_a_linear_classifier_stays_under_45_percent(shapes10):
 
 
 def test_shapes200_has_every_class_in_equal_numbers_and_doubled_pixels():
-    found = sets.open_set("shapes200", "shapes200")
+    found = catalog.open_dataset("shapes200", "shapes200")
     assert list(found.splits) == ["train", "validation"]
     for split, examples in (("train", 10_000), ("validation", 2_000)):
         images, labels = found.splits[split]["image"], found.splits[split]["label"]
@@ -61,10 +61,10 @@ def test_shapes200_has_every_class_in_equal_numbers_and_doubled_pixels():
     assert len(set(found.meta["class_names"])) == 200
 
 
-def test_hues_lie_evenly_on_the_colour_wheel():
-    """The hue that colorsys finds in each drawn colour is the one asked for, whatever its brightness."""
+def test_hues_lie_evenly_on_the_color_wheel():
+    """The hue that colorsys finds in each drawn color is the one asked for, whatever its brightness."""
     import colorsys
 
     hues = np.arange(20) / 20
-    colours = shapes._hue(np.random.default_rng(0), hues)
-    np.testing.assert_allclose([colorsys.rgb_to_hsv(*colour)[0] % 1 for colour in colours], hues, atol=1e-9)
+    colors = shapes._hue(np.random.default_rng(0), hues)
+    np.testing.assert_allclose([colorsys.rgb_to_hsv(*color)[0] % 1 for color in colors], hues, atol=1e-9)

@@ -1,9 +1,9 @@
-"""Prepared sets: memory-mapped, whole or not there."""
+"""Dataset sets: memory-mapped, whole or not there."""
 
 import numpy as np
 import pytest
 
-from jaxnets.data import sets, store
+from jaxnets.data import catalog, store
 from jaxnets.errors import UserError
 
 SPLITS = {"train": {"image": np.arange(24, dtype=np.uint8).reshape(2, 2, 2, 3), "label": np.array([1, 0], np.int32)}}
@@ -59,6 +59,6 @@ def test_statistics_equal_numpys():
 
 def test_unknown_sets_suggest_the_nearest():
     with pytest.raises(UserError, match="did you mean cifar10"):
-        sets.get("cifra10")
+        catalog.get("cifra10")
     with pytest.raises(UserError, match="known sets: .*shapes10"):
-        sets.get("zzz")
+        catalog.get("zzz")

@@ -9,18 +9,18 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from jaxnets.cli import main
-from jaxnets.data import pictures, store, sun
+from jaxnets.data import image_io, store, sun
 from jaxnets.errors import UserError
 
 PER_CLASS = {"train": 20, "test": 2}
 
 
 def flat(label, kind="JPEG", mode="RGB", size=(40, 30)):
-    """A flat picture of a class's colour, in any format and mode."""
-    colour = (20 * label, 200 - 20 * label, 90)
-    picture = Image.new("RGB", size, colour)
+    """A flat picture of a class's color, in any format and mode."""
+    color = (20 * label, 200 - 20 * label, 90)
+    picture = Image.new("RGB", size, color)
     if mode == "RGBA":
-        picture = Image.new("RGBA", size, (*colour, 255))
+        picture = Image.new("RGBA", size, (*color, 255))
     elif mode != "RGB":
         picture = picture.convert(mode)
     file = io.BytesIO()
@@ -60,11 +60,11 @@ def test_pictures_of_every_kind(folder, capsys):
         assert fields["image"].shape[1:] == (224, 224, 3)
         assert (np.bincount(fields["label"]) == {"train": 18, "validation": 2, "test": 2}[split]).all()
         means = fields["image"].astype(float).mean((1, 2))
-        grey = np.ptp(means, axis=1) < 1
-        colours = np.stack([20 * fields["label"], 200 - 20 * fields["label"], np.full_like(fields["label"], 90)], -1)
-        np.testing.assert_allclose(means[~grey], colours[~grey], atol=4)
-        luma = colours[grey] @ np.array([0.299, 0.587, 0.114])
-        np.testing.assert_allclose(means[grey].mean(1), luma, atol=3)
+        gray = np.ptp(means, axis=1) < 1
+        colors = np.stack([20 * fields["label"], 200 - 20 * fields["label"], np.full_like(fields["label"], 90)], -1)
+        np.testing.assert_allclose(means[~gray], colors[~gray], atol=4)
+        luma = colors[gray] @ np.array([0.299, 0.587, 0.114])
+        np.testing.assert_allclose(means[gray].mean(1), luma, atol=3)
 
 
 def test_the_lists_may_lie_deeper(folder, tmp_path):
@@ -158,7 +158,7 @@ def test_a_tenth_of_each_class_is_held_out(labels):
 def test_transparent_pixels_are_white():
     file = io.BytesIO()
     Image.new("RGBA", (4, 4), (10, 20, 30, 0)).save(file, "PNG")
-    assert (pictures.decode(file.getvalue()) == 255).all()
+    assert (image_io.decode(file.getvalue()) == 255).all()
 
 
 @pytest.mark.parametrize("shape", [(30, 40), (40, 30), (300, 700), (224, 224), (1, 500)])
@@ -169,6 +169,6 @@ def test_the_square_is_the_middle(shape):
         pixels[shape[0] // 2 :] = 255
     else:
         pixels[:, shape[1] // 2 :] = 255
-    square = pictures.centre_square(pixels, 64, 48)
+    square = image_io.center_square(pixels, 64, 48)
     assert square.shape == (48, 48, 3)
     assert abs(square.mean() - 127.5) < 3

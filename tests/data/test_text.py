@@ -1,4 +1,4 @@
-"""Normalisation, tokens, vocabularies and padding."""
+"""Normalization, tokens, vocabularies and padding."""
 
 import numpy as np
 import pytest
@@ -10,10 +10,10 @@ from jaxnets.errors import UserError
 
 
 def test_vocabulary_is_ordered_by_frequency_then_alphabet():
-    made = text.vocabulary([["b", "a", "c", "c"], ["b", "d"]], first=("<x>",), least=1)
+    made = text.vocabulary([["b", "a", "c", "c"], ["b", "d"]], first=("<x>",), min_count=1)
     assert made.tokens == ("<x>", "b", "c", "a", "d")
-    assert text.vocabulary([["b", "a", "c", "c"], ["b"]], least=2).tokens == ("b", "c")
-    assert text.vocabulary([["b", "a", "b"]], first=("<x>",), most=2).tokens == ("<x>", "b")
+    assert text.vocabulary([["b", "a", "c", "c"], ["b"]], min_count=2).tokens == ("b", "c")
+    assert text.vocabulary([["b", "a", "b"]], first=("<x>",), max_size=2).tokens == ("<x>", "b")
 
 
 @given(st.lists(st.text(st.sampled_from("abcd"), min_size=1, max_size=3), min_size=1))
@@ -44,8 +44,8 @@ def test_names_are_reduced_to_the_alphabet():
         ("Oui, «tout»", "oui tout "),  # The space left by the closing quotation mark counts as an empty token.
     ],
 )
-def test_sentences_as_the_report_normalises_them(sentence, wanted):
-    assert pairs.normalise(sentence) == wanted
+def test_sentences_as_the_report_normalizes_them(sentence, wanted):
+    assert pairs.normalize(sentence) == wanted
 
 
 def test_trimming_rule():
@@ -55,7 +55,7 @@ def test_trimming_rule():
     assert pairs.is_kept("a " * 8 + "a", "he is in")
 
 
-def test_tokenisers():
+def test_tokenizers():
     assert corpora.plain_words("To be,  or\nNot") == ["to", "be,", "or", text.END, "not", text.END]
     assert corpora.wiki_words(" \nThe <unk> ( x ) , 12th\n") == ["the", "<unk>", "(", "x", ")", ",", "12th", text.END]
     assert corpora.letters("a\nb") == ["a", "\n", "b"]

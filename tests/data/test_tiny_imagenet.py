@@ -56,11 +56,11 @@ def check(prepared):
     assert {split: len(fields["label"]) for split, fields in prepared.splits.items()} == {"train": 400, "validation": 10}
     assert prepared.meta["class_names"] == WNIDS
     for fields in prepared.splits.values():
-        # JPEG keeps flat colours to within a few levels.
+        # JPEG keeps flat colors to within a few levels.
         means = fields["image"].astype(float).mean((1, 2))
-        colour = np.stack([fields["label"], 255 - fields["label"], np.full_like(fields["label"], 40)], -1)
-        colour[fields["label"] == 7] = 7  # These are grey files.
-        np.testing.assert_allclose(means, colour, atol=3)
+        color = np.stack([fields["label"], 255 - fields["label"], np.full_like(fields["label"], 40)], -1)
+        color[fields["label"] == 7] = 7  # These are gray files.
+        np.testing.assert_allclose(means, color, atol=3)
 
 
 def test_a_folder(manual):

@@ -4,17 +4,19 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from jaxnets import catalogue, models, problems, program
-from jaxnets.data import sets
-from jaxnets.model_config import CnnConfig, LeNetConfig, ResNetConfig
+from jaxnets import models, registry
+from jaxnets.config.model import CNNConfig, LeNetConfig, ResNetConfig
+from jaxnets.data import catalog
+from jaxnets.tasks import task as tasks
+from jaxnets.training import engine
 
-EXPERIMENTS = [e for e in catalogue.all_experiments().values() if "parameters" in e.reported]
+EXPERIMENTS = [e for e in registry.all_experiments().values() if "parameters" in e.reported]
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS, ids=lambda e: e.id)
 def test_count_equals_the_reported_one(experiment):
-    asked = problems.build(experiment, sets.get(experiment.dataset).outline(experiment.dataset))
-    assert program.count_parameters(experiment, asked) == experiment.reported["parameters"]
+    asked = tasks.build(experiment, catalog.get(experiment.dataset).element_spec(experiment.dataset))
+    assert engine.count_parameters(experiment, asked) == experiment.reported["parameters"]
 
 
 # Each architecture once, from small weights: large Gaussian ones overflow in evaluation before anything is trained.
@@ -22,13 +24,13 @@ SMALL_RESNET = ResNetConfig(blocks=(1, 2), width=8)
 MODELS = {type(e.model).__name__: e.model for e in EXPERIMENTS if e.dataset == "cifar10"} | {"ResNetConfig": SMALL_RESNET}
 
 
-@pytest.mark.parametrize("config", [*MODELS.values(), LeNetConfig(batch_norm=True), CnnConfig()], ids=str)
+@pytest.mark.parametrize("config", [*MODELS.values(), LeNetConfig(batch_norm=True), CNNConfig()], ids=str)
 def test_logits_have_one_column_a_class_and_follow_the_images(config):
     model = models.build(config, {"classes": 7})
     images = jax.random.normal(jax.random.key(0), (3, 32, 32, 3))
     variables = model.init(jax.random.key(1), images, train=False)
     logits = model.apply(variables, images, train=False)
     assert logits.shape == (3, 7)
-    # In evaluation an image's logits do not depend on its neighbours.
+    # In evaluation an image's logits do not depend on its neighbors.
     alone = model.apply(variables, images[1:2], train=False)
     assert jnp.allclose(logits[1:2], alone, atol=1e-5)

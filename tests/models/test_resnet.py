@@ -9,12 +9,15 @@ import numpy as np
 import optax
 import pytest
 
-from jaxnets import catalogue, models, problems, program, state, tasks
-from jaxnets.data import sets
+from jaxnets import models, registry
+from jaxnets.config.model import ResNetConfig
+from jaxnets.data import catalog
 from jaxnets.errors import UserError
-from jaxnets.model_config import ResNetConfig
 from jaxnets.nn.layers import Dropout
-from jaxnets.step import make_step
+from jaxnets.tasks import classification
+from jaxnets.tasks import task as tasks
+from jaxnets.training import engine, state
+from jaxnets.training.step import make_train_step
 
 NARROW = ResNetConfig(blocks=(1, 1), width=8)
 TX = optax.with_extra_args_support(optax.sgd(0.05))
@@ -27,9 +30,9 @@ def batch():
 
 
 def after_steps(config, steps=3):
-    model, task = models.build(config, {"classes": 10}), tasks.classify("image")
+    model, task = models.build(config, {"classes": 10}), classification.objective("image")
     current = state.create(jax.random.key(0), model, TX, (jnp.zeros((1, 16, 16, 3)),))
-    step, losses = jax.jit(make_step(model, task, TX)), []
+    step, losses = jax.jit(make_train_step(model, task, TX)), []
     for _ in range(steps):
         current, metrics = step(current, batch())
         losses.append(float(metrics["loss"].value))
@@ -56,8 +59,8 @@ def test_recomputation_keeps_less_for_the_backward_pass():
 
 def test_bfloat16_trains_like_float32_and_keeps_float32_parameters():
     _, losses = after_steps(NARROW, 8)
-    half, its_losses = after_steps(dataclasses.replace(NARROW, compute="bfloat16"), 8)
-    assert {leaf.dtype for leaf in jax.tree.leaves((half.params, half.variables))} == {jnp.dtype("float32")}
+    half, its_losses = after_steps(dataclasses.replace(NARROW, dtype="bfloat16"), 8)
+    assert {leaf.dtype for leaf in jax.tree.leaves((half.params, half.model_state))} == {jnp.dtype("float32")}
     np.testing.assert_allclose(its_losses, losses, rtol=0.05)
     assert its_losses[-1] < its_losses[0]
     assert its_losses != losses
@@ -73,15 +76,15 @@ def test_spatial_dropout_drops_whole_channels():
 
 @pytest.mark.parametrize("id_", ["cifar10/gray_cnn/plain", "cifar10/lenet/plain"])
 def test_images_that_are_too_small_for_the_model(id_):
-    experiment = catalogue.all_experiments()[id_]
+    experiment = registry.all_experiments()[id_]
     experiment = dataclasses.replace(experiment, data=dataclasses.replace(experiment.data, shrink=16))
-    asked = problems.build(experiment, sets.outline("cifar10"))
+    asked = tasks.build(experiment, catalog.element_spec("cifar10"))
     with pytest.raises(UserError, match=rf"{id_}: nothing is left of an input of 2×2×\d after the model's layers"):
-        program.count_parameters(experiment, asked)
+        engine.count_parameters(experiment, asked)
 
 
 def test_a_shrinking_that_leaves_a_rest():
-    experiment = catalogue.all_experiments()["cifar10/lenet/plain"]
+    experiment = registry.all_experiments()["cifar10/lenet/plain"]
     experiment = dataclasses.replace(experiment, data=dataclasses.replace(experiment.data, shrink=3))
     with pytest.raises(UserError, match="data.shrink 3 does not divide the 32×32 pixels of cifar10"):
-        problems.build(experiment, sets.outline("cifar10"))
+        tasks.build(experiment, catalog.element_spec("cifar10"))

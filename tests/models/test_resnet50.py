@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from jaxnets import catalogue, models, program, state, trained
+from jaxnets import models, registry
 from jaxnets.cli import main
-from jaxnets.data import sets
+from jaxnets.config.model import ResNet50Config
+from jaxnets.data import catalog
 from jaxnets.errors import UserError
-from jaxnets.model_config import ResNet50Config
 from jaxnets.models import pretrained, resnet50
+from jaxnets.runs import load
+from jaxnets.training import engine, state
 
 NARROW = ResNet50Config(blocks=(2, 1), width=4)
 IMAGES = jnp.zeros((1, 32, 32, 3))
@@ -62,12 +64,12 @@ def file(tmp_path):
     return tmp_path / "weights.safetensors"
 
 
-def load(path, classes=7):
+def load_weights(path, classes=7):
     return pretrained.load(dataclasses.replace(NARROW, weights=str(path)), shapes(NARROW, classes))
 
 
 def test_every_tensor_finds_its_place(file):
-    found, tensors = load(file), torch_layout()
+    found, tensors = load_weights(file), torch_layout()
     expected = shapes(NARROW, 7)
     assert jax.tree.structure(found) == jax.tree.structure(expected)
     assert jax.tree.map(lambda x: x.shape, found) == jax.tree.map(lambda x: x.shape, expected)
@@ -78,13 +80,13 @@ def test_every_tensor_finds_its_place(file):
     statistics = found["batch_stats"]["Block_1"]["BatchNorm_2"]
     np.testing.assert_array_equal(statistics["mean"], tensors["layer1.1.bn3.running_mean"])
     np.testing.assert_array_equal(statistics["var"], tensors["layer1.1.bn3.running_var"])
-    np.testing.assert_array_equal(found["params"]["Dense_0"]["kernel"], tensors["fc.weight"].T)
+    np.testing.assert_array_equal(found["params"]["head"]["kernel"], tensors["fc.weight"].T)
 
 
 def test_a_head_for_other_classes_is_left_out(file):
-    found = load(file, classes=3)
-    assert "Dense_0" not in found["params"]
-    assert set(found["params"]) == set(shapes(NARROW, 3)["params"]) - {"Dense_0"}
+    found = load_weights(file, classes=3)
+    assert "head" not in found["params"]
+    assert set(found["params"]) == set(shapes(NARROW, 3)["params"]) - {"head"}
 
 
 def test_without_weights_nothing_is_loaded():
@@ -120,18 +122,18 @@ def test_wrong_tensors_are_named(tmp_path, spoil, message):
     path = tmp_path / "wrong.safetensors"
     save_file(spoil(torch_layout()), path)
     with pytest.raises(UserError, match=message) as caught:
-        load(path)
+        load_weights(path)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_files_that_are_none(tmp_path, file):
     with pytest.raises(UserError, match="no such file"):
-        load(tmp_path / "nowhere.safetensors")
+        load_weights(tmp_path / "nowhere.safetensors")
     for content in (b"", b"not tensors at all", file.read_bytes()[:-100]):
         file.write_bytes(content)
         with pytest.raises(UserError, match="is not a whole safetensors file"):
-            load(file)
+            load_weights(file)
 
 
 def test_without_a_network_it_is_said_what_to_do(tmp_path, monkeypatch):
@@ -142,19 +144,19 @@ def test_without_a_network_it_is_said_what_to_do(tmp_path, monkeypatch):
 
     monkeypatch.setattr(urllib.request, "urlopen", refuse)
     with pytest.raises(UserError, match="Name or service not known.*--model.weights FILE.*--model.weights none"):
-        load("hub")
+        load_weights("hub")
 
 
 def test_what_was_downloaded_is_kept(tmp_path, file, monkeypatch):
     monkeypatch.setenv("JAXNETS_DATA", str(tmp_path / "data"))
     monkeypatch.setattr(urllib.request, "urlopen", lambda url, timeout: file.open("rb"))
-    first = load("hub")
+    first = load_weights("hub")
     monkeypatch.setattr(urllib.request, "urlopen", lambda url, timeout: pytest.fail("downloaded again"))
-    second = load("hub")
+    second = load_weights("hub")
     assert jax.tree.all(jax.tree.map(lambda a, b: bool((a == b).all()), first, second))
 
 
-SMALL = ("--model.blocks", "2", "1", "--model.width", "4", "--data.source", "embedded", "--data.batch-size", "8")
+SMALL = ("--model.blocks", "2", "1", "--model.width", "4", "--data.source", "synthetic", "--data.batch-size", "8")
 
 
 def test_a_run_starts_from_the_file_and_trains_the_head_alone(file, tmp_path, shapes10, capsys):
@@ -165,26 +167,26 @@ def test_a_run_starts_from_the_file_and_trains_the_head_alone(file, tmp_path, sh
     )
     file.unlink()  # What is trained needs the file no more.
     folder = out / "sun" / "resnet50_finetune" / "head"
-    nets = [trained.load(folder, replica).variables for replica in (0, 1)]
+    nets = [load.load(folder, replica).variables for replica in (0, 1)]
     tensors = torch_layout()
     for net in nets:
         kernel = net["params"]["Block_0"]["Conv_1"]["kernel"]
         np.testing.assert_array_equal(kernel, tensors["layer1.0.conv2.weight"].transpose(2, 3, 1, 0))
         np.testing.assert_array_equal(net["batch_stats"]["BatchNorm_0"]["mean"], tensors["bn1.running_mean"])
-    heads = [net["params"]["Dense_0"]["kernel"] for net in nets]
+    heads = [net["params"]["head"]["kernel"] for net in nets]
     assert heads[0].shape == (32, 10)
     assert (heads[0] != heads[1]).any()
 
 
 def test_full_training_moves_every_layer(shapes10):
-    experiment = catalogue.select(["sun/resnet50_finetune/full"])[0]
-    data = dataclasses.replace(experiment.data, source="embedded", batch_size=8)
+    experiment = registry.select(["sun/resnet50_finetune/full"])[0]
+    data = dataclasses.replace(experiment.data, source="synthetic", batch_size=8)
     model = dataclasses.replace(NARROW, weights="none")
     experiment = dataclasses.replace(experiment, data=data, model=model, seeds=1, steps=1)
     experiment = dataclasses.replace(experiment, optim=dataclasses.replace(experiment.optim, warmup_epochs=0))
-    built = program.build(experiment, sets.open_set("shapes10"))
+    built = engine.build(experiment, catalog.open_dataset("shapes10"))
     start = built.init()
-    before = jax.tree.map(np.asarray, (start.params, start.variables))
-    end, _ = built.run(start, jax.tree.map(lambda x: x[:, :1], built.plan(start.key, 0)))
-    changed = jax.tree.map(lambda a, b: bool((a != np.asarray(b)).any()), before, (end.params, end.variables))
+    before = jax.tree.map(np.asarray, (start.params, start.model_state))
+    end, _ = built.train(start, jax.tree.map(lambda x: x[:, :1], built.batch_indices(start.key, 0)))
+    changed = jax.tree.map(lambda a, b: bool((a != np.asarray(b)).any()), before, (end.params, end.model_state))
     assert jax.tree.all(changed), changed

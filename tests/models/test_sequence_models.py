@@ -5,11 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxnets import models, tasks
-from jaxnets.model_config import LanguageModelConfig, NameNetConfig, SentimentNetConfig, TranslatorConfig
-from jaxnets.nn.sequence import zero_state
+from jaxnets import models
+from jaxnets.config.model import CharRNNConfig, LanguageModelConfig, SentimentRNNConfig, TranslatorConfig
+from jaxnets.nn.sequence import zero_carry
+from jaxnets.tasks import char_lm, language_model
 
-NAMES = {"symbols": 9, "categories": 3}
+NAMES = {"vocab_size": 9, "categories": 3}
 
 
 def integers(seed, *shape, top):
@@ -26,11 +27,11 @@ def away_from_zero(params):
 @pytest.mark.parametrize("conditional", [False, True])
 def test_the_linear_cell_equals_the_reports_in_torch_with_gradients(conditional):
     torch = pytest.importorskip("torch", reason="torch is not installed: agreement with PyTorch is not tested")
-    model = models.build(NameNetConfig(hidden=5, dropout=0.0, conditional=conditional), NAMES)
+    model = models.build(CharRNNConfig(hidden=5, dropout=0.0, conditional=conditional), NAMES)
     letters, following, category = integers(0, 4, 6, top=9), integers(1, 4, 6, top=9), integers(2, 4, top=3)
     lengths = jnp.asarray([6, 2, 5, 1])
     params = away_from_zero(model.init(jax.random.key(0), letters, lengths, category, train=False)["params"])
-    task = tasks.spell()
+    task = char_lm.objective()
     mask = (jnp.arange(6)[None] < lengths[:, None]).astype(jnp.float32)
     batch = {"letter": letters, "next": following, "length": lengths, "category": category, "mask": mask}
     loss = lambda params: task.metrics(model.apply({"params": params}, *task.inputs(batch), train=True), batch)["loss"].value
@@ -52,7 +53,7 @@ def test_the_linear_cell_equals_the_reports_in_torch_with_gradients(conditional)
                 x = torch.cat([torch.nn.functional.one_hot(torch.tensor([int(category[k])]), 3).float(), x], 1)
             combined = torch.cat([x, hidden], 1)
             hidden, output = layers["i2h"](combined), layers["i2o"](combined)
-            logits = layers["o2o"](torch.cat([hidden, output], 1))
+            logits = layers["head"](torch.cat([hidden, output], 1))
             total = total + torch.nn.functional.cross_entropy(logits, torch.tensor([int(following[k, t])]))
             count += 1
     (total / count).backward()
@@ -65,7 +66,7 @@ def test_the_linear_cell_equals_the_reports_in_torch_with_gradients(conditional)
 
 @pytest.mark.parametrize("cell", ["linear", "gru", "lstm"])
 def test_letters_behind_the_end_change_nothing(cell):
-    model = models.build(NameNetConfig(cell=cell, hidden=5), NAMES)
+    model = models.build(CharRNNConfig(cell=cell, hidden=5), NAMES)
     letters, lengths, category = integers(0, 3, 6, top=9), jnp.asarray([2, 6, 4]), jnp.zeros(3, jnp.int32)
     variables = model.init(jax.random.key(0), letters, lengths, category, train=False)
     other = jnp.where(jnp.arange(6)[None] < lengths[:, None], letters, 8)
@@ -77,7 +78,7 @@ def test_letters_behind_the_end_change_nothing(cell):
 
 @pytest.mark.parametrize("pool", ["last", "mean_max"])
 def test_words_behind_a_reviews_end_change_nothing(pool):
-    model = models.build(SentimentNetConfig(hidden=4, embedding=3, pool=pool), {"types": 9})
+    model = models.build(SentimentRNNConfig(hidden=4, embedding=3, pool=pool), {"vocab_size": 9})
     words, lengths = integers(0, 4, 6, top=9), jnp.asarray([1, 6, 3, 0])
     variables = model.init(jax.random.key(0), words, lengths, train=False)
     longer = jnp.concatenate([jnp.where(jnp.arange(6)[None] < jnp.maximum(lengths, 1)[:, None], words, 7), words], 1)
@@ -90,28 +91,30 @@ def test_words_behind_a_reviews_end_change_nothing(pool):
 @pytest.mark.parametrize("tied", [False, True])
 def test_a_language_model_reads_on(tied):
     config = LanguageModelConfig(embedding=6, hidden=6, layers=2, tied=tied)
-    model = models.build(config, {"types": 11})
+    model = models.build(config, {"vocab_size": 11})
     tokens = integers(0, 3, 8, top=11)
-    variables = model.init(jax.random.key(0), tokens, zero_state(2, 3, 6), train=False)
-    assert ("kernel" in variables["params"]) != tied
-    whole = model.apply(variables, tokens, zero_state(2, 3, 6), train=False)
-    task = tasks.read_on(by_letter=True)
-    carry = zero_state(2, 3, 6)
+    variables = model.init(jax.random.key(0), tokens, zero_carry(2, 3, 6), train=False)
+    assert ("head" in variables["params"]) != tied
+    whole = model.apply(variables, tokens, zero_carry(2, 3, 6), train=False)
+    task = language_model.objective(by_letter=True)
+    carry = zero_carry(2, 3, 6)
     parts = []
     for k, at in enumerate((0, 4)):
-        batch = {"token": tokens[:, at : at + 4], "fresh": jnp.asarray(float(k == 0))}
-        read = model.apply(variables, *task.inputs(task.resume(batch, carry)), train=False)
+        batch = {"token": tokens[:, at : at + 4], "reset": jnp.asarray(float(k == 0))}
+        read = model.apply(variables, *task.inputs(task.with_carry(batch, carry)), train=False)
         parts.append(read.features)
         carry = task.carry(read)
     np.testing.assert_allclose(jnp.concatenate(parts, 1), whole.features, rtol=1e-5, atol=1e-6)
-    forgotten = task.resume({"token": tokens, "fresh": jnp.asarray(1.0)}, carry)["state"]
+    forgotten = task.with_carry({"token": tokens, "reset": jnp.asarray(1.0)}, carry)["state"]
     assert all((x == 0).all() for x in forgotten)
 
 
 @pytest.mark.parametrize("attention", [False, True])
 @pytest.mark.parametrize("cell", ["gru", "lstm"])
 def test_decoding_word_by_word_is_decoding_at_once(cell, attention):
-    model = models.build(TranslatorConfig(cell=cell, hidden=5, attention=attention), {"source_types": 8, "target_types": 7})
+    model = models.build(
+        TranslatorConfig(cell=cell, hidden=5, attention=attention), {"source_vocab_size": 8, "target_vocab_size": 7}
+    )
     source, target, lengths = integers(0, 3, 6, top=8), integers(1, 3, 4, top=7), jnp.asarray([6, 1, 3])
     variables = model.init(jax.random.key(0), source, lengths, target, train=False)
     logits = model.apply(variables, source, lengths, target, train=False)
@@ -127,7 +130,7 @@ def test_decoding_word_by_word_is_decoding_at_once(cell, attention):
 
 
 def test_teacher_forcing_mixes_true_words_and_guesses():
-    model = models.build(TranslatorConfig(hidden=5), {"source_types": 8, "target_types": 7})
+    model = models.build(TranslatorConfig(hidden=5), {"source_vocab_size": 8, "target_vocab_size": 7})
     source, target, lengths = integers(0, 3, 6, top=8), integers(1, 3, 4, top=7), jnp.asarray([6, 1, 3])
     variables = model.init(jax.random.key(0), source, lengths, target, train=False)
     run = lambda share: model.apply(

@@ -10,11 +10,13 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from jax import lax
 
-from jaxnets import parallel
-from jaxnets.nn import cpu
+from jaxnets.nn import kernels
 from jaxnets.nn.conv import conv2d
+from jaxnets.training import parallel
 
-needs_kernels = pytest.mark.skipif(cpu.backend() != "native", reason="the CPU kernels were not compiled: no C++ compiler")
+needs_kernels = pytest.mark.skipif(
+    kernels.backend() != "native", reason="the CPU kernels were not compiled: no C++ compiler"
+)
 
 WIDE = (16, 6, 6, 32, 33)
 """Batch, height, width and channels of a convolution that the kernels compute by fewer products."""
@@ -51,7 +53,7 @@ def value_and_grads(x, w, b, dy, stride=1, padding=((0, 0), (0, 0)), conv=conv2d
 
 
 def assert_close(found, args, stride=1, padding=((0, 0), (0, 0)), around=False):
-    """Each element within 1e-5 of the sum of the magnitudes that make it up; `around`: of its largest neighbour's sum."""
+    """Each element within 1e-5 of the sum of the magnitudes that make it up; `around`: of its largest neighbor's sum."""
     expected = reference(*args, stride, padding)
     bounds = reference(*(jnp.abs(a) for a in args), stride, padding)
     sides = (1, 2), (1, 2), (0, 1), ()
@@ -161,11 +163,11 @@ def test_results_repeat_bit_for_bit(shape):
 def test_the_native_kernel_is_what_runs_on_cpu():
     args = operands(0, 4, 6, 6, 3, 4, 3, 3)
     program = jax.jit(value_and_grads).lower(*args).compile().as_text()
-    assert all(name in program for name in (cpu.FORWARD, cpu.INPUT_GRAD, cpu.WEIGHT_GRAD))
+    assert all(name in program for name in (kernels.FORWARD, kernels.INPUT_GRAD, kernels.WEIGHT_GRAD))
 
 
 def test_the_xla_path_with_more_padding_than_kernel(monkeypatch):
-    monkeypatch.setattr(cpu, "backend", lambda: "xla")
+    monkeypatch.setattr(kernels, "backend", lambda: "xla")
     wide = ((3, 1), (2, 2))
     args = operands(0, 1, 1, 3, 1, 2, 3, 3, padding=wide)
     assert_close(value_and_grads(*args, padding=wide), args, padding=wide)

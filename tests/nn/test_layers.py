@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxnets.model_config import Init
+from jaxnets.config.model import Init
 from jaxnets.nn.layers import BatchNorm, Dense, Dropout
 
 
@@ -25,7 +25,7 @@ def test_dropout_is_idle_in_evaluation_and_differs_by_key():
     assert not jnp.array_equal(first, second)
 
 
-def test_neighbours_drop_independently():
+def test_neighbors_drop_independently():
     y = Dropout(0.5).apply({}, jnp.ones((400, 500)), train=True, rngs={"dropout": jax.random.key(3)}) > 0
     bits = np.asarray(y).ravel()
     for lag in (1, 2, 3, 250, 500):

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxnets import parallel
-from jaxnets.nn import cpu
+from jaxnets.nn import kernels
 from jaxnets.nn.norm import batch_norm
+from jaxnets.training import parallel
 
 
 def reference(x, scale, bias, epsilon):
@@ -69,20 +69,20 @@ def test_devices_share_their_statistics():
     assert expected.shape == x.shape
 
 
-@pytest.mark.skipif(cpu.backend() != "native", reason="the CPU kernels were not compiled: no C++ compiler")
+@pytest.mark.skipif(kernels.backend() != "native", reason="the CPU kernels were not compiled: no C++ compiler")
 def test_native_sums_under_vmap():
     xs = jnp.stack([operands(i, 19, 4, 5, 3)[0] for i in range(3)])
-    means, variances = jax.jit(jax.vmap(cpu.channel_moments))(xs)
+    means, variances = jax.jit(jax.vmap(kernels.channel_moments))(xs)
     np.testing.assert_allclose(means, xs.mean((1, 2, 3)), rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(variances, xs.var((1, 2, 3)), rtol=1e-5)
     shift = jnp.array([1.0, -2.0, 0.5])
-    plain, product = jax.jit(jax.vmap(cpu.channel_sums, in_axes=(0, None, None)))(xs, xs[0], shift)
+    plain, product = jax.jit(jax.vmap(kernels.channel_sums, in_axes=(0, None, None)))(xs, xs[0], shift)
     np.testing.assert_allclose(plain, xs.sum((1, 2, 3)), rtol=1e-4, atol=1e-3)
     expected = (xs * (xs[0] - shift.reshape(1, 1, 1, 3))[None]).sum((1, 2, 3))
     np.testing.assert_allclose(product, expected, rtol=1e-4, atol=1e-3)
 
 
-def test_bfloat16_is_normalised_in_float32():
+def test_bfloat16_is_normalized_in_float32():
     """Values, statistics and gradients of bfloat16 images are those of the same numbers in float32, rounded at the end."""
     import jax
     import jax.numpy as jnp

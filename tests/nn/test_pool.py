@@ -8,7 +8,7 @@ from flax import linen as nn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxnets.nn import cpu
+from jaxnets.nn import kernels
 from jaxnets.nn.pool import avg_pool, max_pool
 
 SHAPES = {
@@ -81,10 +81,10 @@ def test_vmap(batched):
 
 
 def test_the_native_kernel_is_what_runs_on_cpu():
-    if cpu.backend() != "native":
+    if kernels.backend() != "native":
         pytest.skip("the CPU kernels are not built: no C++ compiler when jaxnets was installed")
     x = jnp.ones((2, 4, 4, 3))
-    assert cpu.MAX_POOL_GRAD in jax.jit(jax.grad(lambda x: max_pool(x).sum())).lower(x).compile().as_text()
+    assert kernels.MAX_POOL_GRAD in jax.jit(jax.grad(lambda x: max_pool(x).sum())).lower(x).compile().as_text()
 
 
 def test_other_dtypes_take_xla():

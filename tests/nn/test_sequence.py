@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxnets.nn.sequence import Embed, Recurrent, State, at_end, running
+from jaxnets.nn.sequence import Embed, Recurrent, RNNState, last_outputs, sequence_mask
 
 STEPS, BATCH, INPUTS, HIDDEN, LAYERS = 9, 5, 6, 7, 2
 
@@ -14,7 +14,7 @@ def parameters(cell):
     layer = Recurrent(cell, HIDDEN, LAYERS)
     x = jax.random.normal(jax.random.key(1), (STEPS, BATCH, INPUTS))
     lengths = jnp.asarray([9, 4, 1, 9, 6])
-    state = State(*jax.random.normal(jax.random.key(2), (2, LAYERS, BATCH, HIDDEN)))
+    state = RNNState(*jax.random.normal(jax.random.key(2), (2, LAYERS, BATCH, HIDDEN)))
     return layer, layer.init(jax.random.key(0), x, lengths, train=False)["params"], x, lengths, state
 
 
@@ -75,8 +75,8 @@ def test_reading_in_two_parts_is_reading_at_once(cell):
 def test_the_last_output_is_the_final_state_of_the_top_layer():
     layer, params, x, lengths, state = parameters("gru")
     outputs, final = layer.apply({"params": params}, x, lengths, state, train=False)
-    np.testing.assert_array_equal(at_end(outputs, lengths), final.h[-1])
-    assert (jnp.abs(outputs).max(-1).T > 0).astype(int).tolist() == running(STEPS, lengths).astype(int).tolist()
+    np.testing.assert_array_equal(last_outputs(outputs, lengths), final.h[-1])
+    assert (jnp.abs(outputs).max(-1).T > 0).astype(int).tolist() == sequence_mask(STEPS, lengths).astype(int).tolist()
 
 
 def test_dropout_acts_between_layers_alone():

@@ -10,14 +10,16 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch is not installed: agreement with PyTorch is not tested")
 
 from benchmarks.torch import convnets, weights  # noqa: E402
-from jaxnets import catalogue, models, state, tasks  # noqa: E402
-from jaxnets.model_config import ResNetConfig  # noqa: E402
+from jaxnets import models, registry  # noqa: E402
+from jaxnets.config.model import ResNetConfig  # noqa: E402
 from jaxnets.nn.layers import Dropout  # noqa: E402
+from jaxnets.tasks import classification  # noqa: E402
+from jaxnets.training import state  # noqa: E402
 
-TASK = tasks.classify("image")
+TASK = classification.objective("image")
 # One of each architecture. ResNets twice: narrow ones of every kind, and the whole of ResNet-34 once, which is slow.
 CONFIGS = {
-    **{e.id: e.model for e in catalogue.select(["cifar10"]) if not isinstance(e.model, ResNetConfig)},
+    **{e.id: e.model for e in registry.select(["cifar10"]) if not isinstance(e.model, ResNetConfig)},
     "narrow resnet": ResNetConfig(blocks=(1, 2, 1), width=8),
     "narrow resnet, dropout and remat": ResNetConfig(blocks=(1, 2), width=8, dropout=0.1, remat=True),
 }
@@ -105,7 +107,7 @@ def test_resnet34():
 
 def test_running_variance_differs_by_the_bessel_factor():
     """Ours averages the biased variance, PyTorch's the unbiased one; nothing else differs."""
-    config = without_dropout(catalogue.all_experiments()["cifar10/lenet/super"].model)
+    config = without_dropout(registry.all_experiments()["cifar10/lenet/super"].model)
     _, _, variables, _, _, _ = make(config)
     updated, twin, batch = compare(config, train=True)
     first = next(m for m in twin.modules() if isinstance(m, torch.nn.BatchNorm2d))
@@ -127,17 +129,17 @@ def test_dropout_stands_in_the_same_places_with_the_same_rates(name, monkeypatch
 
 def test_a_step_of_training_moves_both_alike():
     """One update by Adam from copied weights gives the same weights."""
-    experiment = catalogue.all_experiments()["cifar10/lenet/plain"]
-    from jaxnets import optim
-    from jaxnets.step import make_step
+    experiment = registry.all_experiments()["cifar10/lenet/plain"]
+    from jaxnets.optim import optimizer
+    from jaxnets.training.step import make_train_step
 
     model, params, variables, twin, images, labels = make(experiment.model)
-    tx = optim.build(experiment.optim, 1, 1, jax.random.key(0))
+    tx = optimizer.build(experiment.optim, 1, 1)
     start = state.create(jax.random.key(0), model, tx, (jnp.asarray(images[:1], jnp.float32),))._replace(
         params=params, variables=variables, opt_state=tx.init(params)
     )
     batch = {"image": jnp.asarray(images, jnp.float32), "label": jnp.asarray(labels), "mask": jnp.ones(len(labels))}
-    after, _ = jax.jit(make_step(model, TASK, tx))(start, batch)
+    after, _ = jax.jit(make_train_step(model, TASK, tx))(start, batch)
     rule = torch.optim.Adam(twin.parameters(), lr=experiment.optim.lr)
     torch.nn.functional.cross_entropy(twin(torch.tensor(images.transpose(0, 3, 1, 2))), torch.tensor(labels)).backward()
     rule.step()

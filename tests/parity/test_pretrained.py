@@ -11,9 +11,11 @@ from safetensors.torch import save_file  # noqa: E402
 
 from benchmarks.torch import weights  # noqa: E402
 from benchmarks.torch.resnet50 import ResNet50  # noqa: E402
-from jaxnets import losses, models, state  # noqa: E402
-from jaxnets.model_config import ResNet50Config  # noqa: E402
+from jaxnets import models  # noqa: E402
+from jaxnets.config.model import ResNet50Config  # noqa: E402
 from jaxnets.models import pretrained  # noqa: E402
+from jaxnets.tasks import losses  # noqa: E402
+from jaxnets.training import state  # noqa: E402
 
 NARROW = ResNet50Config(blocks=(1, 2), width=8)
 

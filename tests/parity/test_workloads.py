@@ -51,7 +51,7 @@ def parameters(model, case, seed):
     Moved much further, the wide plain RNN would be chaotic and magnify rounding.
     """
     rng = np.random.default_rng(seed)
-    variables = dict(model.init(jax.random.key(seed), *case.problem.inputs, train=False))
+    variables = dict(model.init(jax.random.key(seed), *case.task.sample_inputs, train=False))
     jitter = lambda x: jnp.asarray(x + 0.05 * rng.normal(size=x.shape), jnp.float32)
     params = jax.tree.map(jitter, variables.pop("params"))
     return params, jax.tree.map(lambda x: jnp.abs(jitter(x)) + 0.1, variables)
@@ -59,15 +59,15 @@ def parameters(model, case, seed):
 
 def ours(model, case, params, variables, carry):
     """(loss, (gradients, what is carried on))."""
-    task, batch = case.problem.task, jax.tree.map(jnp.asarray, dict(case.batch))
+    objective, batch = case.task.objective, jax.tree.map(jnp.asarray, dict(case.batch))
 
     def loss(params):
-        resumed = task.resume(batch, carry)
+        resumed = objective.with_carry(batch, carry)
         key = {"dropout": jax.random.key(0)}
         outputs, _ = model.apply(
-            {"params": params, **variables}, *task.inputs(resumed), train=True, rngs=key, mutable=list(variables)
+            {"params": params, **variables}, *objective.inputs(resumed), train=True, rngs=key, mutable=list(variables)
         )
-        return task.metrics(outputs, resumed)["loss"].value, task.carry(outputs)
+        return objective.metrics(outputs, resumed)["loss"].value, objective.carry(outputs)
 
     (value, carried), grads = jax.jit(jax.value_and_grad(loss, has_aux=True))(params)
     return float(value), grads, carried
@@ -96,10 +96,10 @@ def test_loss_and_gradients_are_those_of_the_twin(name, packed):
     if packed:
         assert not twin.module.packed
         twin.module.packed = True
-    model = models.build(case.experiment.model, case.problem.sizes)
+    model = models.build(case.experiment.model, case.task.sizes)
     params, variables = parameters(model, case, seed=1)
     weights.copy_to_torch(params, variables, twin.module)
-    value, grads, carried = ours(model, case, params, variables, case.problem.carry)
+    value, grads, carried = ours(model, case, params, variables, case.task.carry)
     theirs, state = twin.loss(twin.batch, None)
     compare(case, twin, params, grads, value, theirs)
     if carried:
@@ -114,7 +114,7 @@ def test_batches_are_those_of_training():
     for name, field in (("char_rnn", "length"), ("imdb_lstm", "length"), ("translate_gru", "source_length")):
         lengths = prepare(name).batch[field]
         assert lengths.min() < lengths.mean() < lengths.max()
-    assert not prepare("word_lm_shakespeare").batch["fresh"]
+    assert not prepare("word_lm_shakespeare").batch["reset"]
 
 
 def test_a_model_without_a_twin_is_refused():

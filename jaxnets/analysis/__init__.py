@@ -1,0 +1,1 @@
+"""Looking at runs and at trained nets: reports, pictures of what is inside CNNs, reading pages, theory."""

@@ -1,0 +1,155 @@
+"""From an image file to ink on level lines."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+from scipy import ndimage
+from skimage import filters, measure, transform
+
+from jaxnets.data.image_io import on_white
+from jaxnets.errors import UserError, first_line
+
+Array = np.ndarray
+
+_WORKING = (1200, 2000)
+"""Pages are worked on at a size at which their longer side lies in this range, in pixels."""
+_FAINTEST = 0.08
+"""Share of the paper's light that the faintest ink takes away."""
+_NOISE = 6.0
+"""Deviations of the paper's own noise that ink must exceed."""
+_EDGE = 0.2
+"""What touches the border and is longer, in longer sides of the page, is no letter."""
+_TILT = 12.0
+"""Largest tilt of lines that is looked for, in degrees."""
+_DOTS = 20_000
+"""Pixels of ink that tell the tilt."""
+_ROWS = 4
+"""Rows of pixels that are counted together to tell it."""
+
+
+class Page(NamedTuple):
+    """A page at its working size, turned so that lines are level."""
+
+    picture: Array
+    """uint8 [H, W, 3], as scanned."""
+    ink: Array
+    """bool [H, W]."""
+    tilt: float
+    """Degrees that lines fell towards the right before the page was turned."""
+
+
+def open_page(path: Path) -> Page:
+    """Reads an image file of any mode and size. Raises UserError for what is not one."""
+    picture = _to_working_size(_read(path))
+    contrast = without_edges(ink_contrast(np.asarray(picture.convert("L"), np.float32) / 255))
+    low, high = ink_levels(contrast)
+    tilt = find_tilt(filters.apply_hysteresis_threshold(contrast, low, high))
+    turned = transform.rotate(contrast, tilt, resize=True, order=1, cval=0)
+    colors = transform.rotate(np.asarray(picture, np.float32) / 255, tilt, resize=True, order=1, cval=1)
+    ink = filters.apply_hysteresis_threshold(turned, low, high)
+    return Page(np.round(255 * colors).astype(np.uint8), ink, tilt)
+
+
+def _read(path: Path) -> Image.Image:
+    """The file as colors; what is transparent becomes white."""
+    try:
+        with Image.open(path) as image:
+            upright = ImageOps.exif_transpose(image)
+            if upright.mode.startswith(("I", "F")):  # 16 and 32 bits a pixel, which Pillow cuts off instead of scaling.
+                values = np.asarray(upright, np.float32)
+                scale = 255 / max(1.0, float(values.max()))
+                return Image.fromarray((scale * values).clip(0, 255).astype(np.uint8)).convert("RGB")
+            return on_white(upright)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except UnidentifiedImageError:
+        raise UserError(f"{path} is not an image that can be read: use JPEG, PNG, TIFF or the like") from None
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise UserError(f"{path} cannot be read as an image: {first_line(error)}") from None
+
+
+def _to_working_size(image: Image.Image) -> Image.Image:
+    longer = max(image.size)
+    scale = np.clip(longer, *_WORKING) / longer
+    if scale == 1:
+        return image
+    return image.resize([max(1, round(scale * side)) for side in image.size], Image.Resampling.LANCZOS)
+
+
+def ink_contrast(gray: Array) -> Array:
+    """Share of the paper's light that is missing at each pixel, smoothed against noise.
+
+    The paper's light is the median of a neighborhood that is wider than strokes, so it may vary over the page. Light ink
+    on dark paper is told by what deviates most from the paper, and counts as missing darkness.
+
+    Args:
+        gray: [H, W] in 0..1.
+
+    Returns:
+        float32 [H, W]: about 0 on paper, towards 1 on ink.
+    """
+    coarse = max(1, round(max(gray.shape) / 160))
+    first = [min(coarse, side) // 2 for side in gray.shape]
+    smooth = ndimage.uniform_filter(gray, coarse)[first[0] :: coarse, first[1] :: coarse]
+    paper = ndimage.median_filter(smooth, size=max(3, max(smooth.shape) // 10), mode="nearest")
+    paper = transform.resize(paper, gray.shape, order=1, mode="edge")
+    smooth = ndimage.gaussian_filter(gray, 1)
+    deviation = smooth - paper
+    if (deviation**3).mean() > 0:
+        return (deviation / np.maximum(1 - paper, 0.05)).astype(np.float32)
+    return (-deviation / np.maximum(paper, 0.05)).astype(np.float32)
+
+
+def without_edges(contrast: Array) -> Array:
+    """Takes away what runs along the border: the sheet's edge, a shadow, the corners that turning a picture leaves."""
+    labels = measure.label(contrast > _floor(contrast), connectivity=2)
+    at_border = np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))
+    regions = ndimage.find_objects(labels)
+    long = [
+        label
+        for label in at_border[at_border > 0]
+        if max(side.stop - side.start for side in regions[label - 1]) > _EDGE * max(contrast.shape)
+    ]
+    # Where nothing else is on the page it is no edge.
+    return np.where(np.isin(labels, long), 0, contrast) if len(long) < len(regions) else contrast
+
+
+def ink_levels(contrast: Array) -> tuple[float, float]:
+    """Thresholds for hysteresis: all above the first that is connected to something above the second is ink."""
+    floor = _floor(contrast)
+    dark = contrast[contrast > floor]
+    # Among what is no noise, Otsu's threshold tells strokes from their edges and from print that shows through.
+    high = float(filters.threshold_otsu(dark)) if dark.size and np.ptp(dark) > 0 else floor
+    return max(floor, 0.5 * high), high
+
+
+def _floor(contrast: Array) -> float:
+    """The contrast of the faintest ink that stands out from the paper's noise."""
+    noise = 1.4826 * float(np.median(np.abs(contrast - np.median(contrast))))
+    return max(_FAINTEST, _NOISE * noise)
+
+
+def find_tilt(ink: Array) -> float:
+    """Degrees by which lines fall towards the right.
+
+    When the page is turned right, rows of pixels are full on lines and empty between them, so the sum of the squares of
+    their counts is largest.
+    """
+    rows, columns = (at.astype(float) for at in np.nonzero(ink))
+    if not rows.size:
+        return 0.0
+    some = slice(None, None, -(-rows.size // _DOTS))
+    rows, columns = rows[some] - ink.shape[0] / 2, columns[some] - ink.shape[1] / 2
+
+    def sharpness(degrees: float) -> float:
+        angle = np.deg2rad(degrees)
+        heights = rows * np.cos(angle) - columns * np.sin(angle)
+        bins = np.round((heights - heights.min()) / _ROWS).astype(int)
+        return float((np.bincount(bins).astype(float) ** 2).sum())
+
+    best = 0.0
+    for span, step in ((_TILT, 1.0), (1.0, 0.25)):
+        best = max((best + offset for offset in np.arange(-span, span + step / 2, step)), key=sharpness)
+    return best

@@ -1,0 +1,236 @@
+"""From ink to letters in reading order."""
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+from scipy import ndimage, sparse
+from skimage import measure, morphology
+
+from jaxnets.data.letter_form import stroke_width
+
+Array = np.ndarray
+
+
+class Box(NamedTuple):
+    """Pixels in rows [top, bottom) and columns [left, right)."""
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+
+    @property
+    def height(self) -> int:
+        """Rows."""
+        return self.bottom - self.top
+
+    @property
+    def width(self) -> int:
+        """Columns."""
+        return self.right - self.left
+
+    @property
+    def longer(self) -> int:
+        """The longer side."""
+        return max(self.height, self.width)
+
+
+class Letter(NamedTuple):
+    """One letter's ink, without its neighbors'."""
+
+    box: Box
+    ink: Array
+    """bool [height, width]."""
+
+
+Word = list[Letter]
+Line = list[Word]
+
+_SMALLEST = 10
+"""Pixels along the longer side of the smallest letter."""
+# The rest is in heights of a usual letter of the page.
+_WHOLE = 0.6
+"""What is longer may be a letter of its own."""
+_SPECK = 0.35
+"""What is shorter and belongs to nothing is a speck or a full stop."""
+_FRAGMENT = 0.25
+"""What is shorter is part of a letter only if it lies above or below, as dots do."""
+_FLAT = 0.3
+"""What is lower and lies flat is a dash."""
+_HUGE = 4.0
+"""What is longer is a rule, a frame or the edge of the sheet."""
+_BREAK = 0.15
+"""Longest gap in a broken stroke."""
+_DOT_GAP = 0.35
+"""Longest gap between a dot, or another part, and what it stands above or below."""
+_TALLEST, _WIDEST = 1.4, 1.3
+"""What pieces make up together may not be larger."""
+_EVEN = 0.2
+"""Added to gaps, for what touches has none."""
+_WORD_GAP = 1.8
+"""Least ratio of gaps between words and those between letters, on average; also the gap that is one in any case."""
+
+
+def find_lines(ink: Array) -> list[Line]:
+    """The letters on a page [H, W], by words and lines, from left to right and from top to bottom."""
+    rows = _rows(find_letters(ink))
+    gaps = [max(0, b.box.left - a.box.right) for row in rows for a, b in pairwise(row)]
+    widest = _widest_letter_gap(gaps, usual_height([letter.box for row in rows for letter in row]))
+    return [_words(row, widest) for row in rows]
+
+
+def usual_height(boxes: Sequence[Box]) -> float:
+    """The median of boxes' longer sides, weighted by them, so that any number of specks count for little."""
+    sides = np.sort([box.longer for box in boxes])
+    return float(sides[np.searchsorted(np.cumsum(sides), sides.sum() / 2)]) if sides.size else 0.0
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Letters
+
+
+def find_letters(ink: Array) -> list[Letter]:
+    """Connected pieces of ink, those of one letter taken together, without what is too small or too large for one."""
+    labels = measure.label(ink, connectivity=2)
+    boxes = [_box(region) for region in ndimage.find_objects(labels)]
+    height = usual_height([box for box in boxes if _SMALLEST <= box.longer < max(ink.shape) / 2] or boxes)
+    kept = [i for i, box in enumerate(boxes) if 0.08 * height <= box.longer <= _HUGE * height]
+    pieces = [Letter(boxes[i], labels[_region(boxes[i])] == i + 1) for i in kept]
+    return [_heal(letter) for letter in _together(pieces, height) if _may_be_letter(letter.box, height)]
+
+
+def _together(pieces: Sequence[Letter], height: float) -> Iterator[Letter]:
+    """Unites the pieces of one letter."""
+    pairs = [
+        (i, i + 1 + j)
+        for i, piece in enumerate(pieces)
+        for j, other in enumerate(pieces[i + 1 :])
+        if _belong(piece, other, height)
+    ]
+    joined = np.array(pairs, int).reshape(-1, 2).T
+    graph = sparse.coo_array((np.ones(joined.shape[1]), tuple(joined)), shape=(len(pieces),) * 2)
+    _, groups = sparse.csgraph.connected_components(graph, directed=False)
+    for group in range(groups.max(initial=-1) + 1):
+        yield _unite([piece for piece, own in zip(pieces, groups, strict=True) if own == group])
+
+
+def _belong(a: Letter, b: Letter, height: float) -> bool:
+    """Whether two pieces are parts of one letter: one above the other, as dots and bars are, or a stroke that broke."""
+    whole = _around([a.box, b.box])
+    if whole.height > _TALLEST * height or whole.width > _WIDEST * height:
+        return False
+    overlap = min(a.box.right, b.box.right) - max(a.box.left, b.box.left)
+    gap = max(a.box.top, b.box.top) - min(a.box.bottom, b.box.bottom)
+    low, narrow = min(a.box.height, b.box.height), min(a.box.width, b.box.width)
+    if overlap >= 0.5 * narrow and gap <= _DOT_GAP * height and low <= _WHOLE * height:
+        return True
+    smaller = min(a.box.longer, b.box.longer)
+    return _FRAGMENT * height <= smaller <= _WHOLE * height and _distance(a, b) <= _BREAK * height
+
+
+def _distance(a: Letter, b: Letter) -> float:
+    """Pixels from one piece's ink to the other's."""
+    whole = _around([a.box, b.box])
+    away = ndimage.distance_transform_edt(~_unite([a], whole).ink)
+    return float(away[_unite([b], whole).ink].min())
+
+
+def _may_be_letter(box: Box, height: float) -> bool:
+    flat = box.height < _FLAT * height and box.width > 1.5 * box.height
+    return box.longer >= max(_SMALLEST, _SPECK * height) and not flat
+
+
+def _heal(letter: Letter) -> Letter:
+    """Closes cracks and pinholes that are narrow beside the strokes."""
+    margin = 1 + letter.box.longer // 4
+    ink = np.pad(letter.ink, margin)
+    closed = morphology.isotropic_closing(ink, stroke_width(letter.ink) / 4)
+    return letter._replace(ink=closed[margin:-margin, margin:-margin])
+
+
+def _unite(pieces: Sequence[Letter], frame: Box | None = None) -> Letter:
+    frame = frame or _around([piece.box for piece in pieces])
+    ink = np.zeros((frame.height, frame.width), bool)
+    for box, part in pieces:
+        ink[box.top - frame.top : box.bottom - frame.top, box.left - frame.left : box.right - frame.left] |= part
+    return Letter(frame, ink)
+
+
+def _around(boxes: Sequence[Box]) -> Box:
+    sides = np.array(boxes)
+    return Box(*map(int, (*sides[:, :2].min(0), *sides[:, 2:].max(0))))
+
+
+def _box(region: tuple[slice, slice]) -> Box:
+    rows, columns = region
+    return Box(rows.start, columns.start, rows.stop, columns.stop)
+
+
+def _region(box: Box) -> tuple[slice, slice]:
+    return slice(box.top, box.bottom), slice(box.left, box.right)
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Lines and words
+
+
+def _rows(letters: Sequence[Letter]) -> list[Word]:
+    """Letters of each line from left to right; lines from top to bottom.
+
+    A letter goes on the line whose last letters stand beside it, so lines may wander up and down over the page.
+    """
+    rows: list[Word] = []
+    for letter in sorted(letters, key=lambda letter: letter.box.left):
+        beside = [_beside(row[-3:], letter.box) for row in rows]
+        best = int(np.argmax(beside)) if rows else -1
+        if rows and beside[best] > 0.3:
+            rows[best].append(letter)
+        else:
+            rows.append([letter])
+    return sorted(rows, key=lambda row: np.mean([letter.box.top + letter.box.bottom for letter in row]))
+
+
+def _beside(last: Sequence[Letter], box: Box) -> float:
+    """Share of the lower of two heights that they have in common: a box's, and that of a line's last letters."""
+    top, bottom = (float(np.mean(side)) for side in zip(*((one.box.top, one.box.bottom) for one in last), strict=True))
+    return (min(bottom, box.bottom) - max(top, box.top)) / min(bottom - top, box.height)
+
+
+def _widest_letter_gap(gaps: Sequence[int], height: float) -> float:
+    """The gap between letters from which on it is one between words.
+
+    Where gaps fall into two classes, the middle of the widest interval without any between the classes' means. Evenly
+    spaced letters are one word, however wide apart.
+    """
+    limit = _WORD_GAP * height
+    if len(gaps) < 2:
+        return limit
+    # A scale on which few very wide gaps, as after a full stop, do not count for more.
+    ordered = np.sort(np.log(np.minimum(gaps, limit) + _EVEN * height))
+    low, high = _class_means(ordered)
+    if high - low < np.log(_WORD_GAP):
+        return limit
+    between = ordered[(ordered >= low) & (ordered <= high)]
+    between = np.concatenate([[low], between, [high]])
+    widest = int(np.argmax(np.diff(between)))
+    return float(np.exp(between[widest : widest + 2].mean())) - _EVEN * height
+
+
+def _class_means(ordered: Array) -> tuple[float, float]:
+    """The means of the two classes of ordered values that have least variance inside (Otsu's criterion)."""
+    counts = np.arange(1, len(ordered))
+    sums = np.cumsum(ordered)[:-1]
+    low, high = sums / counts, (ordered.sum() - sums) / counts[::-1]
+    best = int(np.argmax(counts * counts[::-1] * (high - low) ** 2))
+    return float(low[best]), float(high[best])
+
+
+def _words(row: Word, widest: float) -> Line:
+    words = [row[:1]]
+    for before, letter in pairwise(row):
+        if letter.box.left - before.box.right > widest:
+            words.append([])
+        words[-1].append(letter)
+    return words

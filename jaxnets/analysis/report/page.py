@@ -1,0 +1,193 @@
+"""One self-contained HTML page for a set of runs, with its plots as PNG files and its table as Markdown beside it."""
+
+import base64
+import io
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
+
+from jaxnets.analysis.report import families, image_sheets, plots, tables
+from jaxnets.analysis.report.results import hardware
+from jaxnets.errors import UserError
+from jaxnets.runs.folder import RunFolder, find_runs
+
+_FOLDER, _DPI = "report", 110
+
+
+def write_report(folders: Sequence[Path], out: Path) -> Path:
+    """Writes OUT/report/index.html, table.md and the plots for all finished runs below `folders`. Returns the page.
+
+    Raises UserError if there is none.
+    """
+    finished = finished_runs(folders)
+    unfinished = [run for folder in folders for run in find_runs(folder) if not run.finished]
+    target = out / _FOLDER
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        page = _render(finished, unfinished, target)
+        path = target / "index.html"
+        path.write_text(page)
+    except OSError as error:
+        raise UserError(f"cannot write to {target}: {error.strerror}; choose another --out") from error
+    return path
+
+
+def finished_runs(folders: Sequence[Path]) -> list[RunFolder]:
+    """The finished runs at or below some folders, each once. Raises UserError if there is none.
+
+    The programs of sweeps are left out: their replicas differ in more than seeds, and sweeps write tables of their own.
+    """
+    found = {run.path.resolve(): run for folder in folders for run in find_runs(folder)}
+    runs = [run for run in found.values() if not run.experiment().grid]
+    finished = [run for run in runs if run.finished]
+    if not finished:
+        where = ", ".join(str(folder) for folder in folders)
+        state = f"{len(runs)} unfinished" if runs else "none at all"
+        raise UserError(f"no finished run in {where} ({state}); give the folder that was --out of `jaxnets run`")
+    return finished
+
+
+def _render(runs: Sequence[RunFolder], unfinished: Sequence[RunFolder], target: Path) -> str:
+    summaries = [run.read("summary.json") for run in runs]
+    metrics = [run.metrics() for run in runs]
+    labels = _labels(runs, summaries)
+    rows = [tables.row(summary)._replace(id=label) for summary, label in zip(summaries, labels, strict=True)]
+    header, body = tables.cells(rows)
+    (target / "table.md").write_text(tables.markdown(header, body))
+
+    overview: dict[str, Figure | None] = {}
+    if len(runs) > 1:
+        overview = {
+            "Reported and ours": plots.reported_and_ours(dict(zip(labels, summaries, strict=True))),
+            **{
+                f"Validation {measure}": plots.compare(dict(zip(labels, metrics, strict=True)), measure)
+                for measure in _common_measures(metrics)
+            },
+            **families.comparisons(labels, runs, summaries, metrics),
+        }
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("jaxnets.analysis.report", "."), autoescape=True, undefined=jinja2.StrictUndefined
+    )
+    return environment.get_template("page.html").render(
+        title=f"jaxnets: {', '.join(sorted({families.of(s) or s['id'] for s in summaries}))}",
+        header=header,
+        body=body,
+        synthetic=sorted({s["dataset"] for s in summaries if s["synthetic"]}),
+        unfinished=[str(run.path) for run in unfinished],
+        overview=_save(overview, target, "overview"),
+        climbs=_climbs(labels, summaries, metrics),
+        runs=[_section(*parts, target) for parts in zip(runs, labels, summaries, metrics, strict=True)],
+    )
+
+
+def _climbs(
+    labels: Sequence[str], summaries: Sequence[Mapping[str, Any]], metrics: Sequence[Any]
+) -> dict[str, dict[str, tables.Climb]]:
+    """For each family of classifiers, how soon its runs, and the best of them, came to what each reached."""
+    by_family: dict[str, dict[str, Any]] = {}
+    for label, summary, lines in zip(labels, summaries, metrics, strict=True):
+        if "accuracy" in _common_measures([lines]):
+            by_family.setdefault(families.of(summary), {})[label] = lines
+    return {family: tables.climbs(runs) for family, runs in by_family.items() if len(runs) > 1}
+
+
+def _labels(runs: Sequence[RunFolder], summaries: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The id of each run; where an id occurs more than once, with the folder that tells its runs apart."""
+    ids = [summary["id"] for summary in summaries]
+    shared = os.path.commonpath([run.path.resolve() for run in runs])
+    folders = [
+        os.path.relpath(run.path.resolve(), shared).removesuffix(id_).strip("/") for run, id_ in zip(runs, ids, strict=True)
+    ]
+    return [id_ if ids.count(id_) == 1 else f"{id_} ({folder or '.'})" for id_, folder in zip(ids, folders, strict=True)]
+
+
+def _common_measures(metrics: Sequence[Sequence[Mapping[str, Any]]]) -> list[str]:
+    """Measures that every run recorded on validation data."""
+    recorded = [next((list(line["validation"]) for line in lines if "epoch" in line), []) for lines in metrics]
+    return [name for name in recorded[0] if all(name in names for names in recorded)]
+
+
+def _section(run: RunFolder, label: str, summary: Mapping[str, Any], metrics: Sequence[Any], target: Path) -> dict[str, Any]:
+    name = re.sub(r"[^\w.-]+", "-", label).strip("-")
+    figures = _plots(summary, metrics) | {caption: image_sheets.sheet(grid) for caption, grid in run.images().items()}
+    samples = summary.get("samples")
+    return {
+        "samples": samples,
+        "label": label,
+        "anchor": name,
+        "facts": _facts(run, summary),
+        "plots": _save(figures, target, name),
+    }
+
+
+def _plots(summary: Mapping[str, Any], metrics: Sequence[Any]) -> dict[str, Figure | None]:
+    """All plots that the run's measures allow."""
+    reported = {} if summary["synthetic"] else summary["reported"]
+    names = summary.get("class_names") or ()
+    figures: dict[str, Figure | None] = {}
+    for measure in _common_measures([metrics]):
+        levels = {s: reported[f"{s}_{measure}"] for s in tables.SPLITS if f"{s}_{measure}" in reported}
+        chance = 100 / len(names) if measure == "accuracy" and names else None
+        figures[f"{measure.capitalize()} by epoch"] = plots.curves(metrics, measure, levels, chance)
+    figures["The first steps"] = plots.hockey_stick(metrics, len(names))
+    for split, details in summary["details"].items():
+        if "confusion" in details and (split == "test" or "test" not in summary["details"]):
+            per_class = {
+                name: reported[f"{split}_accuracy/{name}"] for name in names if f"{split}_accuracy/{name}" in reported
+            }
+            figures[f"Confusion on the {split} split, %"] = plots.confusion(details["confusion"], names)
+            figures[f"Accuracy by class on the {split} split"] = plots.per_class(details["confusion"], names, per_class)
+    return figures
+
+
+def _facts(run: RunFolder, summary: Mapping[str, Any]) -> dict[str, str]:
+    """What the run was and on what it ran, for reading."""
+    config, environment = run.read("config.json"), run.read("environment.json")
+    seconds = summary["seconds"]
+    parts = ", ".join(f"{what} {spent:,.0f}" for what, spent in seconds.items() if what != "total")
+    weights = "of the best epoch by validation" if summary["select"] == "best" else "of the last epoch"
+    if part := summary.get("eval_examples"):
+        weights += f", on at most {part:,} examples of each split"
+    facts = {
+        "what": config["summary"],
+        "source": config["source"],
+        "data": summary["dataset"] + (" (synthetic stand-in)" if summary["synthetic"] else ""),
+        "parameters": f"{summary['parameters']:,}",
+        "seeds": f"{summary['seeds']}, best epochs {', '.join(map(str, summary['best_epoch']))}",
+        "weights evaluated": weights,
+        "length": f"{summary['epochs']} epochs, {summary['steps']:,} steps",
+        "time": f"{seconds['total']:,.0f} s: {parts}",
+        "speed": f"{summary['examples_per_second']:,.0f} examples/s, all seeds together",
+        "largest program": f"{summary['peak_memory_bytes'] / 1e9:.2f} GB of arguments, results and scratch",
+        "hardware": hardware(environment),
+        "versions": ", ".join(f"{name} {version}" for name, version in environment["versions"].items()),
+        "commit": environment["commit"] or "unknown",
+    }
+    for split in ("test", "validation"):
+        if confusion := summary["details"].get(split, {}).get("confusion"):
+            facts[f"most often mistaken ({split})"] = ", ".join(tables.most_confused(confusion, summary["class_names"]))
+            break
+    failed = [f"seed {i} at step {step + 1}" for i, step in enumerate(summary["failed_at"]) if step >= 0]
+    if failed:
+        facts["stopped by a loss that was not finite"] = ", ".join(failed)
+    return facts
+
+
+def _save(figures: Mapping[str, Figure | None], target: Path, prefix: str) -> list[dict[str, str]]:
+    """Writes each plot as a PNG and returns captions and images for embedding."""
+    saved = []
+    for i, (caption, figure) in enumerate(figures.items()):
+        if figure is None:
+            continue
+        image = io.BytesIO()
+        figure.savefig(image, format="png", dpi=_DPI)
+        plt.close(figure)
+        (target / f"{prefix}-{i}.png").write_bytes(image.getvalue())
+        saved.append({"caption": caption, "data": base64.b64encode(image.getvalue()).decode()})
+    return saved

@@ -1,0 +1,264 @@
+"""Plots of runs, as matplotlib figures. Colors are Okabe and Ito's, which color-blind readers can tell apart."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from jaxnets.errors import UserError
+
+Json = Mapping[str, Any]
+
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#7F7F7F")
+_NAMED = 40
+"""More classes than this are drawn without names and numbers."""
+_TICKED = 8
+"""More values than this are not written below an axis one by one."""
+WIDE, _SQUARE = (5.6, 3.2), (5.6, 5.0)
+
+
+def curves(metrics: Sequence[Json], measure: str, reported: Mapping[str, float], chance: float | None = None) -> Figure:
+    """A measure by epoch on training and validation data: mean over seeds, and a band of one standard deviation.
+
+    `reported` maps a label to a level drawn as a dotted line.
+    """
+    figure, axes = new_axes(WIDE, "epoch", _title(measure))
+    epochs = [line for line in metrics if "epoch" in line]
+    for i, split in enumerate(("train", "validation")):
+        values = _by_seed(epochs, split, measure)
+        label = f"{split} (running, in training mode)" if split == "train" else split
+        band(axes, [line["epoch"] for line in epochs], values, label, i)
+    for i, (label, level) in enumerate(reported.items()):
+        axes.axhline(level, linestyle=":", linewidth=1.4, color=PALETTE[i + 2], label=f"reported {label}")
+    if chance is not None:
+        axes.axhline(chance, linestyle="--", linewidth=0.8, color="#7F7F7F", label="chance")
+    axes.legend(frameon=False, fontsize=8)
+    return figure
+
+
+def compare(runs: Mapping[str, Sequence[Json]], measure: str) -> Figure:
+    """One measure on validation data by epoch, a line and band for each run."""
+    columns = 2 if max(map(len, runs)) <= 32 else 1
+    width, height = WIDE
+    figure, axes = new_axes((width, height + 0.2 * -(-len(runs) // columns)), "epoch", f"validation {_title(measure)}")
+    for i, (label, metrics) in enumerate(runs.items()):
+        epochs = [line for line in metrics if "epoch" in line]
+        band(axes, [line["epoch"] for line in epochs], _by_seed(epochs, "validation", measure), label, i)
+    figure.legend(frameon=False, fontsize=8, loc="outside lower center", ncols=columns)
+    return figure
+
+
+def hockey_stick(metrics: Sequence[Json], classes: int) -> Figure:
+    """Loss of each of the first steps, before its update. A good start lies near ln(classes); 0 classes: no such line."""
+    figure, axes = new_axes(WIDE, "step", "training loss")
+    _first_losses(axes, metrics, "mean over seeds", 0)
+    if classes:
+        axes.axhline(np.log(classes), linestyle="--", linewidth=0.8, color="#7F7F7F", label=f"ln {classes}")
+    axes.legend(frameon=False, fontsize=8)
+    return figure
+
+
+def hockey_sticks(runs: Mapping[str, Sequence[Json]], classes: int) -> Figure:
+    """The first steps' losses of several runs, their mean over seeds; logarithmic where they lie far apart."""
+    width, height = WIDE
+    figure, axes = new_axes((width, height + 0.2 * -(-len(runs) // 2)), "step", "training loss")
+    means = []
+    for i, (label, metrics) in enumerate(runs.items()):
+        values = _first_losses(axes, metrics, label, i)
+        means.append(np.ma.masked_invalid(values).mean(1))
+    if classes:
+        axes.axhline(np.log(classes), linestyle="--", linewidth=0.8, color="#7F7F7F", label=f"ln {classes}")
+    spread = np.ma.concatenate(means)
+    if spread.min() > 0 and spread.max() > 8 * spread.min():
+        axes.set_yscale("log")
+    figure.legend(frameon=False, fontsize=8, loc="outside lower center", ncols=2)
+    return figure
+
+
+def _first_losses(axes: Axes, metrics: Sequence[Json], label: str, i: int) -> np.ndarray:
+    """Draws the losses of a run's first steps and returns them, [steps, seeds]."""
+    steps = [line for line in metrics if "epoch" not in line]
+    values = np.array([numbers(line["loss"]) for line in steps])
+    band(axes, [line["step"] for line in steps], values, label, i)
+    return values
+
+
+def confusion(counts: Sequence[Sequence[float]], names: Sequence[str]) -> Figure:
+    """Share of each true class (row) that was taken for each class (column), in percent."""
+    matrix = np.asarray(counts, float)
+    share = 100 * matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
+    side = max(_SQUARE[1], 0.21 * len(names)) if len(names) <= _NAMED else _SQUARE[1]
+    figure, axes = plt.subplots(figsize=(side + 0.6, side), layout="constrained")
+    axes.imshow(share, cmap="Blues", vmin=0, vmax=100)
+    ticks = range(len(names))
+    if len(names) > _NAMED:
+        axes.set(xlabel="predicted", ylabel="true")
+        return figure
+    short = max(map(len, names)) <= 2
+    axes.set_xticks(ticks, names, rotation=0 if short else 45, ha="center" if short else "right", fontsize=8)
+    axes.set_yticks(ticks, names, fontsize=8)
+    axes.set(xlabel="predicted", ylabel="true")
+    for i in ticks:
+        for j in ticks:
+            color = "white" if share[i, j] > 55 else "black"
+            if round(share[i, j]) or len(names) <= 10:  # Zeros would only fill a large matrix.
+                axes.text(j, i, f"{share[i, j]:.0f}", ha="center", va="center", fontsize=7, color=color)
+    return figure
+
+
+def per_class(counts: Sequence[Sequence[float]], names: Sequence[str], reported: Mapping[str, float]) -> Figure:
+    """Accuracy of each class in percent, ours as bars, the reported one as a mark."""
+    matrix = np.asarray(counts, float)
+    ours = 100 * matrix.diagonal() / np.maximum(matrix.sum(1), 1)
+    figure, axes = new_axes(WIDE, "", "accuracy %")
+    if len(names) > _NAMED:
+        axes.plot(np.sort(ours)[::-1], color=PALETTE[0])
+        axes.set(xlabel="classes, best first", ylim=(0, 100))
+        return figure
+    axes.bar(names, ours, color=PALETTE[0], width=0.65, label="ours")
+    if reported:
+        levels = [reported.get(name, np.nan) for name in names]
+        axes.plot(names, levels, "D", color=PALETTE[1], markersize=6, label="reported")
+        axes.legend(frameon=False, fontsize=8)
+    axes.set_ylim(0, 100)
+    axes.tick_params(axis="x", rotation=30)
+    return figure
+
+
+def reported_and_ours(summaries: Mapping[str, Json]) -> Figure | None:
+    """Reported accuracy on test (or else validation) data beside ours with its deviation; None if none was reported."""
+    shown = {}
+    for label, summary in summaries.items():
+        for split in ("test", "validation"):
+            if f"{split}_accuracy" in summary["reported"] and split in summary["final"] and not summary["synthetic"]:
+                shown[label] = (summary["reported"][f"{split}_accuracy"], summary["final"][split]["accuracy"])
+                break
+    if not shown:
+        return None
+    figure, axes = plt.subplots(figsize=(7.2, 1.2 + 0.36 * len(shown)), layout="constrained")
+    height = np.arange(len(shown))[::-1]
+    spreads = [ours for _, ours in shown.values()]
+    axes.errorbar(
+        [100 * number(ours["mean"]) for ours in spreads],
+        height,
+        xerr=[100 * (ours["std"] or 0) for ours in spreads],
+        fmt="o",
+        color=PALETTE[0],
+        capsize=3,
+        label="ours, ± std over seeds",
+    )
+    axes.plot([reported for reported, _ in shown.values()], height, "D", color=PALETTE[1], label="reported")
+    axes.set_yticks(height, list(shown), fontsize=8)
+    axes.set_xlabel("accuracy %")
+    axes.set_ylim(-0.6, len(shown) - 0.4)
+    axes.grid(axis="x", alpha=0.3)
+    axes.legend(frameon=False, fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
+    despine(axes)
+    return figure
+
+
+def search(results: Sequence[tuple[Json, Json]], measure: str) -> Figure:
+    """What settings came to: (setting, spread) pairs, best first.
+
+    Along the numeric field with most values, a line for each combination of the others; where there are too many of these,
+    or no such field, the settings below one another.
+    """
+    scale = 100 if measure.endswith("accuracy") else 1
+    points = [(setting, scale * number(score["mean"]), scale * number(score["std"])) for setting, score in results]
+    values = {path: {setting[path] for setting, _ in results} for path in results[0][0]}
+    numeric = [path for path, found in values.items() if all(type(v) in (int, float) for v in found) and len(found) > 1]
+    along = max(numeric, key=lambda path: len(values[path]), default="")
+    lines: dict[str, list[tuple[float, float, float]]] = {}
+    for setting, mean, std in points:
+        label = ", ".join(f"{path} {value}" for path, value in setting.items() if path != along)
+        lines.setdefault(label, []).append((setting.get(along, 0), mean, std))
+    if not along or len(lines) > len(PALETTE):
+        return _ranking(points, f"{measure} %" if scale == 100 else measure)
+    figure, axes = new_axes(WIDE, along, f"{measure} %" if scale == 100 else measure)
+    for color, (label, line) in zip(PALETTE, sorted(lines.items()), strict=False):
+        x, means, stds = np.array(sorted(line)).T
+        axes.errorbar(x, means, yerr=np.nan_to_num(stds), fmt="o-", color=color, capsize=3, label=label)
+    if min(values[along]) > 0 and max(values[along]) >= 10 * min(values[along]):
+        axes.set_xscale("log")
+    if len(values[along]) <= _TICKED:
+        axes.set_xticks(sorted(values[along]), [f"{value:g}" for value in sorted(values[along])])
+        axes.minorticks_off()
+    if len(lines) > 1:
+        axes.legend(frameon=False, fontsize=8)
+    return figure
+
+
+def _ranking(points: Sequence[tuple[Json, float, float]], measure: str) -> Figure:
+    shown = points[:30]
+    figure, axes = plt.subplots(figsize=(7.2, 1.0 + 0.3 * len(shown)), layout="constrained")
+    height = np.arange(len(shown))[::-1]
+    means, stds = [mean for _, mean, _ in shown], np.nan_to_num([std for _, _, std in shown])
+    axes.errorbar(means, height, xerr=stds, fmt="o", color=PALETTE[0], capsize=3)
+    labels = [", ".join(f"{path.rpartition('.')[2]} {value}" for path, value in setting.items()) for setting, _, _ in shown]
+    axes.set_yticks(height, labels, fontsize=8)
+    axes.set_xlabel(measure)
+    axes.grid(axis="x", alpha=0.3)
+    despine(axes)
+    return figure
+
+
+def save(figure: Figure, path: Path, dpi: int) -> Path:
+    """Writes a figure as a picture, with the folders above it, and closes it. Raises UserError where it cannot."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path, dpi=dpi)
+    except OSError as error:
+        raise UserError(f"cannot write to {path}: {error.strerror}; choose another --out") from error
+    plt.close(figure)
+    return path
+
+
+def new_axes(size: tuple[float, float] = WIDE, xlabel: str = "", ylabel: str = "") -> tuple[Figure, Axes]:
+    """A figure of `size` in inches with one plot, in the style of all."""
+    figure, axes = plt.subplots(figsize=size, layout="constrained")
+    axes.set(xlabel=xlabel, ylabel=ylabel)
+    axes.grid(alpha=0.3)
+    despine(axes)
+    return figure, axes
+
+
+def despine(axes: Axes) -> None:
+    """Leaves the axes open above and to the right."""
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _title(measure: str) -> str:
+    return "accuracy %" if measure == "accuracy" else measure
+
+
+def number(value: float | None) -> float:
+    """A recorded figure; what was not finite is null in the files."""
+    return float("nan") if value is None else value
+
+
+def numbers(values: Sequence[float | None]) -> list[float]:
+    """A recorded figure of each seed."""
+    return [number(value) for value in values]
+
+
+def _by_seed(lines: Sequence[Json], split: str, measure: str) -> np.ndarray:
+    """[epochs, seeds], accuracies in percent."""
+    values = np.array([numbers(line[split][measure]) for line in lines], float)
+    return 100 * values if measure == "accuracy" else values
+
+
+def band(axes: Axes, x: Sequence[float], values: np.ndarray, label: str, i: int) -> None:
+    """The i-th line of a plot, at the mean of values [points, seeds], in a band of one standard deviation."""
+    color, style = PALETTE[i % len(PALETTE)], "-" if i < len(PALETTE) else "--"
+    fine = np.ma.masked_invalid(values)
+    mean, std = fine.mean(1), fine.std(1, ddof=1) if values.shape[1] > 1 else np.zeros(len(values))
+    axes.plot(x, mean, style, color=color, linewidth=1.6, label=label, marker="o" if len(x) == 1 else None)
+    axes.fill_between(x, mean - std, mean + std, color=color, alpha=0.2, linewidth=0)

@@ -1,0 +1,96 @@
+"""`jaxnets list` and `jaxnets show`."""
+
+import dataclasses
+import json
+from typing import Any
+
+import tyro
+
+from jaxnets import registry
+from jaxnets.cli.parse import parse
+from jaxnets.config import Experiment, to_json
+from jaxnets.data import catalog, store
+
+
+@dataclasses.dataclass(frozen=True)
+class ListOptions:
+    """Lists the experiments."""
+
+    json: bool = False
+    """One JSON array instead of a table."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ShowOptions:
+    """Shows one experiment."""
+
+    id: tyro.conf.Positional[str]
+    json: bool = False
+    """JSON instead of text."""
+
+
+def list_all(args: list[str]) -> int:
+    """All experiments, a line each."""
+    options = parse(ListOptions, "list", args)
+    experiments = registry.all_experiments().values()
+    if options.json:
+        keys = ("id", "summary", "dataset", "source", "reported")
+        print(json.dumps([{key: to_json(getattr(e, key)) for key in keys} for e in experiments], indent=1))
+        return 0
+    lines = [(e.id, e.dataset, e.source, _headline(e), e.summary) for e in experiments]
+    lines.insert(0, ("ID", "DATA", "SOURCE", "REPORTED", "WHAT"))
+    widths = [max(len(line[i]) for line in lines) for i in range(4)]
+    for line in lines:
+        print("  ".join([text.ljust(width) for text, width in zip(line, widths, strict=False)] + [line[4]]))
+    return 0
+
+
+def _headline(experiment: Experiment) -> str:
+    value = experiment.reported.get("test_accuracy", experiment.reported.get("validation_accuracy"))
+    return "–" if value is None else f"{value:.2f} %"
+
+
+def show(args: list[str]) -> int:
+    """One experiment, or a family, in full."""
+    options = parse(ShowOptions, "show", args)
+    [*experiments] = registry.select([options.id])
+    from jaxnets.tasks import task as tasks
+    from jaxnets.training import engine  # These import jax, which `list` can do without.
+
+    shown = []
+    for experiment in experiments:
+        data_set = catalog.get(experiment.dataset)
+        ready = store.is_prepared(experiment.dataset)
+        task = tasks.build(experiment, catalog.element_spec(experiment.dataset))
+        shown.append(
+            {
+                **to_json(experiment),
+                "parameters": engine.count_parameters(experiment, task),
+                "data_ready": ready or data_set.made_here,
+                "data_instructions": None if ready else catalog.instructions(experiment.dataset),
+            }
+        )
+    if options.json:
+        print(json.dumps(shown[0] if len(shown) == 1 else shown, indent=1))
+        return 0
+    for item in shown:
+        print(f"{item['id']}: {item['summary']}  ({item['source']})")
+        print(f"  parameters     {item['parameters']:,}")
+        print("  reported       " + (", ".join(f"{k} {v:g}" for k, v in item["reported"].items()) or "nothing"))
+        state = "ready" if item["data_ready"] else f"not ready: {item['data_instructions']}"
+        print(f"  data           {item['data']['source']}: {state}")
+        for path, value in _flatten({k: item[k] for k in item if k not in _SHOWN_ELSEWHERE}):
+            print(f"  {path:<28} {value}")
+        print()
+    return 0
+
+
+_SHOWN_ELSEWHERE = ("type", "id", "summary", "source", "reported", "parameters", "data_ready", "data_instructions")
+
+
+def _flatten(tree: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    return [
+        item
+        for key, value in tree.items()
+        for item in (_flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else [(prefix + key, value)])
+    ]

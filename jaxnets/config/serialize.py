@@ -1,0 +1,62 @@
+"""The JSON form of configs."""
+
+import dataclasses
+import typing
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from jaxnets.errors import UserError
+
+
+def to_json(config: Any) -> Any:
+    """Plain dicts, lists and numbers. A dataclass that is one of several choices names itself under "type"."""
+    if dataclasses.is_dataclass(config) and not isinstance(config, type):
+        fields = {field.name: to_json(getattr(config, field.name)) for field in dataclasses.fields(config)}
+        return {"type": type(config).__name__, **fields}
+    if isinstance(config, Mapping):
+        return {key: to_json(value) for key, value in config.items()}
+    if isinstance(config, tuple | list):
+        return [to_json(value) for value in config]
+    return config
+
+
+def from_json(kind: Any, value: Any) -> Any:
+    """The inverse of `to_json`: an object of type `kind`, which is a dataclass, a tuple or a plain type.
+
+    A dict that names a subclass of `kind` under "type" becomes an object of that subclass. Names of fields that `kind`
+    does not have are left out. Raises UserError for a subclass that is not known, such as one of a config file that was
+    not loaded.
+    """
+    if dataclasses.is_dataclass(kind):
+        kind = _subclass(kind, value["type"])
+        hints = typing.get_type_hints(kind)
+        known = {field.name for field in dataclasses.fields(kind)}
+        return kind(**{name: from_json(hints[name], item) for name, item in value.items() if name in known})
+    if isinstance(value, list):
+        inner = typing.get_args(kind)
+        return tuple(from_json(inner[0] if inner else Any, item) for item in value)
+    return value
+
+
+def _subclass(base: Any, name: str) -> Any:
+    """The class called `name` among `base` and its subclasses; the one defined last if there are several."""
+    candidates = [kind for kind in _with_subclasses(base) if kind.__name__ == name]
+    if not candidates:
+        raise UserError(f"there is no {base.__name__} called {name!r}; load the config file that defines it first")
+    return candidates[-1]
+
+
+def _with_subclasses(base: Any) -> Iterator[Any]:
+    yield base
+    for subclass in base.__subclasses__():
+        yield from _with_subclasses(subclass)
+
+
+def differences(ours: Any, theirs: Any, path: str = "") -> list[str]:
+    """Where two JSON forms differ, one readable item each: "optim.lr (0.001 there, 0.01 here)"."""
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        keys = sorted(ours.keys() | theirs.keys())
+        return [
+            item for key in keys for item in differences(ours.get(key), theirs.get(key), f"{path}.{key}" if path else key)
+        ]
+    return [] if ours == theirs else [f"{path} ({theirs} there, {ours} here)"]

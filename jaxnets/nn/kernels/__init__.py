@@ -1,0 +1,106 @@
+"""The native CPU kernels (the C++ files beside this one), compiled when the package is installed.
+
+Convolutions of few channels, the gradient of pooling, sums per channel and recurrences are slower in XLA on a CPU than they
+need be, convolutions by several times, and slower still inside `lax.scan`. Without a C++ compiler the package installs all
+the same and XLA serves everywhere; `backend` says which it is.
+
+Convolutions and sums want the batch innermost in memory. Nothing here transposes: a call only states the storage order of
+its operands, and XLA's layout assignment carries that order through the element-wise operations in between.
+"""
+
+import ctypes
+import functools
+import sysconfig
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+Array = jax.Array
+
+FORWARD, INPUT_GRAD, WEIGHT_GRAD = (f"jaxnets_conv2d_{name}" for name in ("forward", "input_grad", "weight_grad"))
+_MOMENTS, _SUMS = "jaxnets_channel_moments", "jaxnets_channel_sums"
+MAX_POOL, MAX_POOL_GRAD = "jaxnets_max_pool", "jaxnets_max_pool_grad"
+RECURRENCE, RECURRENCE_GRAD = "jaxnets_recurrence", "jaxnets_recurrence_grad"
+
+# Storage orders, outermost axis first.
+BATCH_MINOR = (1, 2, 3, 0)  # logically [N, H, W, C], stored [H, W, C, N]
+ROW_MAJOR = (0, 1, 2, 3)
+VECTOR = (0,)
+
+
+@functools.cache
+def backend() -> str:
+    """What convolves on CPUs: "native" or "xla". Registers the native kernels on its first call."""
+    library = Path(__file__).with_name("_library" + sysconfig.get_config_var("EXT_SUFFIX"))
+    try:
+        handlers = ctypes.CDLL(str(library))
+    except OSError:
+        return "xla"
+    for name in (FORWARD, INPUT_GRAD, WEIGHT_GRAD, MAX_POOL, MAX_POOL_GRAD, _MOMENTS, _SUMS, RECURRENCE, RECURRENCE_GRAD):
+        jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(getattr(handlers, name)), platform="cpu")
+    return "native"
+
+
+def is_supported(*arrays: Array) -> bool:
+    """Whether the native kernels can take these operands when the program is lowered for a CPU."""
+    return all(array.dtype == jnp.float32 for array in arrays) and backend() == "native"
+
+
+def call(name: str, like: Any, inputs: Sequence[tuple[int, ...]] | None, outputs: Any) -> Callable[..., Any]:
+    """The kernel `name` as a function of arrays and integer attributes.
+
+    Args:
+      name: one of the constants above.
+      like: shape and type of the result, or a tuple of them: jax.eval_shape of the XLA function that the kernel replaces.
+      inputs: the storage order of each operand; None: all row-major.
+      outputs: the storage order of the result, or a tuple of them; None: row-major.
+
+    Under vmap the kernel loops over the new leading axis itself.
+    """
+    layouts = {"input_layouts": tuple(inputs), "output_layouts": outputs} if inputs is not None else {}
+    return jax.ffi.ffi_call(name, like, vmap_method="expand_dims", **layouts)
+
+
+def promote_varying(*arrays: Array) -> list[Array]:
+    """Under shard_map, marks arrays as varying over every mesh axis that any of them varies over; otherwise nothing.
+
+    Differentiating this sums the gradient of a replicated array over the devices that used it.
+    """
+    varying = [jax.typeof(array).manual_axis_type.varying for array in arrays]
+    axes = frozenset[str]().union(*varying)
+    missing = [tuple(axes - own) for own in varying]
+    return [lax.pcast(array, over, to="varying") if over else array for array, over in zip(arrays, missing, strict=True)]
+
+
+def channel_moments(x: Array) -> tuple[Array, Array]:
+    """Mean and (biased) variance [C], float32, of images [N, H, W, C] of any floating type."""
+
+    def xla(x: Array) -> tuple[Array, Array]:
+        x = x.astype(jnp.float32)
+        mean = x.mean((0, 1, 2))
+        return mean, jnp.square(x - mean.reshape(1, 1, 1, -1)).mean((0, 1, 2))
+
+    def native(x: Array) -> tuple[Array, Array]:
+        return tuple(call(_MOMENTS, jax.eval_shape(xla, x), [BATCH_MINOR], (VECTOR, VECTOR))(x))
+
+    return lax.platform_dependent(x, cpu=native, default=xla) if is_supported(x) else xla(x)
+
+
+def channel_sums(dy: Array, x: Array, shift: Array) -> tuple[Array, Array]:
+    """Sums over N, H, W of dy and of dy · (x - shift), in float32: [N, H, W, C], [N, H, W, C], [C] -> [C], [C]."""
+
+    def xla(dy: Array, x: Array, shift: Array) -> tuple[Array, Array]:
+        dy, x = dy.astype(jnp.float32), x.astype(jnp.float32)
+        return dy.sum((0, 1, 2)), (dy * (x - shift.reshape(1, 1, 1, -1))).sum((0, 1, 2))
+
+    def native(dy: Array, x: Array, shift: Array) -> tuple[Array, Array]:
+        like = jax.eval_shape(xla, dy, x, shift)
+        return tuple(call(_SUMS, like, [BATCH_MINOR, BATCH_MINOR, VECTOR], (VECTOR, VECTOR))(dy, x, shift))
+
+    if not is_supported(dy, x, shift):
+        return xla(dy, x, shift)
+    return lax.platform_dependent(dy, x, shift, cpu=native, default=xla)

@@ -1,0 +1,108 @@
+// Per-channel sums on CPUs, float32, called from XLA through its FFI (see jaxnets/nn/cpu.py).
+//
+//   moments   mean and variance of each channel
+//   sums      of dy and of dy * (x - shift), for each channel: what the gradients of biases and BatchNorm need
+//
+// Activations are stored batch-minor: [lead..., H, W, C, N] with N contiguous.
+
+#include "vector.h"
+#include "work.h"
+
+namespace jaxnets {
+namespace {
+
+// Per-channel sums over pixels and batch. Lanes sum in float over one pixel, pixels in double.
+
+struct ChannelJob {
+  const float* a;
+  const float* b;  // may equal a
+  int64_t pixels, channels, batch;
+};
+
+// Sum over all pixels of one channel of a and of (a - shift_a) * (b - shift_b).
+template <int Lanes>
+JAXNETS_INLINE void Channel(const ChannelJob& job, int64_t channel, float shift_a, float shift_b, double* out) {
+  using V = typename Vector<Lanes>::Type;
+  constexpr int kUnroll = 4;
+  out[0] = out[1] = 0;
+  for (int64_t p = 0; p < job.pixels; ++p) {
+    const float* a = job.a + (p * job.channels + channel) * job.batch;
+    const float* b = job.b + (p * job.channels + channel) * job.batch;
+    V plain[kUnroll] = {}, product[kUnroll] = {};
+    int64_t n = 0;
+    for (; n + kUnroll * Lanes <= job.batch; n += kUnroll * Lanes)
+      for (int u = 0; u < kUnroll; ++u) {
+        const V va = *reinterpret_cast<const V*>(a + n + u * Lanes), vb = *reinterpret_cast<const V*>(b + n + u * Lanes);
+        plain[u] += va;
+        product[u] += (va - shift_a) * (vb - shift_b);
+      }
+    float rest[2] = {0, 0};
+    for (; n < job.batch; ++n) {
+      rest[0] += a[n];
+      rest[1] += (a[n] - shift_a) * (b[n] - shift_b);
+    }
+    out[0] += SumLanes<Lanes>(plain[0] + plain[1] + plain[2] + plain[3]) + rest[0];
+    out[1] += SumLanes<Lanes>(product[0] + product[1] + product[2] + product[3]) + rest[1];
+  }
+}
+
+using ChannelKernel = void (*)(const ChannelJob&, int64_t channel, float shift_a, float shift_b, double* out);
+
+void ChannelBase(const ChannelJob& job, int64_t c, float a, float b, double* out) { Channel<4>(job, c, a, b, out); }
+#ifdef JAXNETS_X86
+JAXNETS_AVX2 void ChannelAvx2(const ChannelJob& job, int64_t c, float a, float b, double* out) {
+  Channel<8>(job, c, a, b, out);
+}
+JAXNETS_AVX512 void ChannelAvx512(const ChannelJob& job, int64_t c, float a, float b, double* out) {
+  Channel<16>(job, c, a, b, out);
+}
+#endif
+
+const ChannelKernel kChannel = JAXNETS_CHOOSE(ChannelBase, ChannelAvx2, ChannelAvx512);
+
+// x: [lead..., N, H, W, C] -> [lead..., C] each. The variance is over N (not N - 1), around the mean, in two passes.
+ffi::Error Moments(ffi::ThreadPool pool, Buffer x, Result mean, Result variance) {
+  Leading xl(x.dimensions(), 4);
+  const int64_t* xd = &*x.dimensions().end() - 4;
+  const int64_t lead = xl.Count(), channels = xd[3], count = xd[0] * xd[1] * xd[2];
+  ParallelFor(pool, lead * channels, [&](int64_t item) {
+    const int64_t l = item / channels, c = item % channels;
+    const float* data = x.typed_data() + l * xl.item;
+    const ChannelJob job = {data, data, xd[1] * xd[2], channels, xd[0]};
+    double sums[2];
+    kChannel(job, c, 0, 0, sums);
+    const float center = static_cast<float>(sums[0] / count);
+    kChannel(job, c, center, center, sums);
+    mean->typed_data()[item] = center;
+    variance->typed_data()[item] = static_cast<float>(sums[1] / count);
+  });
+  return ffi::Error::Success();
+}
+
+// dy, x: [lead..., N, H, W, C], shift: [lead..., C] -> sums of dy and of dy * (x - shift), [lead..., C] each.
+ffi::Error Sums(ffi::ThreadPool pool, Buffer dy, Buffer x, Buffer shift, Result plain, Result product) {
+  Leading yl(dy.dimensions(), 4), xl(x.dimensions(), 4), sl(shift.dimensions(), 1), out(plain->dimensions(), 1);
+  const int64_t* xd = &*x.dimensions().end() - 4;
+  if (yl.item != xl.item || sl.item != xd[3]) return ffi::Error::InvalidArgument("sums: shapes do not fit together");
+  const int64_t lead = out.Count(), channels = xd[3];
+  ParallelFor(pool, lead * channels, [&](int64_t item) {
+    const int64_t l = item / channels, c = item % channels;
+    const ChannelJob job = {dy.typed_data() + yl.Offset(l, out.sizes), x.typed_data() + xl.Offset(l, out.sizes),
+                            xd[1] * xd[2], channels, xd[0]};
+    double sums[2];
+    kChannel(job, c, 0, shift.typed_data()[sl.Offset(l, out.sizes) + c], sums);
+    plain->typed_data()[item] = static_cast<float>(sums[0]);
+    product->typed_data()[item] = static_cast<float>(sums[1]);
+  });
+  return ffi::Error::Success();
+}
+
+}  // namespace
+
+XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxnets_channel_moments, Moments,
+                              ffi::Ffi::Bind().Ctx<ffi::ThreadPool>().Arg<Buffer>().Ret<Buffer>().Ret<Buffer>());
+XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxnets_channel_sums, Sums,
+                              ffi::Ffi::Bind().Ctx<ffi::ThreadPool>().Arg<Buffer>().Arg<Buffer>().Arg<Buffer>()
+                                  .Ret<Buffer>().Ret<Buffer>());
+
+}  // namespace jaxnets

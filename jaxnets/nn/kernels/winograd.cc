@@ -1,0 +1,179 @@
+// Convolutions of 3x3 taps and stride 1 with 2.25 times fewer products: F(2x2, 3x3) of Lavin and Gray, "Fast Algorithms for
+// Convolutional Neural Networks" (2015), after Winograd. See conv.cc for the storage orders.
+//
+// Two by two neighboring outputs y, a tile, are a function of four by four inputs d, its patch:
+//
+//   y = A' [ (G w G') * (B' d B) ] A      * element by element, of 16 elements, and summed over the input channels
+//
+//        1  1  1  0           1  0 -1  0          1    0    0
+//   A' = 0  1 -1 -1      B' = 0  1  1  0      G = 1/2  1/2  1/2
+//                             0 -1  1  0          1/2 -1/2  1/2
+//                             0  1  0 -1          0    0    1
+//
+// so that each of the 16 elements asks for one product of matrices over the channels, [C_out, C_in] . [C_in, columns], where
+// the columns are the batch at a few patches. An input gradient is the same with the taps in reverse order. The rounding
+// error is a few units in the last place of the magnitudes of a whole patch and filter, not of one output's own terms alone.
+
+#include "winograd.h"
+
+#include <algorithm>
+#include <memory>
+
+#include "tile.h"
+
+namespace jaxnets {
+namespace {
+
+// A' m A.
+template <typename V> JAXNETS_INLINE void TransformSums(const V m[kSide][kSide], V y[kOutputs][kOutputs]) {
+  V half[kOutputs][kSide];
+  for (int j = 0; j < kSide; ++j) {
+    half[0][j] = m[0][j] + m[1][j] + m[2][j];
+    half[1][j] = m[1][j] - m[2][j] - m[3][j];
+  }
+  for (int i = 0; i < kOutputs; ++i) {
+    y[i][0] = half[i][0] + half[i][1] + half[i][2];
+    y[i][1] = half[i][1] - half[i][2] - half[i][3];
+  }
+}
+
+// G w G' of the entries [begin, end) of the taps' matrices, `matrix` entries each.
+void TransformWeights(const float* w, bool reversed, int64_t matrix, int64_t begin, int64_t end, float* u) {
+  const int64_t step = matrix + kApart;
+  for (int64_t at = begin; at < end; ++at) {
+    float half[kSide][3];
+    for (int j = 0; j < 3; ++j) {
+      float tap[3];
+      for (int i = 0; i < 3; ++i) tap[i] = w[(reversed ? 8 - 3 * i - j : 3 * i + j) * matrix + at];
+      half[0][j] = tap[0];
+      half[1][j] = 0.5f * (tap[0] + tap[1] + tap[2]);
+      half[2][j] = 0.5f * (tap[0] - tap[1] + tap[2]);
+      half[3][j] = tap[2];
+    }
+    for (int i = 0; i < kSide; ++i) {
+      float* to = u + i * kSide * step + at;
+      to[0] = half[i][0];
+      to[step] = 0.5f * (half[i][0] + half[i][1] + half[i][2]);
+      to[2 * step] = 0.5f * (half[i][0] - half[i][1] + half[i][2]);
+      to[3 * step] = half[i][2];
+    }
+  }
+}
+
+// A' m A, and the biases, of the tile whose first pixel is (h, w), for one slice of the batch, from [elements, channels,
+// columns]. The elements lie `step` apart.
+template <int Lanes>
+JAXNETS_INLINE void StoreTile(const PixelJob& job, int64_t h, int64_t w, const Slice& slice, int64_t columns,
+                              const float* from, int64_t step) {
+  using V = typename Vector<Lanes>::Type;
+  const int64_t channels = job.Channels(), n = job.g.batch;
+  for (int64_t c = 0; c < channels; ++c)
+    for (int64_t at = 0; at < slice.count; at += Lanes) {
+      V m[kSide][kSide], y[kOutputs][kOutputs];
+      for (int e = 0; e < kElements; ++e)
+        m[e / kSide][e % kSide] = *reinterpret_cast<const V*>(from + e * step + c * columns + at);
+      TransformSums(m, y);
+      const V bias = V{} + (job.bias ? job.bias[c] : 0.0f);
+      for (int i = 0; i < kOutputs && h + i < job.Height(); ++i)
+        for (int j = 0; j < kOutputs && w + j < job.Width(); ++j) {
+          float* to = job.out + (((h + i) * job.Width() + w + j) * channels + c) * n + slice.from + at;
+          Store<Lanes>(to, y[i][j] + bias, slice.count - at);
+        }
+    }
+}
+
+// The output tiles of units [begin, end) of work, a unit being a group of patches for one slice of the batch. u: G w G'.
+template <bool Transposed, int Lanes, int Vectors, int Budget>
+JAXNETS_INLINE void UnitsOf(const PixelJob& job, const Patches& patches, const float* u, int64_t begin, int64_t end) {
+  constexpr int64_t kColumns = Vectors * Lanes;
+  const Geometry& g = job.g;
+  const int64_t depth = job.Depth(), channels = job.Channels(), n = g.batch;
+  const Image image = {job.source, Transposed ? g.out_h : g.in_h, Transposed ? g.out_w : g.in_w, depth, n};
+  const int64_t top = Transposed ? 2 - g.pad_top : g.pad_top, left = Transposed ? 2 - g.pad_left : g.pad_left;
+  const int64_t u_step = depth * channels + kApart;
+  const int64_t v_step = depth * kColumns + kApart, m_step = channels * kColumns + kApart;
+  const std::unique_ptr<float[]> v(new float[kElements * v_step]());  // [elements, depth, columns]
+  const std::unique_ptr<float[]> m(new float[kElements * m_step]);    // [elements, channels, columns]
+  for (int64_t unit = begin; unit < end; ++unit) {
+    const int64_t first = unit / patches.slices * patches.together, from = unit % patches.slices * patches.padded;
+    const int64_t last = std::min(first + patches.together, patches.down * patches.across);
+    const Slice slice = {from, std::min(patches.padded, n - from)};
+    for (int64_t p = first; p < last; ++p) {
+      const int64_t h = p / patches.across * kOutputs - top, w = p % patches.across * kOutputs - left;
+      PatchColumns<Lanes>(image, h, w, slice, kColumns, v.get() + (p - first) * patches.padded, v_step);
+    }
+    for (int e = 0; e < kElements; ++e) {
+      const Tap product = {v.get() + e * v_step, u + e * u_step};
+      PixelSlice<Transposed, Lanes, Vectors, Budget / Vectors>(&product, 1, 0, depth, kColumns, channels, nullptr,
+                                                               m.get() + e * m_step);
+    }
+    for (int64_t p = first; p < last; ++p)
+      StoreTile<Lanes>(job, p / patches.across * kOutputs, p % patches.across * kOutputs, slice, kColumns,
+                       m.get() + (p - first) * patches.padded, m_step);
+  }
+}
+
+template <int Lanes, int Vectors, int Budget>
+JAXNETS_INLINE void Units(const PixelJob& job, const Patches& patches, const float* u, int64_t begin, int64_t end) {
+  if (job.transposed) UnitsOf<true, Lanes, Vectors, Budget>(job, patches, u, begin, end);
+  else UnitsOf<false, Lanes, Vectors, Budget>(job, patches, u, begin, end);
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// One copy of the inner loops per instruction set.
+
+struct Kernels {
+  void (*units)(const PixelJob&, const Patches&, const float* u, int64_t begin, int64_t end);
+  int lanes, columns;
+};
+
+void UnitsBase(const PixelJob& job, const Patches& p, const float* u, int64_t begin, int64_t end) {
+  Units<4, 2, 8>(job, p, u, begin, end);
+}
+#ifdef JAXNETS_X86
+JAXNETS_AVX2 void UnitsAvx2(const PixelJob& job, const Patches& p, const float* u, int64_t begin, int64_t end) {
+  Units<8, 2, 12>(job, p, u, begin, end);
+}
+JAXNETS_AVX512 void UnitsAvx512(const PixelJob& job, const Patches& p, const float* u, int64_t begin, int64_t end) {
+  Units<16, 4, 24>(job, p, u, begin, end);
+}
+#endif
+
+const Kernels kKernels =
+    JAXNETS_CHOOSE((Kernels{UnitsBase, 4, 8}), (Kernels{UnitsAvx2, 8, 16}), (Kernels{UnitsAvx512, 16, 64}));
+
+}  // namespace
+
+bool WinogradServes(const Geometry& g) {
+  if (g.kernel_h != 3 || g.kernel_w != 3 || g.stride != 1) return false;
+  // Between few channels the transforms cost more than they save. Between many, the transformed filters leave the caches
+  // (16 matrices: 4 MiB here).
+  if (std::min(g.in_c, g.out_c) < 32 || g.in_c * g.out_c > 1 << 16) return false;
+  // Tiles that lie partly outside, and columns that the batch does not fill, are computed all the same.
+  const Patches patches(g.out_h, g.out_w, g.batch, kKernels.lanes, kKernels.columns);
+  const int64_t products = kElements * patches.Groups() * patches.slices * kKernels.columns;
+  return 3 * products <= 2 * 9 * g.out_h * g.out_w * g.batch;
+}
+
+void RunWinograd(ffi::ThreadPool pool, const PixelJob& job, const Leading& source, const Leading& weights,
+                 const Leading* bias, const Leading& out) {
+  const int64_t matrix = job.Depth() * job.Channels(), transforms = weights.Count();
+  Leading transformed = weights;
+  transformed.item = kElements * (matrix + kApart);
+  const std::unique_ptr<float[]> u(new float[transforms * transformed.item]);
+  constexpr int64_t kPart = 1024;
+  const int64_t matrix_parts = (matrix + kPart - 1) / kPart;
+  ParallelFor(pool, transforms * matrix_parts, [&](int64_t item) {
+    const int64_t l = item / matrix_parts, begin = item % matrix_parts * kPart;
+    TransformWeights(job.weights + l * weights.item, job.transposed, matrix, begin, std::min(matrix, begin + kPart),
+                     u.get() + l * transformed.item);
+  });
+
+  const Patches patches(job.Height(), job.Width(), job.g.batch, kKernels.lanes, kKernels.columns);
+  OverUnits(pool, patches.Groups() * patches.slices, job, source, bias, out,
+            [&](const PixelJob& own, int64_t l, int64_t begin, int64_t end) {
+              kKernels.units(own, patches, u.get() + transformed.Offset(l, out.sizes), begin, end);
+            });
+}
+
+}  // namespace jaxnets

@@ -1,0 +1,1 @@
+"""Update rules: optax transforms from configs, schedules, and SPSA."""

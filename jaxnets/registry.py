@@ -1,0 +1,97 @@
+"""Names and what they mean: experiments by id, and the code that a config names.
+
+A config file yields a family of experiments, whose ids are family/variant, or the family itself.
+"""
+
+import difflib
+import functools
+import importlib
+import importlib.util
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from jaxnets.config import Experiment, validate
+from jaxnets.errors import UserError
+
+
+def config_folder() -> Path:
+    """Where the built-in config files are: in an installed package inside it, in a checkout beside it."""
+    package = Path(__file__).parent
+    return next(folder for folder in (package / "configs", package.parent / "configs") if folder.is_dir())
+
+
+def all_experiments() -> dict[str, Experiment]:
+    """Every built-in experiment by id, in the order of the config files."""
+    stems = sorted(file.stem for file in config_folder().glob("*.py"))
+    return {id_: experiment for stem in stems for id_, experiment in family(stem).items()}
+
+
+@functools.cache
+def family(stem: str) -> Mapping[str, Experiment]:
+    """The experiments of one built-in config file by id; for `family("cifar10_lenet")` those of configs/cifar10_lenet.py."""
+    return {experiment.id: experiment for experiment in load_file(config_folder() / f"{stem}.py")}
+
+
+def resolve(target: Any) -> Any:
+    """What a config's `target` names: the attribute for "package.module:attribute", the module for "package.module".
+
+    Anything but a string stands for itself, so that a config file can name a class that it defines.
+
+    >>> resolve("math:tau")
+    6.283185307179586
+    """
+    if not isinstance(target, str):
+        return target
+    module, _, attribute = target.partition(":")
+    try:
+        loaded = importlib.import_module(module)
+        return getattr(loaded, attribute) if attribute else loaded
+    except (ModuleNotFoundError, AttributeError) as error:
+        raise UserError(f"a config names {target!r}, which cannot be imported ({error})") from error
+
+
+def select(names: Iterable[str]) -> list[Experiment]:
+    """The experiments meant by ids, family ids and paths of config files (`mine.py`, `mine.py:family/variant`).
+
+    Raises UserError for a name that means nothing, naming the nearest id.
+    """
+    known = all_experiments()
+    chosen: dict[str, Experiment] = {}
+    for name in names:
+        path, _, id_in_file = name.partition(":")
+        if path.endswith(".py"):
+            matches = {e.id: e for e in load_file(Path(path)) if id_in_file in ("", e.id)}
+            if not matches:
+                raise UserError(f"{path} has no experiment {id_in_file!r}")
+        else:
+            matches = {id_: e for id_, e in known.items() if id_ == name or id_.startswith(f"{name}/")}
+            if not matches:
+                families = {"/".join(id_.split("/")[:k]) for id_ in known for k in (1, 2, 3)}
+                near = difflib.get_close_matches(name, families | set(known), n=1)
+                hint = f"did you mean {near[0]}?" if near else "see `jaxnets list`"
+                raise UserError(f"unknown experiment {name!r}: {hint}")
+        chosen |= matches
+    return list(chosen.values())
+
+
+def load_file(path: Path) -> list[Experiment]:
+    """The experiments a config file yields from its function `experiments()`. Raises UserError for a file that cannot."""
+    if not path.is_file():
+        raise UserError(f"config file {path}: no such file")
+    spec = importlib.util.spec_from_file_location(f"jaxnets_config_{path.stem}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+        experiments = [validate(experiment) for experiment in module.experiments()]
+    except UserError as error:
+        raise UserError(f"config file {path}: {error}") from None
+    except SyntaxError as error:
+        raise UserError(f"config file {path}, line {error.lineno}: {error.msg}") from None
+    except Exception as error:
+        raise UserError(f"config file {path}: {type(error).__name__}: {error}") from error
+    if not experiments:
+        raise UserError(f"config file {path}: experiments() yields nothing")
+    return experiments

@@ -1,0 +1,1 @@
+"""Whole runs: training in a folder, progress, summaries, loading trained nets, sweeps."""

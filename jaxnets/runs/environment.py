@@ -1,0 +1,49 @@
+"""What a run was made with: versions, devices, processor, commit."""
+
+import importlib.metadata
+import platform
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+Json = dict[str, Any]
+
+
+def describe(devices: Mapping[str, Any]) -> Json:
+    """Versions and hardware; `devices` is parallel.describe_devices()."""
+    packages = ("jaxnets", "jax", "jaxlib", "flax", "optax", "numpy")
+    return {
+        "versions": {"python": platform.python_version(), **{name: _version(name) for name in packages}},
+        "devices": dict(devices),
+        "processor": _processor(),
+        "commit": _commit(),
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def _commit() -> str | None:
+    """The commit of jaxnets' source tree, with "+" if there are changes on top; None where it is not under git itself."""
+    git = ["git", "-C", str(Path(__file__).parent)]
+    run = lambda *args: subprocess.run([*git, *args], capture_output=True, text=True, check=True).stdout.strip()
+    try:
+        run("ls-files", "--error-unmatch", Path(__file__).name)
+        return run("rev-parse", "--short=12", "HEAD") + ("+" if run("status", "--porcelain", "-uno") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None

@@ -1,0 +1,65 @@
+"""What a person sees while nets train: bars on a terminal, plain lines elsewhere."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from jaxnets.runs.statistics import Json, mean_std
+
+
+class Reporter:
+    """Prints one run's progress. On a terminal a bar moves with every call; otherwise a line an epoch."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self._bar: Progress | None = None
+        self._task: TaskID | None = None
+
+    @contextmanager
+    def run(self, title: str, total_steps: int, done: int) -> Iterator[None]:
+        """The time of one run."""
+        self.note(title)
+        if not self.console.is_terminal:
+            yield
+            return
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f}%  {task.fields[metrics]}"),
+            TimeRemainingColumn(),
+        )
+        with Progress(*columns, console=self.console, transient=True) as self._bar:
+            self._task = self._bar.add_task("starting", total=total_steps, completed=done, metrics="compiling")
+            yield
+        self._bar = self._task = None
+
+    def step(self, step: int, epoch: int, epochs: int, means: Mapping[str, float], rate: float) -> None:
+        """After each call of the compiled program: means over seeds of the epoch so far, and examples a second."""
+        if self._bar is not None and self._task is not None:
+            metrics = f"{_format(means)}  {rate:,.0f} examples/s"
+            self._bar.update(self._task, completed=step, description=f"epoch {epoch}/{epochs}", metrics=metrics)
+
+    def epoch(self, line: Json, epochs: int, rate: float, left: float) -> None:
+        """After each epoch: its line of metrics.jsonl, examples a second, and the seconds left."""
+        if self._bar is None:
+            means = {
+                split: {name: mean_std(values)["mean"] for name, values in line[split].items()}
+                for split in ("train", "validation")
+            }
+            self.note(
+                f"epoch {line['epoch']}/{epochs}  train {_format(means['train'])}  validation "
+                f"{_format(means['validation'])}  {rate:,.0f} examples/s  {left:.0f} s left"
+            )
+
+    def note(self, text: str) -> None:
+        """A line of its own."""
+        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def _format(means: Mapping[str, float]) -> str:
+    """Metrics in a few words: shares in percent, everything else as it is."""
+    return " ".join(
+        f"{name} {100 * value:.2f}%" if name == "accuracy" else f"{name} {value:.4f}" for name, value in means.items()
+    )

@@ -1,0 +1,189 @@
+"""A search over hyper-parameters.
+
+Settings that differ in values alone, such as the learning rate, are replicas of one compiled program and train together;
+those that change shapes, or anything else that is compiled in, train one program after the other. The best setting is
+trained again from fresh seeds, since the best of many is lucky too.
+"""
+
+import hashlib
+import itertools
+import json
+import math
+import random
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from jaxnets.config import TRACED, Experiment, parse_field, validate, with_field
+from jaxnets.errors import Diverged, UserError
+from jaxnets.runs.statistics import Json, mean_std
+from jaxnets.tasks.metrics import lower_is_better
+
+Setting = dict[str, Any]
+"""Values by dotted path."""
+Train = Callable[[Experiment, Path], Json]
+"""(experiment, folder) -> its summary."""
+_FORBIDDEN = ("id", "source", "summary", "reported", "grid", "seeds", "seed", "data.source", "data.synthetic")
+_FRESH = 1000
+"""What is added to the root seed for the final run."""
+
+
+class Axis(NamedTuple):
+    """One field and the values to try."""
+
+    path: str
+    values: tuple[Any, ...] = ()
+    between: tuple[float, float] | None = None
+    """Instead of values: draw from this range, evenly on a logarithmic scale."""
+
+
+class Group(NamedTuple):
+    """Settings that one program trains together."""
+
+    experiment: Experiment
+    settings: list[Setting]
+
+
+class Result(NamedTuple):
+    """What one setting came to."""
+
+    setting: Setting
+    score: Json
+    """A spread over seeds (see jaxnets.runs.statistics)."""
+
+
+class Metric(NamedTuple):
+    """What settings are judged by."""
+
+    split: str
+    name: str
+
+    def order(self, result: Result) -> float:
+        """For sorting, best first; settings of which every seed failed last."""
+        mean = result.score["mean"]
+        if mean is None or math.isnan(mean):
+            return math.inf
+        return mean if lower_is_better(self.name) else -mean
+
+
+def parse_metric(text: str, known: Collection[str]) -> Metric:
+    """A metric by its name, such as val_accuracy or train_loss, among the measures `known`.
+
+    Raises UserError for any other, and for the test split.
+    """
+    split, _, name = text.partition("_")
+    split = {"val": "validation"}.get(split, split)
+    if split == "test":
+        raise UserError(f"--metric {text}: settings are chosen on validation data, never on the test split; try val_{name}")
+    if split not in ("train", "validation") or not name:
+        raise UserError(f"--metric {text}: no such metric; choose from {', '.join(f'val_{measure}' for measure in known)}")
+    if name not in known:
+        raise UserError(f"--metric {text}: this task has no {name}, only {', '.join(known)}")
+    return Metric(split, name)
+
+
+def parse_axis(experiment: Experiment, text: str) -> Axis:
+    """An axis from "path=value,value,…" or "path=low..high". Raises UserError for what cannot be swept."""
+    path, sign, listed = text.partition("=")
+    if not sign or not listed:
+        raise UserError(f"--over {text}: give a field and its values, for example --over optim.lr=1e-3,1e-2")
+    if path in _FORBIDDEN:
+        raise UserError(f"--over {text}: {path} is not a hyper-parameter")
+    low, dots, high = listed.partition("..")
+    if dots:
+        low, high = (parse_field(experiment, path, end) for end in (low, high))
+        if not isinstance(low, int | float) or not 0 < low < high < math.inf:
+            raise UserError(f"--over {text}: a range goes from a number above 0 to a larger one")
+        for end in (low, high):
+            validate(with_field(experiment, path, end))
+        return Axis(path, between=(low, high))
+    values = tuple(parse_field(experiment, path, value) for value in listed.split(","))
+    for value in values:
+        validate(with_field(experiment, path, value))
+    return Axis(path, tuple(dict.fromkeys(values)))
+
+
+def settings(experiment: Experiment, axes: Sequence[Axis], draws: int | None) -> list[Setting]:
+    """All combinations of the axes' values, or so many random ones. Raises UserError for ranges without `draws`."""
+    paths = [axis.path for axis in axes]
+    if len(set(paths)) < len(paths):
+        raise UserError(f"--over names {next(p for p in paths if paths.count(p) > 1)} twice")
+    if draws is None:
+        if ranges := [axis.path for axis in axes if axis.between]:
+            raise UserError(f"--over {ranges[0]} is a range: say with --random how many settings to draw")
+        return [dict(zip(paths, chosen, strict=True)) for chosen in itertools.product(*(axis.values for axis in axes))]
+    rng = random.Random(experiment.seed)
+    drawn = [{axis.path: _draw(rng, axis) for axis in axes} for _ in range(20 * draws)]
+    different = list({json.dumps(setting): setting for setting in drawn}.values())
+    return different[:draws]
+
+
+def _draw(rng: random.Random, axis: Axis) -> Any:
+    if axis.between is None:
+        return rng.choice(axis.values)
+    value = math.exp(rng.uniform(*map(math.log, axis.between)))
+    return round(value) if isinstance(axis.between[0], int) else float(f"{value:.3g}")
+
+
+def groups(experiment: Experiment, settings: Sequence[Setting]) -> list[Group]:
+    """Groups settings that can share one compiled program, whose replicas are all seeds of all its settings."""
+    by_program: dict[str, list[Setting]] = {}
+    for setting in settings:
+        fixed = {path: value for path, value in setting.items() if not _traced(path)}
+        by_program.setdefault(json.dumps(fixed), []).append(setting)
+    grouped = []
+    for fixed_text, members in by_program.items():
+        base = experiment
+        for path, value in json.loads(fixed_text).items():
+            base = with_field(base, path, value)
+        columns = {
+            path: tuple(float(member[path]) for member in members for _ in range(experiment.seeds))
+            for path in members[0]
+            if _traced(path)
+        }
+        grouped.append(Group(validate(replace(base, grid=columns, seeds=len(members) * experiment.seeds)), members))
+    return grouped
+
+
+def _traced(path: str) -> bool:
+    return path.removeprefix("optim.") in TRACED and path.startswith("optim.")
+
+
+def run(experiment: Experiment, settings: Sequence[Setting], metric: Metric, folder: Path, train: Train) -> list[Result]:
+    """Trains every setting below `folder` and returns their results, best first. What is there already is only read.
+
+    Raises UserError if no setting came to a finite score.
+    """
+    results = []
+    for group in groups(experiment, settings):
+        seeds = experiment.seeds
+        try:
+            summary = train(group.experiment, folder / _name(group.settings))
+            values = summary["final"][metric.split][metric.name]["values"]
+        except Diverged:
+            values = [math.nan] * group.experiment.seeds
+        for i, setting in enumerate(group.settings):
+            by_seed = [math.nan if v is None else v for v in values[i * seeds : (i + 1) * seeds]]
+            results.append(Result(setting, mean_std(by_seed)))
+    results.sort(key=metric.order)
+    if metric.order(results[0]) == math.inf:
+        raise UserError(f"{experiment.id}: no setting came to a finite {metric.name}; try lower rates")
+    return results
+
+
+def confirm(experiment: Experiment, best: Setting, folder: Path, train: Train) -> Json:
+    """Trains the best setting from fresh seeds and returns the summary."""
+    for path, value in best.items():
+        experiment = with_field(experiment, path, value)
+    return train(replace(experiment, seed=experiment.seed + _FRESH), folder / f"best-{_digest([best])}")
+
+
+def _name(members: Sequence[Mapping[str, Any]]) -> str:
+    """A folder name that tells what was compiled in, and by a digest which settings share the program."""
+    fixed = [f"{path}={value}" for path, value in members[0].items() if not _traced(path)]
+    return "-".join([*fixed, _digest(members)])
+
+
+def _digest(members: Sequence[Mapping[str, Any]]) -> str:
+    return hashlib.sha256(json.dumps(list(members)).encode()).hexdigest()[:8]

@@ -1,0 +1,28 @@
+"""Event files for TensorBoard."""
+
+from pathlib import Path
+from typing import Any
+
+from jaxnets.errors import UserError
+from jaxnets.runs.statistics import mean_std
+
+
+class TensorBoard:
+    """Writes each epoch's metrics, averaged over seeds, as event files under RUN/tensorboard."""
+
+    def __init__(self, folder: Path) -> None:
+        try:
+            from tensorboardX import SummaryWriter
+        except ImportError:
+            raise UserError("--tensorboard needs the package tensorboardX: pip install 'jaxnets[tensorboard]'") from None
+        self._writer = SummaryWriter(str(folder / "tensorboard"))
+
+    def write(self, line: dict[str, Any]) -> None:
+        """One epoch's line of metrics.jsonl."""
+        for split in ("train", "validation"):
+            for name, values in line[split].items():
+                self._writer.add_scalar(f"{split}/{name}", mean_std(values)["mean"], line["epoch"])
+
+    def close(self) -> None:
+        """Writes what is still waiting."""
+        self._writer.close()

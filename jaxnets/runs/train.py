@@ -1,0 +1,306 @@
+"""Training an experiment from its start, or from where it stopped, to its summary."""
+
+import contextlib
+import dataclasses
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from jaxnets.config import Experiment
+from jaxnets.data import catalog
+from jaxnets.errors import Diverged, UserError
+from jaxnets.runs import environment, summary
+from jaxnets.runs.folder import RunFolder
+from jaxnets.runs.progress import Reporter
+from jaxnets.runs.statistics import mean_std
+from jaxnets.runs.tensorboard import TensorBoard
+from jaxnets.tasks.metrics import Metrics, values
+from jaxnets.training import engine as engines
+from jaxnets.training import parallel, signals
+from jaxnets.training.best import BestWeights, first_best, keep_best
+from jaxnets.training.checkpoint import Checkpoints, Snapshot
+from jaxnets.training.engine import Engine
+from jaxnets.training.loop import train_epoch
+from jaxnets.training.memory import OutOfMemory
+from jaxnets.training.signals import Interrupted
+from jaxnets.training.state import TrainState
+
+Json = dict[str, Any]
+
+_FIRST_STEPS = 400
+"""Steps whose loss is recorded one by one, to show the first descent."""
+
+
+def train(
+    experiment: Experiment,
+    folder: Path,
+    reporter: Reporter,
+    checkpoint_every: float = 60.0,
+    tensorboard: bool = False,
+) -> Json:
+    """Trains all seeds of an experiment in `folder` and returns the summary.
+
+    If `folder` holds an unfinished run of this experiment, training resumes from it, bit for bit on the same machine. A
+    finished run is not retrained; its summary is returned. Checkpoints are written every `checkpoint_every` seconds, on
+    SIGINT and SIGTERM, and at the end. `tensorboard` adds event files for TensorBoard.
+
+    Raises:
+      UserError: data missing, sizes that do not fit, a folder of another experiment, a full disk.
+      Interrupted: after a signal.
+    """
+    dataset = catalog.open_dataset(experiment.dataset, experiment.data.synthetic)
+    with contextlib.ExitStack() as stack:
+        run = stack.enter_context(contextlib.closing(RunFolder(folder)))
+        run.open(experiment, environment.describe(parallel.describe_devices()))
+        if run.finished:
+            reporter.note(f"{experiment.id}: already finished in {folder}")
+            return run.read("summary.json")
+        sinks = [stack.enter_context(contextlib.closing(TensorBoard(folder))).write] if tensorboard else []
+        engine = engines.build(experiment, dataset)
+        checkpoints = stack.enter_context(contextlib.closing(Checkpoints(folder / "checkpoints")))
+        received = stack.enter_context(signals.defer_signals())
+        session = _Session(experiment, engine, run, checkpoints, reporter, checkpoint_every, sinks, received)
+        try:
+            return _train_to_the_end(session)
+        except OutOfMemory as error:
+            raise UserError(error.explain(experiment)) from error
+
+
+class _Session(NamedTuple):
+    """What one call of `train` works with."""
+
+    experiment: Experiment
+    engine: Engine
+    run: RunFolder
+    checkpoints: Checkpoints
+    reporter: Reporter
+    checkpoint_every: float
+    sinks: Sequence[Callable[[Json], None]]
+    signals: list[int]
+    """Numbers of the signals received."""
+
+    @property
+    def epochs(self) -> int:
+        """Length of training in epochs, the last of which may be incomplete."""
+        return -(-self.engine.total_steps // self.engine.steps_per_epoch)
+
+
+@dataclasses.dataclass
+class _Position:
+    """How far training is: what a checkpoint holds, and when the last was written."""
+
+    state: TrainState
+    best: BestWeights
+    clock: "_Clock"
+    step: int = 0
+    sums: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    """Metrics of the current epoch: name -> [2, S] (total, weight)."""
+    saved_at: float = dataclasses.field(default_factory=time.perf_counter)
+    reported_failures: set[int] = dataclasses.field(default_factory=set)
+
+    def snapshot(self) -> Snapshot:
+        """The content of a checkpoint."""
+        sums = {name: pair.tolist() for name, pair in self.sums.items()}
+        return Snapshot(self.state, tuple(self.best), {"step": self.step, "sums": sums, "seconds": self.clock.seconds})
+
+
+class _Clock:
+    """Books the time between laps, and how much of it was compilation."""
+
+    def __init__(self, compile_seconds: Callable[[], float]) -> None:
+        self.seconds = {"train": 0.0, "eval": 0.0, "compile": 0.0, "save": 0.0}
+        self._compile_seconds = compile_seconds
+        self._last, self._compiled = time.perf_counter(), compile_seconds()
+
+    def lap(self, name: str) -> None:
+        """Books the time since the lap before under `name`."""
+        now, compiled = time.perf_counter(), self._compile_seconds()
+        self.seconds["compile"] += compiled - self._compiled
+        self.seconds[name] += now - self._last - (compiled - self._compiled)
+        self._last, self._compiled = now, compiled
+
+
+def _train_to_the_end(session: _Session) -> Json:
+    experiment, engine = session.experiment, session.engine
+    position = _restore(session)
+    title = (
+        f"{experiment.id} on {experiment.dataset}{' (synthetic)' if experiment.data.source == 'synthetic' else ''}: "
+        f"{engine.num_parameters:,} parameters, {experiment.seeds} seeds, {session.epochs} epochs of "
+        f"{engine.steps_per_epoch} steps, {parallel.device_line()}"
+    )
+    with session.reporter.run(title, engine.total_steps, position.step):
+        while position.step < engine.total_steps:
+            _train_epoch(session, position)
+        result = _finish(session, position)
+    if session.signals:
+        raise Interrupted(session.signals[0], f"{experiment.id}: finished, {session.run.path} is complete")
+    return result
+
+
+def _restore(session: _Session) -> _Position:
+    """The position of the newest readable checkpoint, or the start."""
+    clock = _Clock(lambda: session.engine.costs.compile_seconds)
+    state = session.engine.init()
+    position = _Position(state, first_best(state), clock)
+    snapshot, problems = session.checkpoints.restore(position.snapshot())
+    for problem in problems:
+        session.reporter.note(problem)
+    if snapshot is not None:
+        position.state, position.best = snapshot.latest, BestWeights(*snapshot.best)
+        position.step = int(snapshot.progress["step"])
+        position.sums = {name: np.asarray(pair) for name, pair in snapshot.progress["sums"].items()}
+        clock.seconds |= snapshot.progress["seconds"]
+        session.reporter.note(f"resuming {session.experiment.id} at step {position.step}")
+    session.run.forget_after(position.step)
+    return position
+
+
+def _is_save_due(session: _Session, position: _Position) -> bool:
+    """Whether a signal asks for a checkpoint, or the time since the last one."""
+    return bool(session.signals) or time.perf_counter() - position.saved_at >= session.checkpoint_every
+
+
+def _save(session: _Session, position: _Position) -> None:
+    session.checkpoints.save(position.step, position.snapshot())
+    position.saved_at = time.perf_counter()
+    position.clock.lap("save")
+
+
+def _train_epoch(session: _Session, position: _Position) -> None:
+    """Trains to the end of the current epoch, evaluates, records; saves when it is time to."""
+    engine, clock = session.engine, position.clock
+    epoch, start = divmod(position.step, engine.steps_per_epoch)
+    stop = min(engine.steps_per_epoch, start + engine.total_steps - position.step)
+    first_step, seconds_before, rate = position.step, clock.seconds["train"], 0.0
+    for progress in train_epoch(
+        engine, position.state, epoch, start=start, stop=stop, pause=lambda: _is_save_due(session, position)
+    ):
+        position.state, position.step = progress.state, epoch * engine.steps_per_epoch + progress.step
+        for before, metrics in progress.metrics:
+            _record_steps(session, position, epoch, epoch * engine.steps_per_epoch + before, metrics, rate)
+        if progress.step == stop:
+            jax.block_until_ready(position.state)
+        clock.lap("train")
+        examples = (position.step - first_step) * engine.task.examples_per_step * session.experiment.seeds
+        rate = examples / max(clock.seconds["train"] - seconds_before, 1e-9)
+        if progress.is_complete and progress.step < stop:
+            _save(session, position)
+            _raise_if_interrupted(session, position)
+    _end_epoch(session, position, epoch, rate)
+    if position.step < engine.total_steps:
+        if _is_save_due(session, position):
+            _save(session, position)
+        _raise_if_interrupted(session, position)
+
+
+def _raise_if_interrupted(session: _Session, position: _Position) -> None:
+    """Raises Interrupted after a signal; the caller has saved."""
+    if session.signals:
+        raise Interrupted(
+            session.signals[0],
+            f"{session.experiment.id}: stopped at step {position.step} of {session.engine.total_steps} and saved in "
+            f"{session.run.path}; run the same command again to resume",
+        )
+
+
+def _record_steps(
+    session: _Session, position: _Position, epoch: int, steps_before: int, metrics: Metrics, rate: float
+) -> None:
+    """Adds the metrics [S, K] of K steps to the epoch's sums and records the run's first steps."""
+    for name, mean in metrics.items():
+        pair = np.stack([mean.total, mean.weight]).astype(np.float64).sum(-1)
+        position.sums[name] = position.sums.get(name, 0.0) + pair
+    losses = metrics["loss"].total / metrics["loss"].weight
+    steps = range(steps_before + 1, steps_before + losses.shape[1] + 1)
+    session.run.append(
+        [{"step": step, "loss": losses[:, k].tolist()} for k, step in enumerate(steps) if step <= _FIRST_STEPS]
+    )
+    if steps_before == 0 and session.engine.task.class_names:
+        _report_first_loss(session, losses[:, 0])
+    means = {name: mean_std(by_seed.tolist())["mean"] for name, by_seed in _epoch_metrics(session, position).items()}
+    session.reporter.step(steps[-1], epoch + 1, session.epochs, means, rate)
+
+
+def _epoch_metrics(session: _Session, position: _Position) -> dict[str, np.ndarray]:
+    """Training metrics of the current epoch so far, [S] each."""
+    return values(position.sums, session.engine.task.objective.derived)
+
+
+def _report_first_loss(session: _Session, losses: Any) -> None:
+    """Says whether the first loss is that of guessing, the sign of a good initialization (report S4 §4.5)."""
+    classes = len(session.engine.task.class_names)
+    guessing, first = float(np.log(classes)), float(losses.mean())
+    verdict = "a good start" if abs(first - guessing) < 0.1 else "not that of guessing"
+    session.reporter.note(f"first loss {first:.4f}, ln({classes}) = {guessing:.4f}: {verdict}")
+
+
+def _end_epoch(session: _Session, position: _Position, epoch: int, rate: float) -> None:
+    objective = session.engine.task.objective
+    metrics, _ = session.engine.evaluate("validation", position.state.variables, False)
+    monitored = metrics[objective.monitor].value
+    score = monitored if objective.higher_is_better else -monitored
+    position.best = keep_best(position.best, position.state, score, epoch + 1)
+    validation, failed_at = jax.device_get((values(metrics, objective.derived), position.state.failed_at))
+    position.clock.lap("eval")
+    alive = lambda by_seed: np.where(failed_at < 0, by_seed, np.nan).tolist()
+    seconds = position.clock.seconds
+    line = {
+        "epoch": epoch + 1,
+        "step": position.step,
+        "train": {name: alive(by_seed) for name, by_seed in _epoch_metrics(session, position).items()},
+        "validation": {name: alive(by_seed) for name, by_seed in validation.items()},
+        "seconds": dict(seconds),
+    }
+    session.run.append([line])
+    for sink in session.sinks:
+        sink(line)
+    position.sums = {}
+    seconds_per_step = (seconds["train"] + seconds["eval"]) / position.step
+    left = (session.engine.total_steps - position.step) * seconds_per_step
+    session.reporter.epoch(line, session.epochs, rate, left)
+    _report_failures(session, position, failed_at)
+
+
+def _report_failures(session: _Session, position: _Position, failed_at: np.ndarray) -> None:
+    id_, lr = session.experiment.id, session.experiment.optim.lr
+    for seed in np.flatnonzero(failed_at >= 0):
+        if seed not in position.reported_failures:
+            position.reported_failures.add(int(seed))
+            others = "the other seeds continue" if (failed_at < 0).any() else "no seed is left"
+            session.reporter.note(
+                f"{id_}: seed {seed} stopped at step {failed_at[seed] + 1}: its loss or weights are no longer finite; "
+                f"{others}. A lower optim.lr often helps"
+            )
+    if (failed_at >= 0).all():
+        raise Diverged(
+            f"{id_}: every seed's loss or weights became infinite or NaN (first at step {failed_at.min() + 1}); what was "
+            f"measured is in {session.run.path}; try a lower optim.lr (now {lr})"
+        )
+
+
+def _finish(session: _Session, position: _Position) -> Json:
+    """Evaluates the selected weights on every split and writes the summary."""
+    _save(session, position)
+    engine, state = session.engine, position.state
+    variables = position.best.variables if session.experiment.select == "best" else state.variables
+    evaluated = summary.evaluate(engine, variables, state)
+    generated = summary.generate_samples(engine, variables, state)
+    session.run.write_images(summary.visualize(engine, variables, state))
+    position.clock.lap("eval")
+    session.run.finish(
+        summary.summarize(
+            session.experiment,
+            engine,
+            state=state,
+            best_epoch=position.best.epoch,
+            evaluated=evaluated,
+            generated=generated,
+            first_losses=session.run.first_losses(),
+            seconds=position.clock.seconds,
+        )
+    )
+    return session.run.read("summary.json")

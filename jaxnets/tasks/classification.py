@@ -1,0 +1,100 @@
+"""Classification of images."""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxnets.config import Experiment
+from jaxnets.data.store import Dataset
+from jaxnets.pipeline import images, loaders
+from jaxnets.pipeline.loaders import Arrays
+from jaxnets.tasks import losses, metrics
+from jaxnets.tasks.metrics import Metrics
+from jaxnets.tasks.task import ImageGrid, Objective, PredictorBase, Task, check_batch_size, check_fields, eval_loader
+
+Array = jax.Array
+
+
+def build(experiment: Experiment, dataset: Dataset) -> Task:
+    """Batches of "image" [N, H, W, C] and "label" [N]. The weights of dense nets on pixels are drawn."""
+    config: Any = experiment.data
+    check_fields(experiment, dataset, "image", "label")
+    check_batch_size(experiment, dataset)
+    make_batch = images.image_batches(config, images.normalization(config, dataset.meta))
+    shape = images.batch_shape(experiment.id, config, dataset, make_batch)
+    class_names = tuple(dataset.meta["class_names"])
+
+    def draw_weights(model: Any, before: Any, after: Any) -> Mapping[str, ImageGrid]:
+        del model
+        return {
+            f"First-layer weights {when} training": _weights(variables["params"]["Dense_0"]["kernel"], shape[1:])
+            for when, variables in (("before", before), ("after", after))
+        }
+
+    return Task(
+        objective=objective("image"),
+        sizes={"classes": len(class_names)},
+        sample_inputs=(jnp.zeros(shape),),
+        arrays=dataset.splits,
+        train_loader=loaders.train_batches(config.batch_size, dataset.examples("train"), make_batch, config.drop_last),
+        eval_loader=eval_loader(experiment, dataset, make_batch),
+        examples_per_step=config.batch_size,
+        class_names=class_names,
+        visualize=draw_weights if experiment.model.weights_are_images else None,
+    )
+
+
+def objective(*fields: str) -> Objective:
+    """One label for each example: softmax cross entropy, judged by accuracy.
+
+    Batches hold "label" [N], "mask" [N], and the `fields` that the model takes; it returns logits [N, classes].
+    """
+    return Objective(
+        inputs=lambda batch: tuple(batch[field] for field in fields),
+        metrics=lambda logits, batch: label_metrics(logits, batch["label"], batch["mask"]),
+        details=lambda logits, batch: {"confusion": metrics.confusion(logits, batch["label"], batch["mask"])},
+        monitor="accuracy",
+        higher_is_better=True,
+    )
+
+
+def label_metrics(logits: Array, labels: Array, mask: Array) -> Metrics:
+    """Cross entropy and accuracy. Shapes [..., C], [...] (class indices), [...] (1 for what counts, 0 for padding)."""
+    return {
+        "loss": losses.cross_entropy(logits, labels, mask),
+        "accuracy": metrics.accuracy(logits, labels, mask),
+    }
+
+
+@dataclasses.dataclass(frozen=True)
+class Predictor(PredictorBase):
+    """Tells the classes of images."""
+
+    command: ClassVar[str] = "visualize"
+
+    def __call__(self, pictures: np.ndarray) -> np.ndarray:
+        """Probabilities [N, classes] for uint8 images [N, H, W, C], which are treated as in evaluation."""
+        config: Any = self.experiment.data
+        make_batch = images.image_batches(config, images.normalization(config, self.meta))
+
+        @jax.jit
+        def probabilities(variables: Any, arrays: Arrays) -> Array:
+            batch = make_batch(arrays, jnp.arange(len(pictures)), None)
+            return jax.nn.softmax(self.model.apply(variables, batch["image"], train=False))
+
+        arrays = {"image": jnp.asarray(pictures), "label": jnp.zeros(len(pictures), jnp.int32)}
+        return np.asarray(probabilities(self.variables, arrays))
+
+
+def _weights(kernel: Any, shape: tuple[int, ...]) -> ImageGrid:
+    """The weights of each unit of a dense layer [H · W · C, units], as an image of `shape` [H, W, C]."""
+    units = np.moveaxis(np.asarray(kernel).reshape(*shape, -1), -1, 0)
+    columns = math.ceil(math.sqrt(2 * len(units)))
+    rows = -(-len(units) // columns)
+    padded = np.concatenate([units, np.zeros((rows * columns - len(units), *shape))])
+    return ImageGrid(padded.reshape(rows, columns, *shape), signed=True)

@@ -1,0 +1,142 @@
+"""From an experiment and its data set to the compiled functions that training calls."""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxnets import models
+from jaxnets.config import Experiment
+from jaxnets.data.store import Dataset
+from jaxnets.errors import UserError
+from jaxnets.models import pretrained as pretrained_weights
+from jaxnets.optim import optimizer
+from jaxnets.tasks import task as tasks
+from jaxnets.tasks.task import Task
+from jaxnets.training import parallel, state
+from jaxnets.training.memory import Costs
+from jaxnets.training.parallel import Layout
+from jaxnets.training.state import Stream, TrainState
+from jaxnets.training.step import make_evaluate, make_train_step, multi_step
+
+Array = jax.Array
+
+
+class Engine(NamedTuple):
+    """The functions of one experiment. All trees have a leading seed axis [S]."""
+
+    task: Task
+    model: Any
+    init: Callable[[], TrainState]
+    batch_indices: Callable[[Array, int], Any]
+    """(keys [S], epoch) -> indices [S, steps_per_epoch, ...]."""
+    train: Callable[[TrainState, Any], tuple[TrainState, Any]]
+    """(state, indices [S, K, ...]) -> (state, metrics [S, K]): K steps. The state is donated."""
+    evaluate: Callable[[str, Any, bool], Any]
+    """(split, variables, whether details are wanted) -> (metrics [S], details [S, ...])."""
+    total_steps: int
+    num_parameters: int
+    """Trained values of one replica."""
+    layout: Layout
+    costs: Costs
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps in one pass over the training split."""
+        return self.task.train_loader.steps
+
+
+def build(
+    experiment: Experiment, dataset: Dataset, *, pretrained: Any = None, devices: Sequence[jax.Device] | None = None
+) -> Engine:
+    """Builds the engine; nothing is compiled before its first call. Raises UserError for sizes that do not fit.
+
+    Args:
+      experiment: what to train.
+      dataset: on what.
+      pretrained: a partial tree of variables that overrides the random initialization. Default: the weights named in
+        `experiment.model.weights`.
+      devices: where to run; by default on all devices.
+    """
+    task = tasks.build(experiment, dataset)
+    steps_per_epoch = task.train_loader.steps
+    total_steps = experiment.steps or experiment.epochs * steps_per_epoch
+    model = models.build(experiment.model, task.sizes)
+    hyperparams = {path.removeprefix("optim."): jnp.asarray(values) for path, values in experiment.grid.items()}
+    tx = optimizer.build(experiment.optim, total_steps, steps_per_epoch, swept=tuple(hyperparams))
+    step = make_train_step(
+        model,
+        task.objective,
+        tx,
+        grad_accumulation_steps=experiment.grad_accumulation_steps,
+        eval_mode=experiment.optim.trainable == "head",
+    )
+    layout, costs = parallel.choose_layout(experiment.seeds, task.examples_per_step, devices), Costs()
+    compile_over_seeds = functools.partial(parallel.compile_over_seeds, layout=layout, costs=costs)
+
+    def create(key: Array, hyperparams: Any, pretrained: Any) -> TrainState:
+        created = state.create(key, model, tx, task.sample_inputs, task.carry, pretrained)
+        return created._replace(opt_state=optimizer.with_hyperparams(created.opt_state, hyperparams))
+
+    def batch_indices(key: Array, epoch: Array) -> Any:
+        return task.train_loader.batch_indices(state.stream(key, Stream.ORDER), epoch)
+
+    create_all, indices_of_all = compile_over_seeds(create), compile_over_seeds(batch_indices)
+    train = compile_over_seeds(multi_step(step, task.train_loader), donate=True, batch_arg=1)
+    keys = state.replica_keys(experiment.seed, experiment.seeds)
+
+    def init() -> TrainState:
+        given = pretrained
+        if given is None:
+            given = pretrained_weights.load(experiment.model, _variable_shapes(experiment, task, model))
+        # What was given may be on other devices than this program's.
+        return create_all(keys, hyperparams, parallel.put_replicated(jax.device_get(given), layout.mesh))
+
+    @functools.cache
+    def arrays(split: str) -> Any:
+        """The split on the devices, from its first use on."""
+        return parallel.put_replicated(jax.tree.map(jnp.asarray, dict(task.arrays[split])), layout.mesh)
+
+    @functools.cache
+    def evaluator(split: str, details: bool) -> Callable:
+        loader = task.eval_loader(split)
+        return compile_over_seeds(make_evaluate(model, task.objective, loader, details, task.eval_carry))
+
+    return Engine(
+        task=task,
+        model=model,
+        init=init,
+        batch_indices=lambda keys, epoch: indices_of_all(keys, jnp.asarray(epoch)),
+        train=lambda state, indices: train(state, indices, arrays("train")),
+        evaluate=lambda split, variables, details: evaluator(split, details)(variables, arrays(split)),
+        total_steps=total_steps,
+        num_parameters=count_parameters(experiment, task),
+        layout=layout,
+        costs=costs,
+    )
+
+
+def count_parameters(experiment: Experiment, task: Task) -> int:
+    """Trained values of the experiment's model, without making them."""
+    params = _variable_shapes(experiment, task, models.build(experiment.model, task.sizes))["params"]
+    return state.parameter_count(params if experiment.optim.trainable == "all" else optimizer.head(params))
+
+
+def metric_names(experiment: Experiment, task: Task) -> tuple[str, ...]:
+    """Names of what evaluation measures, the one that picks the best epoch first."""
+    model = models.build(experiment.model, task.sizes)
+    variables = _variable_shapes(experiment, task, model)
+    evaluate = make_evaluate(model, task.objective, task.eval_loader("validation"), carry=task.eval_carry)
+    metrics, _ = jax.eval_shape(evaluate, variables, task.arrays["validation"])
+    return tuple(dict.fromkeys((task.objective.monitor, *metrics, *task.objective.derived)))
+
+
+def _variable_shapes(experiment: Experiment, task: Task, model: Any) -> dict[str, Any]:
+    """Shapes of the model's variables. Raises UserError where its layers leave nothing of the input."""
+    try:
+        return dict(jax.eval_shape(lambda key: model.init(key, *task.sample_inputs, train=False), jax.random.key(0)))
+    except ZeroDivisionError:
+        sizes = ", ".join("×".join(map(str, x.shape[1:])) for x in task.sample_inputs)
+        raise UserError(f"{experiment.id}: nothing is left of an input of {sizes} after the model's layers") from None

@@ -1,0 +1,84 @@
+"""What compiled programs need of a device's memory, and what to do where it is too much."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import jax
+
+from jaxnets.config import Experiment
+
+
+class Memory(NamedTuple):
+    """Bytes of one compiled program on one device; zeros where the compiler does not tell."""
+
+    total: int = 0
+    """Arguments, results and scratch."""
+    scratch: int = 0
+    """What grows with the batch."""
+
+
+class Costs:
+    """What compiling and holding the programs of a run has cost so far."""
+
+    def __init__(self) -> None:
+        self.compile_seconds = 0.0
+        self.peak_bytes = 0
+        """Memory of the largest program: arguments, results and scratch, on one device."""
+
+
+_UNKNOWN = Memory()
+
+
+def needed(executable: Any) -> Memory:
+    """The memory of a compiled function."""
+    sizes = executable.memory_analysis()
+    if sizes is None:
+        return Memory()
+    used = sizes.argument_size_in_bytes + sizes.output_size_in_bytes + sizes.temp_size_in_bytes
+    return Memory(used - sizes.alias_size_in_bytes, sizes.temp_size_in_bytes)
+
+
+class OutOfMemory(Exception):  # noqa: N818
+    """A program needs more memory than a device has."""
+
+    def __init__(self, memory: Memory = _UNKNOWN, limit: int = 0, training: bool = True) -> None:
+        super().__init__(f"{memory.total} bytes needed, {limit} there")
+        self.memory, self.limit, self.training = memory, limit, training
+
+    def explain(self, experiment: Experiment) -> str:
+        """One line for the user, with a size that would fit."""
+        gigabytes = lambda count: f"{count / 1e9:.1f} GB"
+        what = f"{experiment.id}: out of memory"
+        if self.memory.total:
+            what += f" ({gigabytes(self.memory.total)} needed, {gigabytes(self.limit)} there)"
+        if not self.training:
+            return f"{what} beside training; lower --eval-batch-size or --seeds"
+        batch_size = experiment.data.batch_size
+        part = batch_size // experiment.grad_accumulation_steps
+        room = self.limit - (self.memory.total - self.memory.scratch)
+        fitting = int(part * room / self.memory.scratch) if self.memory.scratch else part // 2
+        if fitting < 1:
+            return (
+                f"{what}: weights and data alone are too large; try fewer {'settings or ' if experiment.grid else ''}seeds"
+            )
+        size = 2 ** (min(fitting, max(1, part - 1)).bit_length() - 1)
+        advice = f"--data.batch-size {size}"
+        if experiment.grad_accumulation_steps > 1:
+            advice += " --grad-accumulation-steps 1"
+        advice += " should fit"
+        if not experiment.data.independent:
+            return f"{what}: {advice}"
+        more = next(n for n in range(1, batch_size + 1) if batch_size % n == 0 and batch_size // n <= size)
+        return f"{what}: {advice}, or --grad-accumulation-steps {more} with the same batch of {batch_size}"
+
+
+@contextlib.contextmanager
+def watched(training: bool = True) -> Iterator[None]:
+    """Turns the runtime's own report of exhausted memory into OutOfMemory."""
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        raise OutOfMemory(training=training) from error

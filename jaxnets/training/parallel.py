@@ -1,0 +1,227 @@
+"""Devices: which there are, and how work is laid out over them. No other module names devices, meshes or shardings.
+
+Two layouts over a mesh of one axis:
+
+    seeds   each device trains its share of the replicas; nothing is communicated
+    batch   each device takes its share of every batch; gradients are summed
+
+`compile_over_seeds` is how every function of a run is mapped over seeds, laid out and compiled. `data_parallel` compiles a
+training step of a program of your own. It comes in two modes: by default the step is written for the whole batch and the
+compiler splits it; `per_device=True` keeps pmap's contract, where the step sees one device's share and sums over the named
+axis itself.
+"""
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, NamedTuple
+
+import jax
+import numpy as np
+from jax import lax
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from jaxnets.nn import kernels
+from jaxnets.training import memory
+from jaxnets.training.memory import Costs
+
+AXIS = "devices"
+REPLICATED = PartitionSpec()
+SPLIT = PartitionSpec(AXIS)
+
+
+class Layout(NamedTuple):
+    """How one run is laid out over devices."""
+
+    split: Literal["seeds", "batch"]
+    """What is split over the mesh."""
+    mesh: Mesh
+
+    @property
+    def platform(self) -> str:
+        """The devices' platform: "cpu", "cuda", "tpu", …"""
+        return self.mesh.devices.flat[0].platform
+
+
+def make_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
+    """A one-axis mesh over `devices`, by default all."""
+    devices = jax.devices() if devices is None else devices
+    # Linen's layers need axes that the compiler may shard as it sees fit.
+    return Mesh(np.asarray(devices), (AXIS,), axis_types=(AxisType.Auto,))
+
+
+def choose_layout(seeds: int, batch_size: int, devices: Sequence[jax.Device] | None = None) -> Layout:
+    """Splits seeds over `devices` (by default all) if they divide evenly, else the batch if that does; else uses one device.
+
+    Devices of one CPU share its cores, so splitting a batch over them gains nothing.
+    """
+    devices = jax.devices() if devices is None else devices
+    if seeds % len(devices) == 0:
+        return Layout("seeds", make_mesh(devices))
+    if batch_size % len(devices) == 0 and devices[0].platform != "cpu":
+        return Layout("batch", make_mesh(devices))
+    return Layout("seeds", make_mesh(devices[:1]))
+
+
+def compile_over_seeds(
+    function: Callable, layout: Layout, *, donate: bool = False, batch_arg: int | None = None, costs: Costs | None = None
+) -> Callable:
+    """Compiles a function of one replica for all replicas of a run.
+
+    The leading axis of every argument but the last, and of every result, is the seed. The last argument is shared.
+
+    - On a CPU the replicas of a device run one after the other inside the program (`lax.map`): there, batched products of
+      small matrices are slower than the products in turn, and caches hold one replica better than many. Elsewhere `vmap`.
+    - With the layout "seeds" each device maps over its share of the replicas (`shard_map`). With "batch" all devices work on
+      every replica, and the compiler splits what depends on the batch.
+
+    Args:
+      function: (per-seed arguments…, shared argument) -> a tree.
+      layout: from `choose_layout`.
+      donate: whether the buffers of the first argument are reused for the results.
+      batch_arg: which argument holds the indices of batches [S, K, batch, …]; these are split under the layout "batch".
+      costs: where seconds of compilation and bytes of memory are added up.
+
+    Returns:
+      The function for all replicas. Programs are compiled at the first call for each shape; a program that needs more memory
+      than the device has raises OutOfMemory before it runs.
+    """
+
+    def over_seeds(*args: Any) -> Any:
+        *per_seed, shared = args
+        if layout.platform == "cpu":
+            return lax.map(lambda items: function(*items, shared), tuple(per_seed))
+        return jax.vmap(function, in_axes=(0,) * len(per_seed) + (None,))(*args)
+
+    def over_devices(*args: Any) -> Any:
+        if layout.split == "batch":
+            if batch_arg is not None:
+                batches = NamedSharding(layout.mesh, PartitionSpec(None, None, AXIS))
+                split = lambda leaf: lax.with_sharding_constraint(leaf, batches) if leaf.ndim > 2 else leaf
+                args = tuple(jax.tree.map(split, arg) if i == batch_arg else arg for i, arg in enumerate(args))
+            return over_seeds(*args)
+        specs = (SPLIT,) * (len(args) - 1) + (REPLICATED,)
+        return jax.shard_map(over_seeds, mesh=layout.mesh, in_specs=specs, out_specs=SPLIT, check_vma=False)(*args)
+
+    out_shardings = NamedSharding(layout.mesh, REPLICATED) if layout.split == "batch" else None
+    jitted = jax.jit(over_devices, out_shardings=out_shardings, donate_argnums=0 if donate else ())
+    return _compiled_ahead(jitted, memory_limit(list(layout.mesh.devices.flat)), Costs() if costs is None else costs, donate)
+
+
+def _compiled_ahead(function: Any, limit: int, costs: Costs, training: bool) -> Callable:
+    """A jitted function that is compiled explicitly, so that its time and memory are known before it runs."""
+    executables: dict[Any, Callable] = {}
+
+    def call(*args: Any) -> Any:
+        leaves, structure = jax.tree.flatten(args)
+        signature = structure, tuple((leaf.shape, leaf.dtype, leaf.sharding) for leaf in leaves)
+        if signature not in executables:
+            start = time.perf_counter()
+            with memory.watched(training):
+                executable = function.lower(*args).compile()
+            costs.compile_seconds += time.perf_counter() - start
+            needed = memory.needed(executable)
+            if limit and needed.total > limit:
+                raise memory.OutOfMemory(needed, limit, training)
+            costs.peak_bytes = max(costs.peak_bytes, needed.total)
+            executables[signature] = executable
+        with memory.watched(training):
+            return executables[signature](*args)
+
+    return call
+
+
+def data_parallel(
+    step: Callable, mesh: Mesh, *, specs: tuple[Any, ...] = (REPLICATED, SPLIT), per_device: bool = False
+) -> Callable:
+    """Compiles `step(state, batch) -> (state, metrics)` with the batch split over the mesh and the state replicated.
+
+    Args:
+      step: written for the whole batch; with `per_device`, for one device's share (make it with `axis_name=AXIS`).
+      mesh: from `make_mesh`.
+      specs: for each argument a PartitionSpec, or a tree of them that is a prefix of the argument.
+      per_device: pmap's contract instead of automatic partitioning.
+
+    The first argument is donated, results are replicated. Both modes compute what `jax.pmap` of the per-device step
+    computes.
+    """
+    if per_device:
+        mapped = jax.shard_map(step, mesh=mesh, in_specs=specs, out_specs=REPLICATED, check_vma=False)
+        return jax.jit(mapped, donate_argnums=0)
+    return jax.jit(
+        step,
+        in_shardings=_shardings(mesh, specs),
+        out_shardings=_shardings(mesh, REPLICATED),
+        donate_argnums=0,
+    )
+
+
+def split_cpu(seeds: int) -> None:
+    """Configures JAX with one CPU device per core, or as many as divide the seeds evenly, so that seeds train in parallel.
+
+    Small nets leave cores waiting for each other when they share one batch. Must come before the first use of a device;
+    it changes nothing where there is an accelerator.
+    """
+    cores = available_cores()
+    # As many seeds at once as there are cores, by the fewest devices that share the seeds out evenly.
+    even = [devices for devices in range(1, 3 * cores + 1) if seeds % devices == 0]
+    best = max(even, key=lambda devices: (min(devices, cores), -devices))
+    with contextlib.suppress(RuntimeError):  # Devices are in use already: then they stay as they are.
+        jax.config.update("jax_num_cpu_devices", best)
+
+
+def steps_per_call(steps: int, platform: str) -> int:
+    """How many steps one compiled call takes, for an epoch of `steps`.
+
+    On accelerators a whole epoch: launching costs more than the work of a small net. On CPUs few enough for progress and
+    interrupts to feel immediate, a divisor of the epoch if one is near; and 1 where convolutions are XLA's, which run
+    several times slower inside a loop.
+    """
+    if platform != "cpu":
+        return steps
+    if kernels.backend() == "xla":
+        return 1
+    target = 32
+    divisors = [k for k in range(target // 2, target + 1) if steps % k == 0]
+    return max(divisors, default=min(target, steps))
+
+
+def memory_limit(devices: Sequence[jax.Device]) -> int:
+    """Bytes that each of `devices` may use; 0 where it does not tell. CPU devices share the machine's memory."""
+    if devices[0].platform == "cpu":
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // len(devices)
+    return (devices[0].memory_stats() or {}).get("bytes_limit", 0)
+
+
+def available_cores() -> int:
+    """Processor cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def put_replicated(tree: Any, mesh: Mesh) -> Any:
+    """Copies host arrays to every device of the mesh."""
+    return jax.device_put(tree, NamedSharding(mesh, REPLICATED))
+
+
+def device_line() -> str:
+    """The devices in a few words, and which kernels run on them if they are CPUs."""
+    devices = describe_devices()
+    if devices["platform"] != "cpu":
+        return f"{devices['count']} × {devices['kind']}"
+    notes = {"native": "native kernels", "xla": "no native kernels (slower): they need a C++ compiler at install time"}
+    return f"cpu, {devices['cores']} cores, {notes[devices['kernels']]}"
+
+
+def describe_devices() -> dict[str, Any]:
+    """Platform, kind and number of devices, for a run's record."""
+    device = jax.devices()[0]
+    described = {"platform": device.platform, "kind": device.device_kind, "count": jax.device_count()}
+    if device.platform == "cpu":
+        described |= {"cores": available_cores(), "kernels": kernels.backend()}
+    return described
+
+
+def _shardings(mesh: Mesh, specs: Any) -> Any:
+    is_spec = lambda spec: isinstance(spec, PartitionSpec)
+    return jax.tree.map(lambda spec: NamedSharding(mesh, spec), specs, is_leaf=is_spec)

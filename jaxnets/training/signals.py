@@ -1,0 +1,31 @@
+"""Stopping at a moment that suits: signals are noted, and looked at between steps."""
+
+import contextlib
+import signal
+from collections.abc import Iterator
+from typing import Any
+
+
+class Interrupted(Exception):  # noqa: N818  # Nothing went wrong.
+    """Training stopped on a signal, after saving. `signal` is its number."""
+
+    def __init__(self, number: int, message: str) -> None:
+        super().__init__(message)
+        self.signal = number
+
+
+@contextlib.contextmanager
+def defer_signals() -> Iterator[list[int]]:
+    """Collects SIGINT and SIGTERM in a list instead of dying of them; a second signal is let through."""
+    received: list[int] = []
+
+    def note(number: int, frame: Any) -> None:
+        received.append(number)
+        signal.signal(number, before[signal.Signals(number)])
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,92 @@
+"""Experiments as data: checks, JSON, differences."""
+
+import dataclasses
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jaxnets import registry
+from jaxnets.config import Experiment, differences, from_json, to_json, validate
+from jaxnets.errors import UserError
+
+SUPER = registry.all_experiments()["cifar10/lenet/super"]
+
+
+def changed(path, value, config=SUPER):
+    """A copy of a config with the field at a dotted path replaced."""
+    head, _, rest = path.partition(".")
+    inner = changed(rest, value, getattr(config, head)) if rest else value
+    return dataclasses.replace(config, **{head: inner})
+
+
+@pytest.mark.parametrize("experiment", registry.all_experiments().values(), ids=lambda e: e.id)
+def test_json_gives_the_same_experiment_back(experiment):
+    assert from_json(Experiment, json.loads(json.dumps(to_json(experiment)))) == experiment
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("epochs", 0),
+        ("steps", 0),
+        ("seeds", -1),
+        ("seed", -1),
+        ("data.batch_size", 0),
+        ("data.augment.brightness", 1.5),
+        ("data.augment.crop_padding", -1),
+        ("optim.lr", 0.0),
+        ("optim.lr", float("nan")),
+        ("optim.momentum", 1.0),
+        ("optim.weight_decay", -1e-4),
+        ("optim.spsa.gamma", 0.6),
+        ("optim.spsa.num_perturbations", 0),
+        ("model.dropout_conv", (0.0, 1.0)),
+        ("model.dense", (120, 0)),
+        ("model.init.std", 0.0),
+        ("eval_batch_size", -5),
+        ("eval_examples", 0),
+    ],
+)
+def test_values_that_cannot_work_are_named(path, value):
+    with pytest.raises(UserError) as error:
+        validate(changed(path, value))
+    assert SUPER.id in str(error.value)
+    assert path in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@given(lr=st.floats(1e-6, 10), epochs=st.integers(1, 1000), momentum=st.floats(0, 0.999))
+def test_values_that_can_work_pass(lr, epochs, momentum):
+    experiment = changed("optim.momentum", momentum, changed("optim.lr", lr, changed("epochs", epochs)))
+    assert validate(experiment) is experiment
+
+
+@pytest.mark.parametrize(
+    ("id_", "path", "value"),
+    [
+        ("sun/bow", "data.dictionary_size", 0),
+        ("sun/bow", "data.levels", 7),
+        ("sun/bow", "data.cell_sizes", ()),
+        ("sun/bow", "data.cell_sizes", (4, 0)),
+        ("sun/bow", "data.spacing", 0),
+        ("sun/bow", "data.color_weight", -0.1),
+        ("sun/resnet50_finetune/head", "model.weights", ""),
+        ("sun/resnet50_finetune/head", "model.blocks", (3, 0)),
+    ],
+)
+def test_values_that_cannot_work_for_scenes(id_, path, value):
+    with pytest.raises(UserError, match=f"{id_}: {path}"):
+        validate(changed(path, value, registry.all_experiments()[id_]))
+
+
+def test_differences_name_path_and_both_values():
+    other = changed("optim.lr", 0.5, changed("seeds", 7))
+    assert differences(to_json(other), to_json(SUPER)) == ["optim.lr (0.001 there, 0.5 here)", "seeds (3 there, 7 here)"]
+    assert differences(to_json(SUPER), to_json(SUPER)) == []
+
+
+def test_embedded_means_the_stand_in():
+    assert SUPER.dataset == "cifar10"
+    assert changed("data.source", "synthetic").dataset == "shapes10"

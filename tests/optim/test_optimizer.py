@@ -1,0 +1,113 @@
+"""Update rules: schedules, the sign of the L2 penalty, and agreement with torch.optim."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from jaxnets.config import Optim
+from jaxnets.errors import UserError
+from jaxnets.optim import optimizer, schedules
+
+A = np.array([[3.0, 0.5], [0.5, 1.0]], np.float32)
+START = np.array([1.0, -2.0], np.float32)
+
+
+def descend(config, steps):
+    tx = optimizer.build(config, steps, 10)
+    x = jnp.asarray(START)
+    state = tx.init(x)
+    for _ in range(steps):
+        updates, state = tx.update(jnp.asarray(A) @ x, state, x, value_fn=None)
+        x = optax.apply_updates(x, updates)
+    return np.asarray(x)
+
+
+@pytest.mark.parametrize(
+    ("config", "torch_name", "options"),
+    [
+        (Optim("sgd", lr=0.05), "SGD", {}),
+        (Optim("sgd", lr=0.05, momentum=0.9), "SGD", {"momentum": 0.9}),
+        (Optim("sgd", lr=0.05, momentum=0.9, weight_decay=0.1), "SGD", {"momentum": 0.9, "weight_decay": 0.1}),
+        (Optim("adam", lr=0.01), "Adam", {}),
+        (Optim("adam", lr=0.01, weight_decay=0.1), "Adam", {"weight_decay": 0.1}),
+        (Optim("adamw", lr=0.01, weight_decay=0.1), "AdamW", {"weight_decay": 0.1}),
+        (Optim("rmsprop", lr=0.01), "RMSprop", {}),
+        (Optim("rmsprop", lr=0.01, momentum=0.5), "RMSprop", {"momentum": 0.5}),
+    ],
+    ids=lambda v: str(v) if isinstance(v, str) else "",
+)
+def test_twenty_steps_equal_torch(config, torch_name, options):
+    torch = pytest.importorskip("torch", reason="torch is not installed: agreement with torch.optim is not tested")
+    x = torch.tensor(START, requires_grad=True)
+    rule = getattr(torch.optim, torch_name)([x], lr=config.lr, **options)
+    for _ in range(20):
+        rule.zero_grad()
+        (0.5 * x @ torch.tensor(A) @ x).backward()
+        rule.step()
+    np.testing.assert_allclose(descend(config, 20), x.detach().numpy(), rtol=2e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["sgd", "adam", "adamw", "rmsprop"])
+def test_the_penalty_pulls_weights_towards_zero(name):
+    tx = optimizer.build(Optim(name, lr=0.1, weight_decay=0.1), 1, 1)
+    x = jnp.array([1.0, -1.0])
+    updates, _ = tx.update(jnp.zeros(2), tx.init(x), x)
+    assert (updates * x < 0).all()
+
+
+def test_schedules():
+    at = lambda config, step: float(schedules.learning_rate(config, config.lr, steps=100, steps_per_epoch=10)(step))
+    assert at(Optim(lr=0.5), 99) == 0.5
+    cosine = Optim(lr=1.0, schedule="cosine")
+    assert [round(at(cosine, k), 4) for k in (0, 50, 100)] == [1, 0.5, 0]
+    warm = Optim(lr=1.0, schedule="linear", warmup_epochs=2)
+    assert [round(at(warm, k), 4) for k in (0, 10, 20, 60, 100)] == [0, 0.5, 1, 0.5, 0]
+
+
+def frozen_tree():
+    return {"Conv_0": {"kernel": jnp.full((2, 2), -0.3)}, "Dense_0": {"kernel": jnp.ones(3)}, "head": {"kernel": A[0]}}
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        Optim("sgd", lr=0.1, momentum=0.9, weight_decay=0.1),
+        Optim("adam", clip=0.5),
+        Optim("adamw", weight_decay=0.1),
+        Optim("rmsprop"),
+        Optim("spsa"),
+    ],
+    ids=lambda config: config.name,
+)
+def test_only_the_head_is_trained_and_as_if_it_were_alone(config):
+    """The steps of the head are those of the rule on that layer by itself."""
+    loss = lambda tree: sum(jnp.sum((leaf - 2) ** 2) for leaf in jax.tree.leaves(tree))
+    make = lambda trainable: optimizer.build(dataclasses.replace(config, trainable=trainable), 9, 3)
+
+    def descend(tx, params, loss):
+        state = tx.init(params)
+        for _ in range(3):
+            updates, state = tx.update(
+                jax.grad(loss)(params), state, params, value=loss(params), value_fn=loss, key=jax.random.key(0)
+            )
+            params = optax.apply_updates(params, updates)
+        return params, state
+
+    start = frozen_tree()
+    whole, state = descend(make("head"), start, loss)
+    rest = loss(start) - loss(start["head"])
+    alone, state_alone = descend(make("all"), start["head"], lambda own: loss(own) + rest)
+    np.testing.assert_allclose(whole["head"]["kernel"], alone["kernel"], rtol=1e-6)
+    assert (whole["head"]["kernel"] != start["head"]["kernel"]).all()
+    for name in ("Conv_0", "Dense_0"):
+        assert (whole[name]["kernel"] == start[name]["kernel"]).all()
+    assert jax.tree.structure(state) == jax.tree.structure(state_alone)
+
+
+def test_a_model_without_a_dense_layer_has_no_head():
+    with pytest.raises(UserError, match="a layer called head"):
+        optimizer.build(Optim(trainable="head"), 1, 1).init({"Conv_0": jnp.ones(1)})

@@ -1,0 +1,112 @@
+"""SPSA: gains, the estimate's angle to the gradient, and what it costs."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from jaxnets.optim.spsa import SpsaState, spsa, spsa_gradient
+
+N = 400
+
+
+def quadratic(x):
+    return jnp.sum(jnp.arange(1, N + 1) * x**2) / N
+
+
+@pytest.mark.parametrize("directions", [1, 20, 400])
+def test_cosine_with_the_gradient(directions):
+    """For m directions and n parameters the cosine is about sqrt(m / (m + n + 1))."""
+    x = jnp.ones(N)
+    gradient = jax.grad(quadratic)(x)
+
+    def cosine(key):
+        tx = spsa_gradient(key, c=1e-3, num_perturbations=directions)
+        estimate, _ = tx.update(None, tx.init(x), x, value_fn=quadratic)
+        return estimate @ gradient / jnp.linalg.norm(estimate) / jnp.linalg.norm(gradient)
+
+    cosines = jax.lax.map(cosine, jax.random.split(jax.random.key(0), 60))
+    expected = (directions / (directions + N + 1)) ** 0.5
+    # The estimate is unbiased, so cosines are positive on average; a single direction's scatter a good deal.
+    assert float(jnp.sqrt((cosines**2).mean())) == pytest.approx(expected, rel=0.15)
+
+
+def test_the_mean_of_many_estimates_is_the_gradient():
+    x = {"a": jnp.array([1.0, -2.0]), "b": jnp.array(0.5)}
+    loss = lambda p: jnp.sum(p["a"] ** 2) * p["b"]
+    tx = spsa_gradient(jax.random.key(1), c=1e-2, num_perturbations=20_000)
+    estimate, _ = tx.update(None, tx.init(x), x, value_fn=loss)
+    expected = jax.grad(loss)(x)
+    np.testing.assert_allclose(estimate["a"], expected["a"], atol=0.15)
+    np.testing.assert_allclose(estimate["b"], expected["b"], atol=0.15)
+
+
+def test_gains_follow_their_formulas():
+    """On J(x) = s·x every estimate is ±s along each axis, so the update's size is a_k and the probes' distance is c_k."""
+    probes = []
+
+    def loss(x):
+        jax.debug.callback(lambda v: probes.append(float(v)), x[0])
+        return 2 * x[0]
+
+    a, big_a, c, alpha, gamma = 0.3, 5.0, 0.1, 0.602, 0.101
+    tx = spsa(jax.random.key(0), a, big_a, c, alpha, gamma)
+    x = jnp.zeros(1)
+    state = tx.init(x)
+    for k in range(1, 6):
+        probes.clear()
+        updates, state = tx.update(None, state, x, value_fn=loss)
+        jax.effects_barrier()
+        assert abs(probes[0] - probes[1]) / 2 == pytest.approx(c / k**gamma, rel=1e-4)
+        assert float(updates[0]) == pytest.approx(-2 * a / (k + big_a) ** alpha, rel=1e-3)
+
+
+def test_directions_change_from_step_to_step_and_repeat_from_the_same_state():
+    x = jnp.ones(8)
+    tx = spsa_gradient(jax.random.key(0))
+    loss = lambda x: jnp.sum(x * jnp.arange(8))
+    first, state = tx.update(None, tx.init(x), x, value_fn=loss)
+    second, _ = tx.update(None, state, x, value_fn=loss)
+    again, _ = tx.update(None, tx.init(x), x, value_fn=loss)
+    assert not jnp.array_equal(first, second)
+    assert jnp.array_equal(first, again)
+
+
+def test_other_distributions():
+    def two_sided(key, shape, dtype):
+        signs, sizes = jax.random.split(key)
+        return jax.random.rademacher(signs, shape, dtype) * jax.random.uniform(sizes, shape, dtype, 0.5, 1.5)
+
+    x = jnp.array([1.0, 2.0, 3.0])
+    tx = spsa_gradient(jax.random.key(0), num_perturbations=20_000, distribution=two_sided)
+    estimate, _ = tx.update(None, tx.init(x), x, value_fn=lambda x: jnp.sum(x**2))
+    np.testing.assert_allclose(estimate, 2 * x, atol=0.4)
+
+
+def test_no_backward_pass_remains():
+    w, x = jnp.ones((64, 64)), jnp.ones((2048, 64))
+
+    def step(tx, params, state):
+        loss = lambda p: jnp.sum(jnp.tanh(jnp.tanh(x @ p) @ p))
+        value, grads = jax.value_and_grad(loss)(params)
+        updates, state = tx.update(grads, state, params, value=value, value_fn=loss)
+        return optax.apply_updates(params, updates), state
+
+    def products(tx):
+        tx = optax.with_extra_args_support(tx)
+        flops = jax.jit(lambda p, s: step(tx, p, s)).lower(w, tx.init(w)).compile().cost_analysis()["flops"]
+        return flops / (2 * 2048 * 64 * 64)
+
+    two_probes, with_backward = 4, 9  # Matrix products: 2 in a forward pass, 3 more in a backward pass.
+    key = jax.random.key(0)
+    assert products(spsa(key)) == pytest.approx(two_probes, abs=0.5)
+    read = optax.chain(optax.clip_by_global_norm(1.0), optax.stateless(lambda g, p: g))
+    assert products(optax.chain(read, optax.sgd(0.1))) == pytest.approx(with_backward - two_probes, abs=0.5)
+
+
+def test_state_is_a_named_tuple_and_params_are_required():
+    tx = spsa_gradient(jax.random.key(0))
+    assert isinstance(tx.init(jnp.ones(2)), SpsaState)
+    with pytest.raises(ValueError, match="parameters"):
+        tx.update(None, tx.init(jnp.ones(2)), value_fn=jnp.sum)

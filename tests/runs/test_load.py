@@ -1,0 +1,126 @@
+"""Every kind of net for text, trained for a few steps from the command line, and asked."""
+
+import json
+
+import numpy as np
+import pytest
+
+from jaxnets import cli
+from jaxnets.runs import load
+
+IDS = ("names/conditional_rnn", "names/char_rnn", "text/char_lm", "word_lm/tiny_shakespeare", "imdb/best", "translate/best")
+SMALL = {
+    "text/char_lm": ("--model.hidden", "16", "--data.batch-size", "8", "--eval-batch-size", "40"),
+    "word_lm/tiny_shakespeare": ("--model.hidden", "16", "--model.embedding", "16", "--eval-batch-size", "40"),
+    "imdb/best": ("--model.hidden", "8", "--data.max_length", "20"),
+    "translate/best": ("--model.hidden", "16", "--data.teacher-forcing", "1", "0.5"),
+}
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory, data_folder):
+    """A finished run of each."""
+    out = tmp_path_factory.mktemp("runs")
+    for id_ in IDS:
+        shared = ("--data.source", "synthetic", "--steps", "4", "--seeds", "2", "--out", str(out))
+        assert cli.main(["run", id_, *shared, *SMALL.get(id_, ())]) == 0
+    return out
+
+
+def ask(capsys, *args):
+    status = cli.main([str(arg) for arg in args])
+    captured = capsys.readouterr()
+    return status, captured.out.splitlines(), captured.err
+
+
+def test_names(runs, capsys):
+    run = runs / "names" / "conditional_rnn"
+    args = ("sample", run, "--category", "Droth", "--start", "Gri", "--number", "7")
+    status, names, _ = ask(capsys, *args)
+    assert status == 0
+    assert len(names) == 7
+    assert all(name.startswith("Gri") for name in names)
+    assert ask(capsys, *args)[1] == names
+    assert ask(capsys, *args, "--seed", "1")[1] != names
+    assert ask(capsys, "sample", runs / "names" / "char_rnn", "--start", "é")[1][0].startswith("e")
+
+
+def test_running_text(runs, capsys):
+    words = runs / "word_lm" / "tiny_shakespeare"
+    status, lines, _ = ask(capsys, "sample", words, "--prompt", "We are", "--length", "5", "--number", "2")
+    assert status == 0
+    assert sum(line.startswith("we are") for line in lines) == 2
+    beam = ("sample", words, "--prompt", "we are", "--length", "4", "--beam", "3")
+    assert ask(capsys, *beam)[1] == ask(capsys, *beam, "--seed", "5")[1]
+    letters = "\n".join(
+        ask(capsys, "sample", runs / "text" / "char_lm", "--prompt", "we ", "--length", "9", "--number", "1")[1]
+    )
+    assert letters.startswith("we ")
+
+
+def test_reviews(runs, capsys):
+    status, lines, _ = ask(capsys, "classify", runs / "imdb" / "best", "The story is brilliant.", "an awful script")
+    assert status == 0
+    assert all(line.split()[0] in ("positive", "negative") for line in lines)
+    assert len(lines) == 2
+
+
+def test_sentences(runs, capsys):
+    run = runs / "translate" / "best"
+    for beam in ("1", "3"):
+        status, lines, _ = ask(capsys, "translate", run, "Je suis triste.", "il est ici .", "--beam", beam)
+        assert status == 0
+        assert len(lines) == 2
+
+
+def test_images_are_classified_as_in_evaluation(tmp_path, shapes10):
+    """The share of right answers on the test split is the accuracy that training reported."""
+    small = ("--steps", "8", "--seeds", "2", "--model.width", "4", "--data.source", "synthetic")
+    assert cli.main(["run", "cifar10/gray_cnn/best", *small, "--out", str(tmp_path)]) == 0
+    run = tmp_path / "cifar10" / "gray_cnn" / "best"
+    accuracies = json.loads((run / "summary.json").read_text())["final"]["test"]["accuracy"]["values"]
+    split = shapes10.splits["test"]
+    for replica, accuracy in enumerate(accuracies):
+        probabilities = load.load(run, replica).predictor(split["image"])
+        np.testing.assert_allclose(probabilities.sum(1), 1, rtol=1e-5)
+        assert (probabilities.argmax(1) == split["label"]).mean() == pytest.approx(accuracy, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("command", "id_", "args", "message"),
+    [
+        ("sample", "names/conditional_rnn", ("--category", "Elvish"), "unknown category 'Elvish': choose from Arvan"),
+        ("sample", "names/conditional_rnn", (), "this net needs --category"),
+        ("sample", "names/char_rnn", ("--category", "Arvan"), "trained without categories"),
+        ("sample", "names/char_rnn", ("--start", "ж"), "'ж' not among the 59 known symbols"),
+        ("sample", "names/char_rnn", ("--start", ""), "the start of a name is empty"),
+        ("sample", "names/char_rnn", ("--temperature", "0"), "temperature must be above 0"),
+        ("sample", "names/char_rnn", ("--replica", "2"), "has replicas 0 to 1, not 2"),
+        ("sample", "text/char_lm", ("--prompt", ""), "the prompt is empty"),
+        ("sample", "word_lm/tiny_shakespeare", ("--prompt", "we zebra"), "'zebra' never stood in the training text"),
+        ("classify", "imdb/best", ("",), "has no word that the net knows"),
+        ("classify", "imdb/best", (), "classify needs a text"),
+        ("translate", "translate/best", ("je suis un zebre",), "the word 'zebre' is not among the 52"),
+        ("translate", "translate/best", ("je " * 10,), "has 10 words and marks; the net was trained on at most 9"),
+        ("translate", "translate/best", (" ?!"[:1],), "has no words to translate"),
+        ("translate", "names/char_rnn", ("je suis",), "this net cannot translate: use `jaxnets sample`"),
+        ("translate", "nowhere", ("je suis",), "has no config.json"),
+    ],
+)
+def test_bad_questions_get_one_line(runs, capsys, command, id_, args, message):
+    status, lines, error = ask(capsys, command, runs / id_, *args)
+    assert status == 2
+    assert not lines
+    assert message in error
+    assert len(error.splitlines()) == 1
+
+
+def test_what_was_written_is_in_the_summary_and_the_report(runs, capsys):
+    summary = json.loads((runs / "translate" / "best" / "summary.json").read_text())
+    assert summary["samples"]["columns"] == ["split", "French", "English", "ours"]
+    assert len(summary["final"]["test"]["bleu"]["values"]) == 2
+    assert summary["samples"]["before"][0][:3] == summary["samples"]["after"][0][:3]
+    assert cli.main(["report", str(runs)]) == 0
+    page = (runs / "report" / "index.html").read_text()
+    assert "Written before training" in page
+    assert summary["samples"]["after"][0][2] in page

@@ -1,0 +1,273 @@
+"""Whole runs: resuming bit for bit after any end, failures, summaries."""
+
+import dataclasses
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import jax
+import numpy as np
+import pytest
+from rich.console import Console
+
+from jaxnets import registry
+from jaxnets.analysis.report import results, tables
+from jaxnets.data import catalog
+from jaxnets.errors import UserError
+from jaxnets.runs.folder import RunFolder
+from jaxnets.runs.progress import Reporter
+from jaxnets.runs.train import train
+from jaxnets.tasks import task as tasks
+
+BASE = registry.all_experiments()["cifar10/lenet/super"]
+SMALL = dataclasses.replace(
+    BASE,
+    data=dataclasses.replace(BASE.data, source="synthetic", batch_size=250),
+    epochs=3,
+    seeds=2,
+    eval_batch_size=500,
+)
+
+
+@pytest.fixture
+def reporter():
+    return Reporter(Console(quiet=True))
+
+
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory, shapes10):
+    """An uninterrupted run: its folder and summary."""
+    folder = tmp_path_factory.mktemp("straight")
+    return folder, train(SMALL, folder, Reporter(Console(quiet=True)))
+
+
+def measured(folder):
+    """Everything measured, without times."""
+    lines = [{k: v for k, v in line.items() if k != "seconds"} for line in RunFolder(folder).metrics()]
+    summary = RunFolder(folder).read("summary.json")
+    timed = ("seconds", "examples_per_second")
+    return lines, {k: v for k, v in summary.items() if k not in timed}
+
+
+def test_what_a_run_leaves(straight):
+    folder, summary = straight
+    assert {p.name for p in folder.iterdir()} >= {
+        "config.json",
+        "environment.json",
+        "metrics.jsonl",
+        "summary.json",
+        "checkpoints",
+    }
+    lines = RunFolder(folder).metrics()
+    epochs = [line for line in lines if "epoch" in line]
+    assert [line["epoch"] for line in epochs] == [1, 2, 3]
+    assert all(len(line[split]["accuracy"]) == 2 for line in epochs for split in ("train", "validation"))
+    assert [line["step"] for line in lines if "epoch" not in line] == list(range(1, 121))
+    assert set(summary["final"]) == {"train", "validation", "test"}
+    assert np.sum(summary["details"]["test"]["confusion"]) == 2 * 2000
+    test = summary["final"]["test"]["accuracy"]
+    assert test["mean"] == pytest.approx(np.trace(summary["details"]["test"]["confusion"]) / 4000)
+    assert test["mean"] == pytest.approx(np.mean(test["values"]))
+    assert test["std"] == pytest.approx(np.std(test["values"], ddof=1))
+    assert summary["initial_loss"]["mean"] == pytest.approx(np.log(10), abs=0.1)
+    best = [max(line["validation"]["accuracy"][seed] for line in epochs) for seed in range(2)]
+    assert summary["final"]["validation"]["accuracy"]["values"] == pytest.approx(best)
+    assert summary["parameters"] == 62_458
+    assert summary["synthetic"]
+
+
+def test_a_finished_run_is_only_read(straight, reporter):
+    folder, summary = straight
+    contents = lambda: {p: p.read_bytes() for p in folder.iterdir() if p.is_file()}
+    before = contents()
+    assert train(SMALL, folder, reporter) == summary
+    assert contents() == before
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+import jax
+jax.config.update("jax_num_cpu_devices", 4)
+from rich.console import Console
+from jaxnets.runs.progress import Reporter
+from jaxnets.training.signals import Interrupted
+from jaxnets.runs.train import train
+from tests.runs.test_train import SMALL
+try:
+    train(SMALL, Path(sys.argv[1]), Reporter(Console(quiet=True)), checkpoint_every=float(sys.argv[2]))
+except Interrupted as stop:
+    print(stop)
+    sys.exit(128 + stop.signal)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_resuming_is_bit_for_bit_as_if_never_stopped(straight, tmp_path, number):
+    process = subprocess.Popen([sys.executable, "-c", SCRIPT, tmp_path, "0"], stdout=subprocess.PIPE, text=True)
+    deadline = time.time() + 120
+    # Stopped in the second epoch: there are checkpoints, and steps after the last of them.
+    while time.time() < deadline and process.poll() is None:
+        if any(line["step"] >= 45 for line in RunFolder(tmp_path).metrics()):
+            os.kill(process.pid, number)
+            break
+        time.sleep(0.01)
+    said = process.communicate(timeout=120)[0]
+    assert not RunFolder(tmp_path).finished, "the run ended before it could be stopped"
+    if number == signal.SIGKILL:
+        assert process.returncode == -signal.SIGKILL
+    else:
+        assert process.returncode == 128 + number
+        assert "run the same command again" in said
+    subprocess.run([sys.executable, "-c", SCRIPT, tmp_path, "60"], check=True, timeout=240)
+    assert measured(tmp_path) == measured(straight[0])
+
+
+def test_another_process_in_the_same_folder_is_refused(tmp_path, reporter, shapes10):
+    import fcntl
+
+    with (tmp_path / ".lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(UserError, match="another process is running"):
+            train(SMALL, tmp_path, reporter)
+
+
+def test_split_batches_train_and_resume_like_one_device(tmp_path, reporter, shapes10, monkeypatch):
+    """The layout for several accelerators whose number does not divide the seeds, on virtual devices."""
+    from jaxnets.training import parallel
+    from jaxnets.training.signals import Interrupted
+
+    layout = parallel.Layout("batch", parallel.make_mesh())
+    monkeypatch.setattr(parallel, "choose_layout", lambda seeds, batch, devices: layout)
+    even = dataclasses.replace(SMALL, data=dataclasses.replace(SMALL.data, batch_size=200), epochs=2)
+    append, stopped = RunFolder.append, []
+
+    def stop_once(self, lines):
+        append(self, lines)
+        if not stopped and any(line["step"] > 60 for line in lines):
+            stopped.append(True)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(RunFolder, "append", stop_once)
+    with pytest.raises(Interrupted):
+        train(even, tmp_path / "split", reporter)
+    split = train(even, tmp_path / "split", reporter)
+    monkeypatch.setattr(
+        parallel,
+        "choose_layout",
+        lambda seeds, batch, devices: parallel.Layout("seeds", parallel.make_mesh([jax.devices()[0]])),
+    )
+    alone = train(even, tmp_path / "alone", reporter)
+    for name in ("accuracy", "loss"):
+        ours, theirs = (s["final"]["test"][name]["values"] for s in (split, alone))
+        np.testing.assert_allclose(ours, theirs, rtol=0.02)
+
+
+def test_training_in_steps_ends_within_an_epoch(tmp_path, reporter, shapes10):
+    summary = train(dataclasses.replace(SMALL, epochs=9, steps=5, seeds=1), tmp_path, reporter)
+    assert (summary["steps"], summary["epochs"]) == (5, 1)
+
+
+def test_one_seed_may_fail(tmp_path, shapes10, monkeypatch):
+    """A seed poisoned at the start is reported once and left out of the means."""
+    import jax.numpy as jnp
+
+    from jaxnets.training import engine
+
+    build = engine.build
+
+    def poisoned(experiment, data):
+        built = build(experiment, data)
+
+        def init():
+            state = built.init()
+            bias = state.params["head"]["bias"]
+            state.params["head"]["bias"] = jnp.asarray(np.array(bias) * [[1.0], [np.nan]], jnp.float32)
+            return state
+
+        return built._replace(init=init)
+
+    monkeypatch.setattr(engine, "build", poisoned)
+    output = io.StringIO()
+    summary = train(dataclasses.replace(SMALL, epochs=1), tmp_path, Reporter(Console(file=output, width=300)))
+    said = output.getvalue()
+    assert said.count("seed 1 stopped at step 1") == 1
+    assert "the other seeds continue" in said
+    assert summary["failed_at"] == [-1, 0]
+    assert summary["final"]["test"]["accuracy"]["n"] == 1
+    json.loads((tmp_path / "summary.json").read_text())
+
+
+def test_when_every_seed_fails_the_run_says_so_and_keeps_its_record(tmp_path, reporter, shapes10):
+    hot = dataclasses.replace(SMALL, optim=dataclasses.replace(SMALL.optim, name="sgd", lr=1e30))
+    with pytest.raises(UserError, match=r"every seed's loss or weights became infinite or NaN.*try a lower optim\.lr"):
+        train(hot, tmp_path, reporter)
+    assert RunFolder(tmp_path).metrics()
+
+
+def test_tensorboard_event_files(tmp_path, reporter, shapes10):
+    pytest.importorskip("tensorboardX", reason="tensorboardX is not installed")
+    train(dataclasses.replace(SMALL, epochs=1, seeds=1), tmp_path, reporter, tensorboard=True)
+    events = next((tmp_path / "tensorboard").iterdir()).read_bytes()
+    assert b"validation/accuracy" in events
+
+
+def test_tensorboard_without_its_package(tmp_path, reporter, shapes10, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorboardX", None)
+    with pytest.raises(UserError, match="needs the package tensorboardX"):
+        train(SMALL, tmp_path, reporter, tensorboard=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"data": dataclasses.replace(SMALL.data, batch_size=10_001)}, "larger than the training split of shapes10"),
+        ({"data": dataclasses.replace(SMALL.data, source="cifar10")}, "data set cifar10 is not prepared.*data prepare"),
+        ({"data": dataclasses.replace(SMALL.data, source="cifar11")}, "unknown data set 'cifar11': did you mean cifar10"),
+    ],
+)
+def test_what_cannot_run_is_said_before_anything_is_trained(tmp_path, reporter, shapes10, change, message):
+    with pytest.raises(UserError, match=message):
+        train(dataclasses.replace(SMALL, **change), tmp_path, reporter)
+
+
+def test_a_full_disk_loses_nothing_saved(tmp_path, reporter, shapes10, monkeypatch):
+    from pathlib import Path
+
+    real_open = Path.open
+
+    def full(self, mode="r", *args, **kwargs):
+        if self.name == "metrics.jsonl" and "a" in mode and self.exists() and self.stat().st_size > 2000:
+            raise OSError(28, "No space left on device")
+        return real_open(self, mode, *args, **kwargs)
+
+    monkeypatch.setattr(Path, "open", full)
+    small = dataclasses.replace(SMALL, epochs=2)
+    with pytest.raises(UserError, match="No space left on device; run the same command again"):
+        train(small, tmp_path, reporter, checkpoint_every=0)
+    monkeypatch.undo()
+    assert train(small, tmp_path, reporter)["epochs"] == 2
+
+
+def test_a_part_of_each_split_is_evaluated_and_tables_say_so(tmp_path, reporter):
+    part = dataclasses.replace(SMALL, steps=1, seeds=1, eval_examples=150)
+    summary = train(part, tmp_path, reporter)
+    assert np.sum(summary["details"]["test"]["confusion"]) == 150
+    assert tables.row(summary).dataset == "shapes10 (synthetic) (150 evaluated)"
+    [row] = results.rows([RunFolder(tmp_path)])
+    assert not results.whole(row)
+
+
+def test_a_part_of_running_text_is_its_first_tokens():
+    experiment = registry.all_experiments()["word_lm/tiny_shakespeare"]
+    data = catalog.open_dataset(experiment.data.synthetic, experiment.data.synthetic)
+    part = dataclasses.replace(experiment, eval_examples=211, eval_batch_size=3)
+    indices = tasks.build(part, data).eval_loader("test").batch_indices(None, 0)
+    assert np.sum(indices["count"].clip(0, part.data.window)) == 210
+    with pytest.raises(UserError, match="eval_batch_size must be below 211"):
+        tasks.build(dataclasses.replace(part, eval_batch_size=211), data)

@@ -1,0 +1,93 @@
+"""Losses and measures against NumPy, and the property that padding never changes them."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from skimage.metrics import peak_signal_noise_ratio
+
+from jaxnets.tasks import classification, losses, metrics
+from jaxnets.tasks.metrics import Mean
+
+
+def batch(rng, n, classes):
+    return rng.normal(size=(n, classes)).astype(np.float32) * 3, rng.integers(0, classes, n)
+
+
+@settings(max_examples=25)
+@given(seed=st.integers(0, 2**31), n=st.integers(1, 20), classes=st.integers(2, 12), padding=st.integers(0, 5))
+def test_against_numpy_and_under_padding(seed, n, classes, padding):
+    rng = np.random.default_rng(seed)
+    logits, labels = batch(rng, n, classes)
+    wide = logits.astype(np.float64)
+    log_probs = wide - np.log(np.exp(wide).sum(1, keepdims=True))
+    loss = -log_probs[np.arange(n), labels].sum()
+    counts = np.zeros((classes, classes))
+    np.add.at(counts, (labels, logits.argmax(1)), 1)
+
+    more, more_labels = batch(rng, padding, classes)
+    full = jnp.asarray(np.concatenate([logits, more])), jnp.asarray(np.concatenate([labels, more_labels]))
+    mask = jnp.asarray(np.r_[np.ones(n), np.zeros(padding)], jnp.float32)
+    found = losses.cross_entropy(*full, mask)
+    np.testing.assert_allclose(found.total, loss, rtol=1e-5, atol=1e-5)
+    assert found.weight == n
+    np.testing.assert_allclose(metrics.accuracy(*full, mask).value, (logits.argmax(1) == labels).mean(), rtol=1e-6)
+    np.testing.assert_array_equal(metrics.confusion(*full, mask), counts)
+
+
+def test_loss_survives_huge_logits():
+    logits = jnp.array([[1e4, -1e4, 0.0]])
+    assert losses.cross_entropy(logits, jnp.array([0]), jnp.ones(1)).value == 0
+    assert losses.cross_entropy(logits, jnp.array([1]), jnp.ones(1)).value == 2e4
+
+
+def test_unequal_batches_merge_exactly():
+    rng = np.random.default_rng(0)
+    logits, labels = batch(rng, 10, 4)
+    task = classification.objective("image")
+    whole = task.metrics(jnp.asarray(logits), {"label": jnp.asarray(labels), "mask": jnp.ones(10)})
+    halves = [(slice(0, 7), [1.0] * 7), (slice(3, 10), [0.0] * 4 + [1.0] * 3)]
+    parts = [
+        task.metrics(jnp.asarray(logits[s]), {"label": jnp.asarray(labels[s]), "mask": jnp.asarray(m)}) for s, m in halves
+    ]
+    stacked = {name: metrics.Mean(*(jnp.stack(x) for x in zip(*(p[name] for p in parts), strict=True))) for name in whole}
+    for name, mean in metrics.merge(stacked).items():
+        np.testing.assert_allclose(mean.value, whole[name].value, rtol=1e-6)
+
+
+@pytest.mark.parametrize("most", [1 << 22, 40])
+def test_head_cross_entropy_is_that_of_all_logits(most, monkeypatch):
+    monkeypatch.setattr(losses, "_MOST_LOGITS", most)
+    rng = np.random.default_rng(0)
+    features, kernel, bias = (jnp.asarray(rng.normal(size=shape), jnp.float32) for shape in ((3, 5, 4), (4, 11), (11,)))
+    labels = jnp.asarray(rng.integers(0, 11, (3, 5)))
+    mask = jnp.asarray(rng.integers(0, 2, (3, 5)))
+
+    def whole(args):
+        return losses.cross_entropy(args[0] @ args[1] + args[2].reshape(1, 1, -1), labels, mask)
+
+    def in_parts(args):
+        return losses.head_cross_entropy(*args, labels, mask)
+
+    args = features, kernel, bias
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), in_parts(args), whole(args))
+    ours, wanted = (jax.grad(lambda args: f(args).value)(args) for f in (in_parts, whole))  # noqa: B023
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), ours, wanted)
+
+
+def test_derived_measures():
+    found = metrics.values({"loss": Mean(np.array([6.0, 2.0]), np.array([3.0, 2.0]))}, {"ppl": ("loss", np.exp)})
+    np.testing.assert_allclose(found["loss"], [2.0, 1.0])
+    np.testing.assert_allclose(found["ppl"], np.exp([2.0, 1.0]))
+
+
+def test_reconstructions_are_measured_as_skimage_measures_them():
+    rng = np.random.default_rng(0)
+    wanted, found = rng.uniform(size=(2, 4, 8, 6, 1)).astype(np.float32)
+    mask = jnp.asarray([1.0, 1.0, 1.0, 0.0])
+    expected = [peak_signal_noise_ratio(w, f, data_range=1) for w, f in zip(wanted[:3], found[:3], strict=True)]
+    assert float(metrics.psnr(found, wanted, mask).value) == pytest.approx(np.mean(expected), rel=1e-5)
+    errors = np.square(wanted - found)[:3].sum()
+    assert float(losses.squared_error(found, wanted, mask).value) == pytest.approx(errors / 3, rel=1e-5)

@@ -1,0 +1,86 @@
+"""Finding experiments by id, family and file."""
+
+import pytest
+
+from jaxnets import registry
+from jaxnets.errors import UserError
+
+LENETS = ("plain", "bn", "dropout", "bn_dropout", "l2", "super_badinit", "super", "best", "spsa")
+
+
+def test_a_family_id_means_all_its_variants():
+    assert [e.id for e in registry.select(["cifar10/lenet"])] == [f"cifar10/lenet/{v}" for v in LENETS]
+
+
+def test_naming_an_experiment_twice_runs_it_once():
+    assert len(registry.select(["cifar10/lenet/super", "cifar10/lenet"])) == len(LENETS)
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [("cifar10/lenet/supper", "cifar10/lenet/super"), ("cifar10/lent", "cifar10/lenet"), ("zzz", "jaxnets list")],
+)
+def test_an_unknown_id_suggests_the_nearest(name, hint):
+    with pytest.raises(UserError, match=hint):
+        registry.select([name])
+
+
+# Reports that list no layers for these, or for another vocabulary, or nets of our own beside the reported ones.
+WITHOUT_COUNT = (
+    "mnist_rows/",
+    "names/conditional_rnn",
+    "names/best",
+    "text/",
+    "word_lm/wikitext2",
+    "imdb/best",
+    "translate/best",
+    "cifar10/gray_cnn/",
+    "cifar10/cnn",
+    "nist36/cnn",
+    "nist36/best",
+    "nist36/autoencoder_best",
+    "sun/bow",
+)
+
+
+def test_every_experiment_says_what_was_reported_and_where():
+    for experiment in registry.all_experiments().values():
+        assert experiment.source[:2] in ("S0", "S1", "S2", "S3", "S4")
+        assert ("parameters" in experiment.reported) != experiment.id.startswith(WITHOUT_COUNT), experiment.id
+
+
+def test_config_files_of_the_users_own(tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "from dataclasses import replace\n"
+        "from jaxnets.registry import all_experiments\n"
+        "def experiments():\n"
+        "    base = all_experiments()['cifar10/lenet/plain']\n"
+        "    yield replace(base, id='mine/slow', epochs=3)\n"
+        "    yield replace(base, id='mine/fast', epochs=1)\n"
+    )
+    assert [e.id for e in registry.select([str(file)])] == ["mine/slow", "mine/fast"]
+    assert [e.epochs for e in registry.select([f"{file}:mine/fast"])] == [1]
+    with pytest.raises(UserError, match="no experiment 'mine/other'"):
+        registry.select([f"{file}:mine/other"])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("def experiments(:\n", "line 1: "),
+        ("import nothing_of_that_name\n", "ModuleNotFoundError"),
+        ("x = 1\n", "experiments"),
+        ("def experiments():\n    return []\n", "yields nothing"),
+    ],
+)
+def test_broken_config_files_are_named(tmp_path, text, message):
+    file = tmp_path / "broken.py"
+    file.write_text(text)
+    with pytest.raises(UserError, match=r"broken\.py.*" + message):
+        registry.select([str(file)])
+
+
+def test_a_missing_config_file_is_named():
+    with pytest.raises(UserError, match=r"nowhere\.py: no such file"):
+        registry.select(["nowhere.py"])

@@ -1,0 +1,78 @@
+"""Programs that are too large: noticed before they run, explained with a size that would fit."""
+
+import dataclasses
+import re
+
+import pytest
+from rich.console import Console
+
+from jaxnets import config, registry
+from jaxnets.errors import UserError
+from jaxnets.runs.progress import Reporter
+from jaxnets.runs.train import train
+from jaxnets.training import memory, parallel
+from jaxnets.training.memory import Memory, OutOfMemory
+
+GIGA = 10**9
+
+
+LENET = registry.all_experiments()["cifar10/lenet/plain"]
+LARGE = Memory(10 * GIGA, 9 * GIGA)  # 9 GB grow with the batch; of 4 GB, 3 are left for them: a third.
+
+
+def sized(batch, grad_accumulation_steps=1, **changes):
+    data = dataclasses.replace(LENET.data, batch_size=batch)
+    return dataclasses.replace(LENET, data=data, grad_accumulation_steps=grad_accumulation_steps, **changes)
+
+
+@pytest.mark.parametrize(
+    ("error", "experiment", "message"),
+    [
+        (OutOfMemory(LARGE, 4 * GIGA), sized(1024), "--data.batch-size 256 should fit, or --grad-accumulation-steps 4 with"),
+        (OutOfMemory(LARGE, 4 * GIGA), sized(1000), "--data.batch-size 256 should fit, or --grad-accumulation-steps 4 with"),
+        # The same memory for parts of 512 out of 1,024.
+        (
+            OutOfMemory(LARGE, 4 * GIGA),
+            sized(1024, 2),
+            "--data.batch-size 128 --grad-accumulation-steps 1 should fit, or --grad-accumulation-steps 8",
+        ),
+        (OutOfMemory(Memory(10 * GIGA, GIGA), 4 * GIGA), sized(64), "weights and data alone are too large; try fewer seeds"),
+        (OutOfMemory(Memory(10 * GIGA, GIGA), 4 * GIGA), sized(64, grid={"optim.lr": (1.0,)}), "fewer settings or seeds"),
+        (OutOfMemory(), sized(64), "out of memory: --data.batch-size 32 should fit, or --grad-accumulation-steps 2"),
+        (OutOfMemory(), sized(1), "weights and data alone are too large"),
+        (OutOfMemory(Memory(2 * GIGA, GIGA), GIGA, training=False), sized(64), r"\(2.0 GB needed, 1.0 GB there\) beside"),
+        (OutOfMemory(), registry.all_experiments()["text/char_lm"], "--data.batch-size 16 should fit$"),
+    ],
+)
+def test_the_message_names_a_size_that_fits_and_is_allowed(error, experiment, message):
+    found = error.explain(experiment)
+    assert re.search(message, found)
+    batch, parts = re.search(r"batch-size (\d+)", found), re.search(r"or --grad-accumulation-steps (\d+)", found)
+    if batch:
+        smaller = dataclasses.replace(experiment.data, batch_size=int(batch[1]))
+        config.validate(dataclasses.replace(experiment, data=smaller, grad_accumulation_steps=1))
+    if parts:
+        config.validate(dataclasses.replace(experiment, grad_accumulation_steps=int(parts[1])))
+
+
+def test_the_runtimes_own_error_is_understood():
+    import jax
+
+    with pytest.raises(OutOfMemory), memory.watched():
+        raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 7 bytes.")
+    with pytest.raises(jax.errors.JaxRuntimeError, match="INTERNAL"), memory.watched():
+        raise jax.errors.JaxRuntimeError("INTERNAL: something else")
+
+
+@pytest.mark.usefixtures("shapes10")
+def test_a_run_that_cannot_fit_says_so_before_it_trains(tmp_path, monkeypatch):
+    monkeypatch.setattr(parallel, "memory_limit", lambda devices: 60_000_000)
+    lenet = registry.all_experiments()["cifar10/lenet/plain"]
+    data = dataclasses.replace(lenet.data, source="synthetic", batch_size=2048)
+    large = dataclasses.replace(lenet, data=data, seeds=1, steps=2)
+    with pytest.raises(UserError, match=r"out of memory \(.* 0.1 GB there\).*--data.batch-size \d+ should fit"):
+        train(large, tmp_path, Reporter(Console(quiet=True)))
+    # The advice can be followed in the same folder.
+    monkeypatch.undo()
+    train(dataclasses.replace(large, grad_accumulation_steps=16), tmp_path, Reporter(Console(quiet=True)))
+    assert (tmp_path / "summary.json").exists()
