@@ -1,6 +1,8 @@
-# make quickstart   trains four LeNets on synthetic data and names the report
+# make quickstart   trains four nets on synthetic data and names the report
 # make test         the whole test suite
+# make test-fast    what takes less than a second each: the inner loop of development
 # make lint         style and types
+# make newest       the fast tests and a run from end to end, on the newest Python there is with the newest jax
 # make sanitize     the tests of the CPU kernels under address and undefined-behavior sanitizers
 # All make the environment first: $(VENV), from $(PYTHON).
 
@@ -10,25 +12,46 @@ JOBS ?= 2
 PIP = $(VENV)/bin/pip --disable-pip-version-check install --quiet --constraint constraints.txt
 # The kernels are compiled against the headers of the jax that is in the environment.
 INSTALL = $(PIP) --no-build-isolation --editable
+# A worker takes whole files: what a file trains for its tests is trained once.
+PYTEST = $(VENV)/bin/pytest --numprocesses $(JOBS) --dist loadfile
+# Tests that compare arithmetic run programs as users do; all others compile without optimization, in half the time.
+ARITHMETIC = tests/nn tests/parity
 
 # The kernels' tests once more, with kernels that check every access (GCC's sanitizers), by each of their instruction sets.
 SANITIZERS = -fsanitize=address,undefined -fno-sanitize-recover=all
 
-.PHONY: quickstart test lint torch sanitize clean
+# Interpreters newer than the oldest supported one, the newest first; pyenv keeps them beside each other.
+NEWER = $(firstword $(foreach version,3.13 3.12,$(lastword $(wildcard $(HOME)/.pyenv/versions/$(version).*/bin/python3)) \
+  $(shell command -v python$(version))))
+
+.PHONY: quickstart test test-fast lint newest torch sanitize clean
 
 quickstart: $(VENV)/base
 	$(VENV)/bin/jaxnets run cifar10/lenet/plain cifar10/lenet/bn cifar10/lenet/dropout cifar10/lenet/super \
 	  --data.source synthetic --epochs 20 --out runs/quickstart
 	$(VENV)/bin/jaxnets report runs/quickstart
 
-# A worker takes whole files: what a file trains for its tests is trained once.
 test: $(VENV)/test
-	$(VENV)/bin/pytest --numprocesses $(JOBS) --dist loadfile --durations 10
+	JAXNETS_TEST_UNOPTIMIZED=1 $(PYTEST) --durations 10 tests jaxnets $(ARITHMETIC:%=--ignore %)
+	$(PYTEST) --durations 5 $(ARITHMETIC)
+
+test-fast: $(VENV)/test
+	JAXNETS_TEST_UNOPTIMIZED=1 $(PYTEST) -m "not slow" tests jaxnets
 
 lint: $(VENV)/test
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+
+newest:
+ifeq ($(NEWER),)
+	@echo "newest: skipped, there is no Python 3.12 or 3.13 on this machine"
+else
+	$(MAKE) VENV=.venv-newest PYTHON=$(NEWER) test-fast
+	rm -rf runs/newest
+	.venv-newest/bin/jaxnets run cifar10/lenet/bn --data.source synthetic --steps 20 --seeds 2 --out runs/newest
+	.venv-newest/bin/jaxnets report runs/newest
+endif
 
 sanitize: $(VENV)/test
 	CXXFLAGS="$(SANITIZERS)" LDFLAGS="$(SANITIZERS)" $(VENV)/bin/python setup.py --quiet build_ext --inplace --force
@@ -41,7 +64,7 @@ sanitize: $(VENV)/test
 torch: $(VENV)/test
 	$(PIP) torch==2.13.0
 
-$(VENV)/base: pyproject.toml setup.py constraints.txt $(wildcard jaxnets/nn/kernels/*)
+$(VENV)/base: pyproject.toml setup.py constraints.txt $(wildcard jaxnets/nn/kernels/*.cc jaxnets/nn/kernels/*.h)
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) setuptools wheel jax
 	$(INSTALL) .
@@ -52,4 +75,4 @@ $(VENV)/test: $(VENV)/base
 	touch $@
 
 clean:
-	rm -rf $(VENV) build *.egg-info jaxnets/nn/kernels/*.so
+	rm -rf $(VENV) .venv-newest build *.egg-info jaxnets/nn/kernels/*.so

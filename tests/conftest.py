@@ -1,5 +1,6 @@
 """Shared set-up: four virtual CPU devices, strict rank promotion, a data folder of the test session's own."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -10,6 +11,11 @@ REPOSITORY = Path(__file__).parent.parent
 # Many tests, and the processes that some start, compile the same programs. Set before jax is imported, and inherited.
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(REPOSITORY / ".pytest_cache" / "jit"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
+
+# Programs that run for milliseconds need no optimization, which is half of their compilation and more. Tests that compare
+# arithmetic to the last digits, of kernels and with PyTorch, run without this (see the Makefile).
+if os.environ.get("JAXNETS_TEST_UNOPTIMIZED"):
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0".strip()
 
 import jax  # noqa: E402
 

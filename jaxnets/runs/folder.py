@@ -33,9 +33,9 @@ class RunFolder:
         self._locked: IO[str] | None = None
 
     def open(self, experiment: Experiment, environment: Json) -> None:
-        """Starts a run here, or returns to the one that is here if it is of the same experiment.
+        """Starts a run here, or continues the one that is here if it is of the same experiment.
 
-        Raises UserError for a run of another configuration, a run that another process is busy with, and a folder that
+        Raises UserError for a run of another configuration, for one that another process is working on, and for a folder that
         cannot be written.
         """
         try:
@@ -55,11 +55,11 @@ class RunFolder:
 
     @property
     def _untouched(self) -> bool:
-        """Whether the run that was started here recorded nothing, so that another may take its place."""
+        """Whether the run that was started here recorded nothing, so that another may replace it."""
         return not self.finished and not self.metrics() and not any((self.path / "checkpoints").glob("*"))
 
     def _lock(self) -> None:
-        """Holds the folder for this process; the lock ends with it, however it ends."""
+        """Locks the folder for this process; the lock ends with the process, however it ends."""
         self._locked = (self.path / ".lock").open("w")
         try:
             fcntl.flock(self._locked, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -67,13 +67,13 @@ class RunFolder:
             raise UserError(f"another process is running in {self.path}; wait for it, or choose another --out") from None
 
     def close(self) -> None:
-        """Gives the folder free for other processes."""
+        """Releases the folder for other processes."""
         if self._locked is not None:
             self._locked.close()
 
     def _check(self, experiment: Experiment) -> None:
-        # Another number of seeds or rate is another run; mixing them would spoil both. Texts may change, and fields that
-        # did not exist when the run began have their defaults.
+        # Another number of seeds or rate is another run; mixing them would spoil both. Texts may change. Fields that did not
+        # exist when the run began have their defaults.
         plain = lambda e: to_json(dataclasses.replace(e, summary="", source="", reported={}))
         different = differences(plain(experiment), plain(self.experiment()))
         if different:
@@ -125,7 +125,7 @@ class RunFolder:
         except OSError as error:
             raise UserError(
                 f"cannot write to {self.path}: {error.strerror}; "
-                "run the same command again to go on from its last checkpoint"
+                "run the same command again to resume from its last checkpoint"
             ) from error
 
     def forget_after(self, step: int) -> None:

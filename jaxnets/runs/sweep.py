@@ -1,8 +1,8 @@
 """A search over hyper-parameters.
 
-Settings that differ in values alone, such as the learning rate, are replicas of one compiled program and train together;
-those that change shapes, or anything else that is compiled in, train one program after the other. The best setting is
-trained again from fresh seeds, since the best of many is lucky too.
+Settings that differ only in values, such as the learning rate, are replicas of one compiled program and train together.
+Settings that change shapes, or anything else that is compiled in, train one program after the other. The best setting is
+trained again from fresh seeds, since the best of many is partly luck.
 """
 
 import hashlib
@@ -46,7 +46,7 @@ class Group(NamedTuple):
 
 
 class Result(NamedTuple):
-    """What one setting came to."""
+    """The result of one setting."""
 
     setting: Setting
     score: Json
@@ -54,7 +54,7 @@ class Result(NamedTuple):
 
 
 class Metric(NamedTuple):
-    """What settings are judged by."""
+    """What settings are ranked by."""
 
     split: str
     name: str
@@ -105,7 +105,7 @@ def parse_axis(experiment: Experiment, text: str) -> Axis:
 
 
 def settings(experiment: Experiment, axes: Sequence[Axis], draws: int | None) -> list[Setting]:
-    """All combinations of the axes' values, or so many random ones. Raises UserError for ranges without `draws`."""
+    """All combinations of the axes' values, or `draws` random ones. Raises UserError for ranges without `draws`."""
     paths = [axis.path for axis in axes]
     if len(set(paths)) < len(paths):
         raise UserError(f"--over names {next(p for p in paths if paths.count(p) > 1)} twice")
@@ -151,7 +151,7 @@ def _traced(path: str) -> bool:
 
 
 def run(experiment: Experiment, settings: Sequence[Setting], metric: Metric, folder: Path, train: Train) -> list[Result]:
-    """Trains every setting below `folder` and returns their results, best first. What is there already is only read.
+    """Trains every setting below `folder` and returns their results, best first. Finished runs are not retrained.
 
     Raises UserError if no setting came to a finite score.
     """

@@ -1,4 +1,4 @@
-"""Checkpoints by Orbax: everything a run needs to go on, bit for bit, as if it had not stopped."""
+"""Checkpoints by Orbax: everything a run needs to resume, bit for bit, as if it had never stopped."""
 
 import logging
 from pathlib import Path
@@ -9,7 +9,7 @@ import orbax.checkpoint as ocp
 
 from jaxnets.errors import UserError, first_line
 
-_KEEP = 2  # The newest may be damaged by a crash while it was written; then the one before it serves.
+_KEEP = 2  # If a crash damaged the newest while it was written, the one before it is used.
 
 
 class Snapshot(NamedTuple):
@@ -20,7 +20,7 @@ class Snapshot(NamedTuple):
     best: Any
     """Weights of the best epoch so far by validation, seed by seed."""
     progress: dict[str, Any]
-    """Plain JSON: step, sums of the epoch under way, seconds spent."""
+    """Plain JSON: step, metric sums of the current epoch, seconds spent."""
 
 
 class Checkpoints:
@@ -34,7 +34,7 @@ class Checkpoints:
         self._manager = ocp.CheckpointManager(folder.absolute(), options=options)
 
     def save(self, step: int, snapshot: Snapshot) -> None:
-        """Writes a checkpoint, unless there is one for this step. Raises UserError when the disk refuses."""
+        """Writes a checkpoint, unless there is one for this step. Raises UserError when it cannot be written."""
         if step in self._manager.all_steps():
             return
         items = ocp.args.Composite(
@@ -47,13 +47,13 @@ class Checkpoints:
         except Exception as error:
             raise UserError(
                 f"cannot write a checkpoint to {self._folder}: {first_line(error)}; free space there, then run the same "
-                f"command again to go on from step {self._manager.latest_step() or 0}"
+                f"command again to resume from step {self._manager.latest_step() or 0}"
             ) from error
 
     def restore(self, like: Snapshot) -> tuple[Snapshot | None, list[str]]:
-        """The newest checkpoint that can be read, and a line for each newer one that could not, and was put aside.
+        """The newest readable checkpoint, and a message for each newer one, which could not be read and was renamed.
 
-        `like` gives structure, shapes and placement. Raises UserError if there are checkpoints but none fits.
+        `like` gives structure, shapes and shardings. Raises UserError if there are checkpoints but none fits.
         """
         problems: list[tuple[int, str]] = []
         abstract = jax.tree.map(_abstract, _plain_keys((like.latest, like.best)))
@@ -70,7 +70,7 @@ class Checkpoints:
                     Snapshot(
                         _typed_keys(restored.latest, like.latest), _typed_keys(restored.best, like.best), restored.progress
                     ),
-                    [f"checkpoint of step {bad} could not be read ({why}); it was put aside" for bad, why in problems],
+                    [f"checkpoint of step {bad} could not be read ({why}); it was renamed to unreadable-{bad}" for bad, why in problems],
                 )
             except Exception as error:
                 problems.append((step, first_line(error)))

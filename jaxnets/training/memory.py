@@ -1,4 +1,4 @@
-"""What compiled programs need of a device's memory, and what to do where it is too much."""
+"""The device memory that compiled programs need, and advice where it is too much."""
 
 import contextlib
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from jaxnets.config import Experiment
 
 
 class Memory(NamedTuple):
-    """Bytes of one compiled program on one device; zeros where the compiler does not tell."""
+    """Bytes of one compiled program on one device; zeros where the compiler does not say."""
 
     total: int = 0
     """Arguments, results and scratch."""
@@ -75,7 +75,7 @@ class OutOfMemory(Exception):  # noqa: N818
 
 @contextlib.contextmanager
 def watched(training: bool = True) -> Iterator[None]:
-    """Turns the runtime's own report of exhausted memory into OutOfMemory."""
+    """Turns the runtime's own out-of-memory error into OutOfMemory."""
     try:
         yield
     except jax.errors.JaxRuntimeError as error:

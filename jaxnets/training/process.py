@@ -1,4 +1,4 @@
-"""What a command settles for its whole process, before the first computation."""
+"""Settings of the whole process, made before the first computation."""
 
 import ctypes
 import os
@@ -12,11 +12,11 @@ _EXTRA_OPTIONS = "xla_backend_extra_options"
 
 
 def _reuse_freed_memory() -> None:
-    """Has the C library keep all freed memory, in one heap; does nothing where that is not glibc.
+    """Makes glibc keep all freed memory, in one heap; does nothing with another C library.
 
-    A program on a CPU takes its scratch anew in every step. By default a block above 32 MiB is mapped, goes back to the
-    system when it is freed, and its pages are cleared again in the next step: a third of the small CNN's time. So does the
-    heap of any thread but the first, whenever it is empty.
+    A program on a CPU allocates its scratch memory in every step. By default a block above 32 MiB is mapped, returned to the
+    system when it is freed, and its pages are cleared again in the next step: a third of the small CNN's time. The same
+    happens to the heap of every thread but the first, whenever it is empty.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt:
@@ -25,11 +25,10 @@ def _reuse_freed_memory() -> None:
 
 
 def _avoid_scalar_loops() -> None:
-    """Has XLA emit a lone element-wise operation on CPUs as it emits fused ones. Unknown to a version of XLA, it is ignored.
+    """Makes XLA emit single element-wise operations on CPUs as it emits fused ones. XLA ignores options it does not know.
 
-    Its newer emitter (jax 0.10) cuts such an operation into tiles along the last logical axis. Of images, which the CPU
-    kernels store batch-minor, that is not the axis of neighbors in memory, and the loop comes out scalar: tanh was a sixth
-    of LeNet's step.
+    Its newer emitter (jax 0.10) tiles such an operation along the last logical axis. For images, which the CPU kernels store
+    batch-minor, that axis is not contiguous in memory, and the loop comes out scalar: tanh was a sixth of LeNet's step.
     """
     flags = os.environ.get("XLA_FLAGS", "")
     if _EXTRA_OPTIONS not in flags:
@@ -40,7 +39,7 @@ def tune() -> None:
     """Makes programs on CPUs faster; nothing changes on accelerators. Must come before the first use of a device."""
     _reuse_freed_memory()
     _avoid_scalar_loops()
-    # Programs run in the thread that calls them: one thread less to share the cores with (up to a tenth of a step).
+    # Programs run in the thread that calls them: one thread less competes for the cores (up to a tenth of a step).
     jax.config.update("jax_cpu_enable_async_dispatch", False)
 
 

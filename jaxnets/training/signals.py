@@ -1,4 +1,4 @@
-"""Stopping at a moment that suits: signals are noted, and looked at between steps."""
+"""Deferred signals: they are collected while a step runs, and acted on between steps."""
 
 import contextlib
 import signal
@@ -16,7 +16,7 @@ class Interrupted(Exception):  # noqa: N818  # Nothing went wrong.
 
 @contextlib.contextmanager
 def defer_signals() -> Iterator[list[int]]:
-    """Collects SIGINT and SIGTERM in a list instead of dying of them; a second signal is let through."""
+    """Collects the numbers of SIGINT and SIGTERM in the list it yields. A second signal has its usual effect."""
     received: list[int] = []
 
     def note(number: int, frame: Any) -> None:
