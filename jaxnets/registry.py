@@ -7,6 +7,7 @@ import difflib
 import functools
 import importlib
 import importlib.util
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,8 @@ def load_file(path: Path) -> list[Experiment]:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    # Dataclasses look their module up there, and so does the command line for the docstrings of fields.
+    sys.modules[spec.name] = module
     try:
         spec.loader.exec_module(module)
         experiments = [validate(experiment) for experiment in module.experiments()]

@@ -1,0 +1,94 @@
+"""Breaks one line at a time and looks whether the tests notice.
+
+    python scripts/mutation_check.py [NUMBER …]
+
+Each mutation is made in a copy of the source tree, where the tests that should notice it are run. Prints a row a mutation, and
+how many were caught. Mutations of C++ files compile the kernels anew. Takes about half an hour on two cores.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).parent.parent
+
+
+class Mutation(NamedTuple):
+    """One line, what it becomes, and the tests that should notice."""
+
+    file: str
+    line: str
+    broken: str
+    tests: str
+
+
+MUTATIONS = (
+    Mutation("training/step.py", 'lambda g: g / metrics["loss"].weight', "lambda g: g", "tests/training"),
+    Mutation("training/step.py", "metrics, grads = psum(sums)", "metrics, grads = sums", "tests/training/test_parallel.py"),
+    Mutation("training/step.py", "jax.tree.map(jnp.add, totals, sums)", "sums", "tests/training/test_step.py"),
+    Mutation("training/step.py", "& (state.failed_at < 0)", "", "tests/training/test_step.py"),
+    Mutation("training/state.py", "stream(state.key, Stream.STEP), state.step)", "stream(state.key, Stream.STEP), 0)", "tests/training"),
+    Mutation("tasks/losses.py", "Mean(-(picked * mask).sum(), mask.sum())", "Mean(-picked.sum(), mask.sum())", "tests/tasks"),
+    Mutation("tasks/losses.py", "dbias + dlogits.sum(0)", "dbias", "tests/tasks"),
+    Mutation("tasks/metrics.py", "true.T @ jax.nn.one_hot(logits.argmax(-1), classes)", "jax.nn.one_hot(logits.argmax(-1), classes).T @ true", "tests/tasks"),
+    Mutation("tasks/metrics.py", "-10 * jnp.log10(error)", "-20 * jnp.log10(error)", "tests/tasks"),
+    Mutation("tasks/decode.py", "logits / temperature", "logits * temperature", "tests/tasks"),
+    Mutation("tasks/decode.py", "jnp.where(ended, only_end, log_probs)", "log_probs", "tests/tasks"),
+    Mutation("tasks/language_model.py", 'x * (1 - batch["reset"])', "x", "tests/models tests/tasks"),
+    Mutation("optim/optimizer.py", "optax.chain(*clip, *decay, rule)", "optax.chain(rule, *clip, *decay)", "tests/optim"),
+    Mutation("optim/spsa.py", "/ (2 * size)", "/ size", "tests/optim"),
+    Mutation("optim/spsa.py", "-a / (count + 1.0 + big_a)", "-a / (count + big_a)", "tests/optim"),
+    Mutation("nn/rnn.py", "jnp.concatenate([dr, dz, dn * r], axis=-1)", "jnp.concatenate([dr, dz, dn], axis=-1)", "tests/nn/test_rnn.py"),
+    Mutation("nn/norm.py", "jnp.square(mean - whole)", "0.0 * (mean - whole)", "tests/nn/test_norm.py tests/training"),
+    Mutation("pipeline/loaders.py", "places < count", "places <= count", "tests/pipeline/test_loaders.py"),
+    Mutation("training/best.py", "score > best.score", "score < best.score", "tests/runs/test_train.py"),
+    Mutation("training/loop.py", "arrived + pending", "arrived", "tests/runs/test_train.py"),
+    Mutation("nn/kernels/pool.cc", "MUTATE_POOL", "", "tests/nn/test_pool.py"),
+    Mutation("nn/kernels/recurrent.cc", "MUTATE_RNN", "", "tests/nn/test_rnn.py"),
+)
+
+
+def check(mutation: Mutation) -> tuple[bool, float]:
+    """Whether the tests fail with the mutation, and the seconds they took."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "jaxnets"
+        shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".git", ".venv*", "runs", ".pytest_cache", "build"))
+        path = copy / "jaxnets" / mutation.file
+        text = path.read_text()
+        if text.count(mutation.line) != 1:
+            raise SystemExit(f"{mutation.file} has {text.count(mutation.line)} times: {mutation.line}")
+        path.write_text(text.replace(mutation.line, mutation.broken))
+        if path.suffix == ".cc":
+            build = [sys.executable, "setup.py", "--quiet", "build_ext", "--inplace", "--force"]
+            subprocess.run(build, cwd=copy, check=True, capture_output=True)
+        start = time.perf_counter()
+        arguments = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *mutation.tests.split()]
+        environment = {**os.environ, "PYTHONPATH": str(copy), "JAX_ENABLE_COMPILATION_CACHE": "false"}
+        done = subprocess.run(arguments, cwd=copy, env=environment, capture_output=True, text=True, check=False)
+        if done.returncode not in (0, 1):
+            raise SystemExit(done.stdout[-2000:])
+        return done.returncode == 1, time.perf_counter() - start
+
+
+def main(numbers: list[str]) -> int:
+    """Checks all mutations, or those numbered."""
+    chosen = [int(number) for number in numbers] or range(1, len(MUTATIONS) + 1)
+    caught = 0
+    print("| | file | line | becomes | caught | s |\n| --: | :-- | :-- | :-- | :-- | --: |", flush=True)
+    for number in chosen:
+        mutation = MUTATIONS[number - 1]
+        noticed, seconds = check(mutation)
+        caught += noticed
+        row = (str(number), mutation.file, f"`{mutation.line}`", f"`{mutation.broken}`", "yes" if noticed else "NO", f"{seconds:.0f}")
+        print(f"| {' | '.join(row)} |", flush=True)
+    print(f"{caught} of {len(chosen)} caught")
+    return 0 if caught >= len(chosen) - 1 else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
