@@ -28,20 +28,12 @@ template <> struct Vector<1> {
   typedef float Type;
 };
 
-template <int Lanes> JAXNETS_INLINE float SumLanes(const typename Vector<Lanes>::Type& v) {
-  float sum = 0;
-  const float* lane = reinterpret_cast<const float*>(&v);
-  // Pairwise, as the halves of a register would be added.
-  float part[Lanes];
-  for (int i = 0; i < Lanes; ++i) part[i] = lane[i];
-  for (int width = Lanes / 2; width > 0; width /= 2)
-    for (int i = 0; i < width; ++i) part[i] += part[i + width];
-  sum = part[0];
-  return sum;
-}
-
 template <int Lanes> struct Integers {
   typedef int32_t Type __attribute__((vector_size(Lanes * sizeof(int32_t)), aligned(alignof(int32_t)), may_alias));
+};
+
+template <int Lanes> struct Doubles {
+  typedef double Type __attribute__((vector_size(Lanes * sizeof(double))));
 };
 
 // The first `count` lanes from memory, zeros behind them; and back.
