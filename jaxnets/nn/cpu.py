@@ -10,6 +10,7 @@ its operands, and XLA's layout assignment carries that order through the element
 
 import ctypes
 import functools
+import os
 import sysconfig
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,6 +19,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import lax
+
+from jaxnets.errors import UserError
 
 Array = jax.Array
 
@@ -31,12 +34,20 @@ BATCH_MINOR = (1, 2, 3, 0)  # logically [N, H, W, C], stored [H, W, C, N]
 ROW_MAJOR = (0, 1, 2, 3)
 VECTOR = (0,)
 
+INSTRUCTION_SETS = ("base", "avx2", "avx512")
 LIBRARY = Path(__file__).with_name("_cpu_kernels" + sysconfig.get_config_var("EXT_SUFFIX"))
 
 
 @functools.cache
 def backend() -> str:
-    """What convolves on CPUs: "native" or "xla". Registers the native kernels on its first call."""
+    """What convolves on CPUs: "native" or "xla". Registers the native kernels on its first call.
+
+    Raises UserError for an unknown instruction set in $JAXNETS_CPU_KERNELS. One that the processor lacks is no error: the
+    best that it has serves.
+    """
+    asked = os.environ.get("JAXNETS_CPU_KERNELS", "")
+    if asked not in ("", *INSTRUCTION_SETS):
+        raise UserError(f"JAXNETS_CPU_KERNELS is {asked!r}: choose from {', '.join(INSTRUCTION_SETS)}, or unset it")
     try:
         handlers = ctypes.CDLL(str(LIBRARY))
     except OSError:

@@ -29,7 +29,7 @@ def register(instruction_set):
         jax.ffi.register_ffi_target(f"{name}_{instruction_set}", jax.ffi.pycapsule(getattr(library, name)), platform="cpu")
 
 
-@pytest.fixture(params=["base", "avx2", "avx512", "xla"])
+@pytest.fixture(params=[*cpu.INSTRUCTION_SETS, "xla"])
 def kernels(request, monkeypatch):
     """Makes layers use the kernels of one instruction set, or XLA alone."""
     if request.param == "xla":

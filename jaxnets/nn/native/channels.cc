@@ -3,7 +3,7 @@
 //   moments   mean and variance of each channel
 //   sums      of dy and of dy * (x - shift), for each channel: what the gradients of biases and BatchNorm need
 //
-// Activations are stored batch-minor: [lead..., H, W, C, N] with N contiguous.
+// Activations are stored batch-minor: [batch dims..., H, W, C, N] with N contiguous.
 //
 // All terms are summed in double. Such sums cancel: behind a BatchNorm the gradient of a bias is some thousand times smaller
 // than the magnitudes of its terms, so that the roundings of float sums would be most of what is left. Sums stay in
@@ -32,7 +32,7 @@ JAXNETS_INLINE void SumChannel(const ChannelJob& job, int64_t channel, double sh
   for (int64_t p = 0; p < job.pixels; ++p) {
     const float* a = job.a + (p * job.channels + channel) * job.batch;
     const float* b = job.b + (p * job.channels + channel) * job.batch;
-    const auto add = [&](int u, int64_t at) {
+    const auto add = [&](int u, int64_t at) JAXNETS_INLINE_LAMBDA {
       const D va = __builtin_convertvector(*reinterpret_cast<const V*>(a + at), D);
       const D vb = Same ? va : __builtin_convertvector(*reinterpret_cast<const V*>(b + at), D);
       plain[u] += va;
@@ -54,31 +54,23 @@ JAXNETS_INLINE void SumChannel(const ChannelJob& job, int64_t channel, double sh
   out[0] = rest[0], out[1] = rest[1];
 }
 
-template <int Lanes>
-JAXNETS_INLINE void Channel(const ChannelJob& job, int64_t channel, double shift_a, double shift_b, double* out) {
-  if (job.a == job.b) SumChannel<Lanes, true>(job, channel, shift_a, shift_b, out);
-  else SumChannel<Lanes, false>(job, channel, shift_a, shift_b, out);
-}
+struct Channel {
+  using Function = void(const ChannelJob&, int64_t channel, double shift_a, double shift_b, double* out);
+  template <typename Set>
+  JAXNETS_INLINE static void Run(const ChannelJob& job, int64_t channel, double shift_a, double shift_b, double* out) {
+    constexpr int kLanes = Set::kLanes / 2;
+    if (job.a == job.b) SumChannel<kLanes, true>(job, channel, shift_a, shift_b, out);
+    else SumChannel<kLanes, false>(job, channel, shift_a, shift_b, out);
+  }
+};
 
-using ChannelKernel = void (*)(const ChannelJob&, int64_t channel, double shift_a, double shift_b, double* out);
+const auto kChannel = Dispatch<Channel>();
 
-void ChannelBase(const ChannelJob& job, int64_t c, double a, double b, double* out) { Channel<2>(job, c, a, b, out); }
-#ifdef JAXNETS_X86
-JAXNETS_AVX2 void ChannelAvx2(const ChannelJob& job, int64_t c, double a, double b, double* out) {
-  Channel<4>(job, c, a, b, out);
-}
-JAXNETS_AVX512 void ChannelAvx512(const ChannelJob& job, int64_t c, double a, double b, double* out) {
-  Channel<8>(job, c, a, b, out);
-}
-#endif
-
-const ChannelKernel kChannel = JAXNETS_CHOOSE(ChannelBase, ChannelAvx2, ChannelAvx512);
-
-// x: [lead..., N, H, W, C] -> [lead..., C] each. The variance is over N (not N - 1). One pass suffices: the sum of squares
+// x: [batch dims..., N, H, W, C] -> [batch dims..., C] each. The variance is over N (not N - 1). One pass suffices: the sum of squares
 // is around one of the channel's own values, whose distance from the mean is at most sqrt(count) standard deviations, so
 // that the difference below cancels at most the binary digits of `count` from the 53 of a double.
 ffi::Error Moments(ffi::ThreadPool pool, Buffer x, Result mean, Result variance) {
-  Leading xl(x.dimensions(), 4);
+  BatchDims xl(x.dimensions(), 4);
   const int64_t* xd = &*x.dimensions().end() - 4;
   const int64_t lead = xl.Count(), channels = xd[3], count = xd[0] * xd[1] * xd[2];
   ParallelFor(pool, lead * channels, [&](int64_t item) {
@@ -94,9 +86,9 @@ ffi::Error Moments(ffi::ThreadPool pool, Buffer x, Result mean, Result variance)
   return ffi::Error::Success();
 }
 
-// dy, x: [lead..., N, H, W, C], shift: [lead..., C] -> sums of dy and of dy * (x - shift), [lead..., C] each.
+// dy, x: [batch dims..., N, H, W, C], shift: [batch dims..., C] -> sums of dy and of dy * (x - shift), [batch dims..., C] each.
 ffi::Error Sums(ffi::ThreadPool pool, Buffer dy, Buffer x, Buffer shift, Result plain, Result product) {
-  Leading yl(dy.dimensions(), 4), xl(x.dimensions(), 4), sl(shift.dimensions(), 1), out(plain->dimensions(), 1);
+  BatchDims yl(dy.dimensions(), 4), xl(x.dimensions(), 4), sl(shift.dimensions(), 1), out(plain->dimensions(), 1);
   const int64_t* xd = &*x.dimensions().end() - 4;
   if (yl.item != xl.item || sl.item != xd[3]) return ffi::Error::InvalidArgument("sums: shapes do not fit together");
   const int64_t lead = out.Count(), channels = xd[3];

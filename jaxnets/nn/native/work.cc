@@ -7,7 +7,7 @@
 #include <string>
 #include <thread>
 
-#include "vector.h"
+#include "dispatch.h"
 
 namespace jaxnets {
 

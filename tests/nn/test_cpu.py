@@ -1,0 +1,19 @@
+"""Which kernels serve on a CPU."""
+
+import pytest
+
+from jaxnets.errors import UserError
+from jaxnets.nn import cpu
+
+
+@pytest.mark.parametrize("asked", ["avx", "AVX2", "native"])
+def test_an_unknown_instruction_set_is_refused(monkeypatch, asked):
+    monkeypatch.setenv("JAXNETS_CPU_KERNELS", asked)
+    with pytest.raises(UserError, match=f"JAXNETS_CPU_KERNELS is '{asked}': choose from base, avx2, avx512"):
+        cpu.backend.__wrapped__()
+
+
+@pytest.mark.parametrize("asked", ["", *cpu.INSTRUCTION_SETS])
+def test_known_ones_are_taken(monkeypatch, asked):
+    monkeypatch.setenv("JAXNETS_CPU_KERNELS", asked)
+    assert cpu.backend.__wrapped__() == cpu.backend()
