@@ -63,7 +63,7 @@ def serves(*arrays: Array) -> bool:
 
 
 def call(name: str, like: Any, inputs: Sequence[tuple[int, ...]] | None, outputs: Any) -> Callable[..., Any]:
-    """The kernel `name` as a function of arrays and integer attributes.
+    """The kernel `name` as a function of arrays and attributes.
 
     Args:
       name: one of the constants above.

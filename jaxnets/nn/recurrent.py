@@ -103,9 +103,7 @@ CELLS: dict[CellName, Cell] = {
     "lstm": Cell(4, 4, _lstm_forward, _lstm_backward, memory=True),
     "gru": Cell(3, 4, _gru_forward, _gru_backward, own_dgh=True),
 }
-
-_NUMBERS = {name: number for number, name in enumerate(CELLS)}
-"""As native/recurrent.cc numbers them."""
+"""The kernels know a cell by its name, and its sizes by the shapes of what they are given."""
 
 
 def recur(
@@ -142,7 +140,7 @@ def _forward(
     operands = gx, w, b, h, c, lengths
 
     def native(*operands: Array) -> tuple[Array, ...]:
-        return tuple(cpu.call(cpu.RECURRENCE, jax.eval_shape(scan, *operands), None, None)(*operands, cell=_NUMBERS[cell]))
+        return tuple(cpu.call(cpu.RECURRENCE, jax.eval_shape(scan, *operands), None, None)(*operands, cell=cell))
 
     served = cpu.serves(gx, w, b, h, c)
     hs, cs, kept = lax.platform_dependent(*operands, cpu=native, default=scan) if served else scan(*operands)
@@ -160,7 +158,7 @@ def _backward(
 
     def native(*operands: Array) -> tuple[Array, ...]:
         like = jax.eval_shape(scan, *operands)
-        return tuple(cpu.call(cpu.RECURRENCE_GRAD, like, None, None)(*operands, cell=_NUMBERS[cell]))
+        return tuple(cpu.call(cpu.RECURRENCE_GRAD, like, None, None)(*operands, cell=cell))
 
     served = cpu.serves(*operands[:-1])
     dgx, dgh, dh, dc, dw = lax.platform_dependent(*operands, cpu=native, default=scan) if served else scan(*operands)
