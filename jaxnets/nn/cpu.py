@@ -57,6 +57,19 @@ def backend() -> str:
     return "native"
 
 
+@functools.cache
+def instruction_set() -> str | None:
+    """Which one the kernels use; None without kernels."""
+    return chosen_by(ctypes.CDLL(str(LIBRARY))) if backend() == "native" else None
+
+
+def chosen_by(library: ctypes.CDLL) -> str:
+    """The instruction set that a loaded copy of the library has chosen."""
+    name = library.jaxnets_instruction_set
+    name.restype = ctypes.c_char_p
+    return name().decode()
+
+
 def serves(*arrays: Array) -> bool:
     """Whether the native kernels can take these operands when the program is lowered for a CPU."""
     return all(array.dtype == jnp.float32 for array in arrays) and backend() == "native"

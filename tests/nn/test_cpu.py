@@ -1,5 +1,7 @@
 """Which kernels serve on a CPU."""
 
+import os
+
 import pytest
 
 from jaxnets.errors import UserError
@@ -17,3 +19,12 @@ def test_an_unknown_instruction_set_is_refused(monkeypatch, asked):
 def test_known_ones_are_taken(monkeypatch, asked):
     monkeypatch.setenv("JAXNETS_CPU_KERNELS", asked)
     assert cpu.backend.__wrapped__() == cpu.backend()
+
+
+def test_the_best_instruction_set_serves(monkeypatch):
+    """Of those that the processor has, unless the environment names another."""
+    if cpu.backend() != "native":
+        assert cpu.instruction_set() is None
+    else:
+        asked = os.environ.get("JAXNETS_CPU_KERNELS") or "avx512"
+        assert cpu.instruction_set() in cpu.INSTRUCTION_SETS[: cpu.INSTRUCTION_SETS.index(asked) + 1]
