@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -55,7 +54,8 @@ def _batch_sizes(experiments: Sequence[Experiment], summaries: Sequence[Json]) -
 def by_batch_size(summaries: Mapping[int, Json]) -> Figure:
     """Accuracy, memory and time of runs that differ in their batch size."""
     sizes = sorted(summaries)
-    figure, panels = plt.subplots(1, 3, figsize=(9.6, 3.2), layout="constrained")
+    figure = Figure((9.6, 3.2), layout="constrained")
+    panels = figure.subplots(1, 3)
     split = "test" if all("test" in s["final"] for s in summaries.values()) else "validation"
     scores = [summaries[size]["final"][split]["accuracy"] for size in sizes]
     ours = (

@@ -10,9 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap, LogNorm
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
-from jaxnets.analysis.report.plots import PALETTE, compare, plt
+from jaxnets.analysis.report.plots import PALETTE, compare, new_figure
 from jaxnets.analysis.visualize import filters as kernels
 from jaxnets.analysis.visualize.activations import Statistics
 from jaxnets.analysis.visualize.maximize import Maximum
@@ -54,7 +55,7 @@ def _slices(kernel: np.ndarray, title: str) -> Figure:
     slices = kernels.as_slices(kernel)[:_SLICES, :_SLICES]
     rows, columns, height, width = slices.shape
     table = mosaic(slices[..., None], gap=np.nan)[..., 0]
-    figure, axes = plt.subplots(figsize=(1.6 + 0.2 * columns, 1.0 + 0.2 * rows), layout="constrained")
+    figure, axes = new_figure((1.6 + 0.2 * columns, 1.0 + 0.2 * rows))
     shown = axes.imshow(table, cmap="PuOr", vmin=-1, vmax=1, interpolation="nearest")
     for axis, count, side in ((axes.xaxis, columns, width), (axes.yaxis, rows, height)):
         places = range(0, count, max(1, count // 8))
@@ -73,9 +74,8 @@ def _of(shown: int, there: int) -> str:
 
 def activations(layers: Mapping[str, Statistics], title: str) -> Figure:
     """For each layer: mean and deviation by channel; the histogram of all values; the histogram by channel."""
-    figure, grid = plt.subplots(
-        len(layers), 3, figsize=(10.5, 0.6 + 2.3 * len(layers)), layout="constrained", squeeze=False, width_ratios=(3, 3, 4)
-    )
+    figure = Figure((10.5, 0.6 + 2.3 * len(layers)), layout="constrained")
+    grid = figure.subplots(len(layers), 3, squeeze=False, width_ratios=(3, 3, 4))
     for (by_channel, overall, table), (name, found) in zip(grid, layers.items(), strict=True):
         channels = np.arange(len(found.mean))
         by_channel.errorbar(channels, found.mean, yerr=found.std, fmt="o", markersize=3, linewidth=1, color=PALETTE[0])
@@ -142,13 +142,14 @@ def occlusions(
 ) -> Figure:
     """A row for each image: the image, the probability of its class by where the square is, the class predicted there."""
     rows = len(images)
-    figure, grid = plt.subplots(rows, 3, figsize=(8.4, 0.6 + 2.1 * rows), layout="constrained", squeeze=False)
+    figure = Figure((8.4, 0.6 + 2.1 * rows), layout="constrained")
+    grid = figure.subplots(rows, 3, squeeze=False)
     for (image, probability, prediction), pixels, label, one in zip(grid, images, labels, found, strict=True):
         height, width = pixels.shape[:2]
         extent = (-0.5, width - 0.5, height - 0.5, -0.5)
         _image(image, pixels)
         image.set_title(label, fontsize=9)
-        square = plt.Rectangle((0.5, 0.5), side - 1, side - 1, facecolor="#808080", edgecolor="white", linewidth=0.8)
+        square = Rectangle((0.5, 0.5), side - 1, side - 1, facecolor="#808080", edgecolor="white", linewidth=0.8)
         image.add_patch(square)
         shown = probability.imshow(one.probability, cmap="viridis", extent=extent, interpolation="nearest")
         probability.set_title("its probability", fontsize=9)
@@ -173,7 +174,7 @@ def _classes(axes: Axes, prediction: np.ndarray, names: Sequence[str], extent: A
     axes.set_title("predicted", fontsize=9)
     entries = [names[number] for number in named] + (["others"] if len(named) < len(order) else [])
     places = [*range(len(named)), len(PALETTE) - 1]
-    patches = [plt.Rectangle((0, 0), 1, 1, color=shown.cmap(shown.norm(at))) for at in places[: len(entries)]]
+    patches = [Rectangle((0, 0), 1, 1, color=shown.cmap(shown.norm(at))) for at in places[: len(entries)]]
     axes.legend(patches, entries, fontsize=_SMALL, frameon=False, loc="center left", bbox_to_anchor=(1.02, 0.5))
 
 
@@ -190,7 +191,7 @@ def sheet(found: ImageGrid) -> Figure:
     rows, columns, height, width, _ = found.images.shape
     side = min(7.2, 0.72 * columns)
     size = (side, side * rows * height / (columns * width) + 0.5)
-    figure, axes = plt.subplots(figsize=size, layout="constrained")
+    figure, axes = new_figure(size)
     if found.signed:
         tiled = mosaic(found.images.mean(-1, keepdims=True), gap=0.0)[..., 0]
         reach = np.quantile(np.abs(tiled), 0.995)
@@ -219,9 +220,8 @@ def mosaic(tiles: np.ndarray, gap: float = 1.0) -> np.ndarray:
 def _panels(rows: int, columns: int, size: tuple[float, float]) -> tuple[Figure, Any]:
     """A figure and its panels in one row, without axes, each of `size` in inches."""
     width, height = size
-    figure, grid = plt.subplots(
-        rows, columns, figsize=(max(3.2, width * columns), 0.7 + height * rows), layout="constrained", squeeze=False
-    )
+    figure = Figure((max(3.2, width * columns), 0.7 + height * rows), layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False)
     for axes in grid.ravel():
         axes.set_axis_off()
     return figure, grid.ravel()

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
 from jaxnets.analysis.report import families, image_sheets, plots, tables
@@ -187,7 +186,6 @@ def _save(figures: Mapping[str, Figure | None], target: Path, prefix: str) -> li
             continue
         image = io.BytesIO()
         figure.savefig(image, format="png", dpi=_DPI)
-        plt.close(figure)
         (target / f"{prefix}-{i}.png").write_bytes(image.getvalue())
         saved.append({"caption": caption, "data": base64.b64encode(image.getvalue()).decode()})
     return saved

@@ -1,14 +1,12 @@
-"""Plots of runs, as matplotlib figures. Colors are Okabe and Ito's, which color-blind readers can tell apart."""
+"""Plots of runs, as matplotlib figures. Colors are Okabe and Ito's, which color-blind readers can tell apart.
+
+Figures are made without pyplot, so the backend of the calling program, such as a notebook's, stays as it is.
+"""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib
-
-matplotlib.use("Agg")
-
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -96,7 +94,7 @@ def confusion(counts: Sequence[Sequence[float]], names: Sequence[str]) -> Figure
     matrix = np.asarray(counts, float)
     share = 100 * matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
     side = max(_SQUARE[1], 0.21 * len(names)) if len(names) <= _NAMED else _SQUARE[1]
-    figure, axes = plt.subplots(figsize=(side + 0.6, side), layout="constrained")
+    figure, axes = new_figure((side + 0.6, side))
     axes.imshow(share, cmap="Blues", vmin=0, vmax=100)
     ticks = range(len(names))
     if len(names) > _NAMED:
@@ -143,7 +141,7 @@ def reported_and_ours(summaries: Mapping[str, Json]) -> Figure | None:
                 break
     if not shown:
         return None
-    figure, axes = plt.subplots(figsize=(7.2, 1.2 + 0.36 * len(shown)), layout="constrained")
+    figure, axes = new_figure((7.2, 1.2 + 0.36 * len(shown)))
     height = np.arange(len(shown))[::-1]
     spreads = [ours for _, ours in shown.values()]
     axes.errorbar(
@@ -198,7 +196,7 @@ def search(results: Sequence[tuple[Json, Json]], measure: str) -> Figure:
 
 def _ranking(points: Sequence[tuple[Json, float, float]], measure: str) -> Figure:
     shown = points[:30]
-    figure, axes = plt.subplots(figsize=(7.2, 1.0 + 0.3 * len(shown)), layout="constrained")
+    figure, axes = new_figure((7.2, 1.0 + 0.3 * len(shown)))
     height = np.arange(len(shown))[::-1]
     means, stds = [mean for _, mean, _ in shown], np.nan_to_num([std for _, _, std in shown])
     axes.errorbar(means, height, xerr=stds, fmt="o", color=PALETTE[0], capsize=3)
@@ -211,19 +209,24 @@ def _ranking(points: Sequence[tuple[Json, float, float]], measure: str) -> Figur
 
 
 def save(figure: Figure, path: Path, dpi: int) -> Path:
-    """Writes a figure as a picture, with the folders above it, and closes it. Raises UserError where it cannot."""
+    """Writes a figure as a picture, with the folders above it. Raises UserError where it cannot."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, dpi=dpi)
     except OSError as error:
         raise UserError(f"cannot write to {path}: {error.strerror}; choose another --out") from error
-    plt.close(figure)
     return path
+
+
+def new_figure(size: tuple[float, float]) -> tuple[Figure, Axes]:
+    """A figure of `size` in inches with one plot."""
+    figure = Figure(size, layout="constrained")
+    return figure, figure.add_subplot()
 
 
 def new_axes(size: tuple[float, float] = WIDE, xlabel: str = "", ylabel: str = "") -> tuple[Figure, Axes]:
     """A figure of `size` in inches with one plot, in the style of all."""
-    figure, axes = plt.subplots(figsize=size, layout="constrained")
+    figure, axes = new_figure(size)
     axes.set(xlabel=xlabel, ylabel=ylabel)
     axes.grid(alpha=0.3)
     despine(axes)

@@ -4,8 +4,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
-
 from jaxnets.analysis.report import plots, tables
 from jaxnets.errors import UserError
 from jaxnets.runs.sweep import Metric, Result
@@ -57,7 +55,6 @@ def write(results: Sequence[Result], metric: Metric, confirmed: Mapping[str, Any
         (folder / "table.md").write_text(f"{table}\n{final_words(results, metric, confirmed)}\n")
         figure = plots.search([(r.setting, r.score) for r in results], f"{metric.split} {metric.name}")
         figure.savefig(folder / "sweep.png", dpi=110)
-        plt.close(figure)
     except OSError as error:
         raise UserError(f"cannot write to {folder}: {error.strerror}") from error
     return folder

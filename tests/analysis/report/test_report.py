@@ -3,7 +3,6 @@
 import json
 import re
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
@@ -249,13 +248,11 @@ def test_sheets_of_pictures_keep_their_order_and_range():
     images[1, 2, 0, 0] = 1.0  # Row 1, column 2: the lower right picture's first pixel.
     figure = sheet(ImageGrid(images, ["a", "b", "c"]))
     drawn = figure.axes[0].images[0].get_array()
-    plt.close(figure)
     # ImageGrid of 4×5 in lines one pixel wide.
     assert drawn.shape == (2 * 5 + 1, 3 * 6 + 1)
     assert drawn[6, 13] == 1
     assert drawn[7:10, 13:18].max() == 0
     signed = sheet(ImageGrid(np.linspace(-2, 1, 40).reshape(1, 2, 4, 5, 1), signed=True))
     low, high = signed.axes[0].images[0].get_clim()
-    plt.close(signed)
     assert low == -high
     assert high == pytest.approx(2, abs=0.1)
