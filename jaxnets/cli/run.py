@@ -70,7 +70,8 @@ def _train_all(runs: list[RunOptions]) -> int:
         return 128 + stop.signal
     finally:
         if summaries:
-            print("\nreported | ours, mean ± standard deviation over seeds")
-            print(tables.text(*tables.cells([tables.row(summary) for summary in summaries], brief=True)))
+            header, body = tables.cells([tables.row(summary) for summary in summaries], brief=True)
+            print(f"\n{tables.legend(body)}".rstrip())
+            print(tables.text(header, body))
     print(f"\nruns are in {runs[0].out}; a page with plots: jaxnets report {runs[0].out}")
     return 1 if failures else 0

@@ -63,22 +63,22 @@ def make_run(folder, id_, test=(0.60, 0.62), synthetic=False, failed=(-1, -1), f
 
 def test_rows_set_reported_beside_ours(tmp_path):
     row = tables.row(make_run(tmp_path, "cifar10/lenet/super").read("summary.json"))
-    assert row.figures["test_accuracy"] == ("66.00", "61.00 ± 1.41")
-    assert row.figures["initial_loss"] == ("2.2972", "2.3500 ± 0.0707")
+    assert row.metrics["test_accuracy"] == ("66.00", "61.00 ± 1.41")
+    assert row.metrics["initial_loss"] == ("2.2972", "2.3500 ± 0.0707")
     assert row.seeds == "2"
 
 
 def test_a_stand_in_is_named_and_not_compared(tmp_path):
     row = tables.row(make_run(tmp_path, "cifar10/lenet/super", synthetic=True).read("summary.json"))
     assert row.dataset == "shapes10 (synthetic)"
-    assert row.figures["test_accuracy"] == ("–", "61.00 ± 1.41")
+    assert row.metrics["test_accuracy"] == ("–", "61.00 ± 1.41")
 
 
 def test_failed_seeds_show(tmp_path):
     run = make_run(tmp_path, "cifar10/lenet/super", test=(0.6, float("nan")), failed=(-1, 7))
     row = tables.row(run.read("summary.json"))
     assert row.seeds == "1 of 2"
-    assert row.figures["test_accuracy"][1] == "60.00"
+    assert row.metrics["test_accuracy"][1] == "60.00"
 
 
 def test_tables_line_up(tmp_path):
@@ -89,6 +89,30 @@ def test_tables_line_up(tmp_path):
     markdown = tables.markdown(header, body).splitlines()
     assert len({len(re.findall(r"(?<!\\)\|", line)) for line in markdown}) == 1
     assert "test %" in header
+
+
+def test_a_column_without_reported_values_shows_ours_alone(tmp_path):
+    summaries = [
+        make_run(tmp_path, f"cifar10/lenet/{variant}", test=test).read("summary.json")
+        for variant, test in (("plain", (0.5, 0.52)), ("best", (0.7, 0.72)))  # No report has a net called "best".
+    ]
+    compared = tables.compared
+    header, body = tables.cells([tables.row(summary) for summary in summaries])
+    column = {name: [line[i] for line in body] for i, name in enumerate(header)}
+    assert column["test %"] == ["58.98 | 51.00 ± 1.41", "– | 71.00 ± 1.41"]
+    assert column["epochs"] == ["3", "3"]
+    assert column["test loss"] == ["1.0500 ± 0.0707"] * 2
+    assert tables.legend(body) == "reported | ours, mean ± standard deviation over seeds"
+
+    header, body = tables.cells([tables.row(summaries[1])])
+    assert body[0][header.index("test %")] == "71.00 ± 1.41"
+    assert tables.legend(body) == "mean ± standard deviation over seeds"
+    assert "|" not in tables.text(header, body)
+    assert tables.legend([["cifar10", "71.00"]]) == ""
+
+    missing = tables.Compared()
+    assert compared([missing, tables.Compared(ours="1.00")]) == ["–", "1.00"]
+    assert compared([missing, tables.Compared("2.00", "1.00")]) == ["–", "2.00 | 1.00"]
 
 
 def test_report_is_one_self_contained_page(tmp_path):
