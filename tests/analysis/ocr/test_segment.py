@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
-from jaxnets.analysis.ocr.page import open_page
+from jaxnets.analysis.ocr.binarize import open_page
 from jaxnets.analysis.ocr.segment import Box, find_letters, find_lines, usual_height
 
 TRUTH = Path(__file__).parents[1] / "ocr_truth"

@@ -100,7 +100,7 @@ def test_a_column_without_reported_values_shows_ours_alone(tmp_path):
     header, body = tables.cells([tables.row(summary) for summary in summaries])
     column = {name: [line[i] for line in body] for i, name in enumerate(header)}
     assert column["test %"] == ["58.98 | 51.00 ± 1.41", "– | 71.00 ± 1.41"]
-    assert column["epochs"] == ["3", "3"]
+    assert column["epochs"] == ["200 | 3", "– | 3"]
     assert column["test loss"] == ["1.0500 ± 0.0707"] * 2
     assert tables.legend(body) == "reported | ours, mean ± standard deviation over seeds"
 
