@@ -24,7 +24,7 @@ Classic small-network experiments, re-run in JAX with error bars over seeds.
   classify RUN TEXT…      tell whether reviews are positive or negative
   translate RUN TEXT…     translate French sentences into English
   ocr RUN PAGE            read the text on an image of a page, with a net trained on nist36
-  visualize RUN WHAT      look inside a CNN: filters, activations, maximize, deconvnet, occlusion, transfer
+  visualize RUN VIEW      look inside a CNN: filters, activations, maximize, deconvnet, occlusion, transfer
 
   theory                  three facts checked numerically: shift invariance of softmax, vanishing gradients,
                           symmetry of zero initialization

@@ -16,7 +16,7 @@ from jaxnets.data import catalog, store
 class ListOptions:
     """Lists all experiments."""
 
-    json: bool = False
+    json: tyro.conf.FlagCreatePairsOff[bool] = False
     """Print a JSON array instead of a table."""
 
 
@@ -26,7 +26,7 @@ class ShowOptions:
 
     id: tyro.conf.Positional[Annotated[str, shown_as("ID")]]
     """An experiment, a family of experiments or a config file, for example cifar10/lenet/super."""
-    json: bool = False
+    json: tyro.conf.FlagCreatePairsOff[bool] = False
     """Print JSON instead of text; an array for several experiments."""
 
 

@@ -35,8 +35,8 @@ def ocr(args: list[str]) -> int:
     truth = _text(options.truth) if options.truth else None
     words = frozenset(_text(options.words).upper().split()) if options.words else frozenset()
     from jaxnets.analysis.ocr.annotate import annotate
-    from jaxnets.analysis.ocr.error_rate import character_errors
     from jaxnets.analysis.ocr.binarize import open_page
+    from jaxnets.analysis.ocr.error_rate import character_errors
     from jaxnets.analysis.ocr.read import read
     from jaxnets.data.letter_form import SIDE
     from jaxnets.runs import load  # Slow imports, which the help text does not need.

@@ -45,6 +45,9 @@ def _one_line(box: str) -> str:
     lines = [re.sub(r"[╭╮╰╯│─]|^\s*-{4,}\s*$", "", line).strip() for line in box.strip().splitlines()]
     after_title = itertools.dropwhile(lambda line: not line, lines[1:])
     paragraph = " ".join(itertools.takewhile(bool, after_title)) or "bad arguments"
+    if paragraph.startswith("Missing from"):  # Then each argument is followed by its help text and "(required)".
+        missing = [argument.split()[0] for argument in paragraph.partition(": ")[2].split("(required)") if argument.strip()]
+        paragraph = f"missing {', '.join(missing)}"
     suggestion = re.search(r"Perhaps you meant:\s+(--[\w.-]+)", " ".join(lines))
     hint = f"; did you mean {suggestion.group(1)}?" if suggestion else "; see --help"
     return paragraph.rstrip(".") + hint

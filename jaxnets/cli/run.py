@@ -38,7 +38,9 @@ def run(args: list[str]) -> int:
     if not names and not {"-h", "--help"} & set(rest):
         raise UserError("run needs the id of an experiment first, for example: jaxnets run cifar10/lenet/super --epochs 5")
     experiments = registry.select(names or ["cifar10/lenet/super"])
-    description = f"Trains experiments, each with several seeds at once. The defaults below are those of {experiments[0].id}."
+    description = (
+        f"Trains experiments, each with several seeds at once. The defaults below are those of {experiments[0].id}."
+    )
     runs = [parse(RunOptions, f"run {' '.join(names) or 'ID…'}", rest, RunOptions(e), description) for e in experiments]
     runs = [dataclasses.replace(run, experiment=validate(run.experiment)) for run in runs]
     if runs[0].checkpoint_every < 0:
@@ -75,7 +77,7 @@ def _train_all(runs: list[RunOptions]) -> int:
     finally:
         if summaries:
             header, body = tables.cells([tables.row(summary) for summary in summaries], brief=True)
-            print(f"\n{tables.legend(body)}".rstrip())
+            print(f"\n{tables.legend(body)}")
             print(tables.text(header, body))
     print(f"\nruns are in {runs[0].out}; for a page with plots: jaxnets report {runs[0].out}")
     return 1 if failures else 0

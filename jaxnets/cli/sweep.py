@@ -18,7 +18,7 @@ class SweepOptions:
 
     experiment: Annotated[Experiment, tyro.conf.arg(name="")]
     over: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
-    """A field and its values, optim.lr=1e-3,1e-2, or with --random its range, optim.lr=1e-4..1e-1. Repeat for more fields."""
+    """A field and its values, optim.lr=1e-3,1e-2, or with --random a range, optim.lr=1e-4..1e-1."""
     random: Annotated[int | None, optional("INT")] = None
     """Draw this many random settings instead of trying all combinations."""
     metric: Annotated[str | None, optional("STR")] = None
@@ -42,7 +42,9 @@ def sweep(args: list[str]) -> int:
     [first, *more] = registry.select([name])
     if more:
         raise UserError(f"{name} is a family; sweep one of its experiments, for example {first.id}")
-    description = f"Searches for hyperparameters: jaxnets sweep ID --over FIELD=VALUES… The defaults are those of {first.id}."
+    description = (
+        f"Searches for hyperparameters: jaxnets sweep ID --over FIELD=VALUES… The defaults are those of {first.id}."
+    )
     options = parse(SweepOptions, f"sweep {name}", rest, SweepOptions(first), description)
     if not options.over:
         raise UserError("sweep needs --over, for example --over optim.lr=1e-3,1e-2")
