@@ -39,7 +39,7 @@ def overview() -> str:
     for path in sorted(RESULTS.glob("*.jsonl")):
         for row in results.read(path):
             key = row.get("id", ""), row.get("dataset", "")
-            if row["kind"] == "run" and results.whole(row) and row["epochs"] >= longest.get(key, row)["epochs"]:
+            if row["kind"] == "run" and results.is_complete(row) and row["epochs"] >= longest.get(key, row)["epochs"]:
                 longest[key] = row
     header = ["experiment", "data", "accuracy %", "reported", "ours", "seeds", "epochs"]
     body, epochs = [], []

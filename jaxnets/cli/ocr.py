@@ -51,10 +51,10 @@ def ocr(args: list[str]) -> int:
         raise UserError(
             f"{options.run}: this net was not trained on letters of {SIDE}×{SIDE} gray pixels; use one trained on nist36"
         )
-    known = frozenset(word for word in words if set(word) <= set(names))
-    if options.words and not known:
+    readable = frozenset(word for word in words if set(word) <= set(names))
+    if options.words and not readable:
         raise UserError(f"--words {options.words}: no word in it consists of the net's characters ({''.join(names)})")
-    reading = read(page.ink, net.predictor, names, known)
+    reading = read(page.ink, net.predictor, names, readable)
     if reading.text:
         print(reading.text)
     if truth is not None:

@@ -74,7 +74,7 @@ _WORD_GAP = 1.8
 
 
 def find_lines(ink: Array) -> list[Line]:
-    """The letters on a page, from its ink, bool [H, W]: lines from top to bottom, of words and letters from left to right."""
+    """The letters on a page from its ink, bool [H, W]: lines from top to bottom, of words and letters from left to right."""
     rows = _rows(find_letters(ink))
     gaps = [max(0, b.box.left - a.box.right) for row in rows for a, b in pairwise(row)]
     widest = _widest_letter_gap(gaps, typical_height([letter.box for row in rows for letter in row]))

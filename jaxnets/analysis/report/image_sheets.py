@@ -9,7 +9,6 @@ from matplotlib.colors import ListedColormap, LogNorm
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import MaxNLocator
 
 from jaxnets.analysis.report.plots import PALETTE, compare, new_figure
 from jaxnets.analysis.visualize import filters as kernels
@@ -183,7 +182,6 @@ def _classes(axes: Axes, prediction: np.ndarray, names: Sequence[str], extent: A
 def learning(methods: Mapping[str, Sequence[Any]], title: str) -> Figure:
     """Validation accuracy by epoch, a line and band for each method of training; `methods` maps labels to epochs."""
     figure = compare(methods, "accuracy")
-    figure.axes[0].xaxis.set_major_locator(MaxNLocator(integer=True))
     _title(figure, title)
     return figure
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from jaxnets.errors import UserError
 
@@ -34,6 +35,7 @@ def curves(metrics: Sequence[Json], metric: str, reported: Mapping[str, float], 
       chance: a level drawn as a dashed line.
     """
     figure, axes = new_axes(WIDE, "epoch", _title(metric))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     epochs = [line for line in metrics if "epoch" in line]
     for i, split in enumerate(("train", "validation")):
         values = _by_seed(epochs, split, metric)
@@ -52,6 +54,7 @@ def compare(runs: Mapping[str, Sequence[Json]], metric: str) -> Figure:
     columns = 2 if max(map(len, runs)) <= 32 else 1
     width, height = WIDE
     figure, axes = new_axes((width, height + 0.2 * -(-len(runs) // columns)), "epoch", f"validation {_title(metric)}")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     for i, (label, metrics) in enumerate(runs.items()):
         epochs = [line for line in metrics if "epoch" in line]
         band(axes, [line["epoch"] for line in epochs], _by_seed(epochs, "validation", metric), label, i)

@@ -59,7 +59,7 @@ def read(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def whole(row: Mapping[str, Any]) -> bool:
+def is_complete(row: Mapping[str, Any]) -> bool:
     """Whether a run may be compared with a report: it was not limited to some steps, and evaluated on whole splits."""
     return not row["config"]["steps"] and not row.get("eval_examples")  # Older rows lack this field.
 

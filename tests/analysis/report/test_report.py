@@ -209,6 +209,7 @@ def test_curves_draw_what_was_recorded(tmp_path):
     expected = [100 * np.mean(line["validation"]["accuracy"]) for line in epochs]
     np.testing.assert_allclose(drawn["validation"].get_ydata(), expected)
     assert drawn["reported test"].get_ydata()[0] == 66
+    assert all(tick == round(tick) for tick in axes.get_xticks())  # Three epochs: none of them is 1.5.
     bars = plots.per_class(np.eye(10) * 3 + 1, [str(i) for i in range(10)], {}).axes[0].patches
     np.testing.assert_allclose([bar.get_height() for bar in bars], 100 * 4 / 13)
 
