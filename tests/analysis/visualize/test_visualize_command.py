@@ -98,7 +98,8 @@ def check_maximize(figure, lines, net, cnn):
         channel, activation = title.split(": ")
         best, other = (tile(mosaic, 0, restart, 32) for restart in (0, 1))
         assert not np.allclose(best, other)
-        first, second = cnn.features(jnp.asarray(np.stack([best, other])))["Conv_1"].mean((1, 2))[:, int(channel)]
+        maps = np.asarray(cnn.features(jnp.asarray(np.stack([best, other])))["Conv_1"])
+        first, second = maps.mean((1, 2))[:, int(channel)]
         assert float(activation) == pytest.approx(first, abs=0.006)
         assert first >= second
 
