@@ -12,7 +12,7 @@ from scipy import ndimage
 from jaxnets.analysis.ocr.binarize import open_page
 from jaxnets.analysis.ocr.segment import Box, find_letters, find_lines, typical_height
 
-TRUTH = Path(__file__).parents[1] / "ocr_truth"
+TRUTH = Path(__file__).parent / "truth"
 PAGES = ("01_list", "02_letters", "03_haiku", "04_deep")
 
 
