@@ -152,26 +152,26 @@ def _names(config: ResNet50Config) -> Iterator[_Name]:
     yield from _convolution((), 0, "conv1", "bn1")
     first_of = {stage: number for number, (stage, is_first) in enumerate(stages(config.blocks)) if is_first}
     for number, (stage, is_first) in enumerate(stages(config.blocks)):
-        theirs = f"layer{stage + 1}.{number - first_of[stage]}"
-        ours = (f"Block_{number}",)
+        block = f"layer{stage + 1}.{number - first_of[stage]}"
+        path = (f"Block_{number}",)
         for k in range(3):
-            yield from _convolution(ours, k, f"{theirs}.conv{k + 1}", f"{theirs}.bn{k + 1}")
+            yield from _convolution(path, k, f"{block}.conv{k + 1}", f"{block}.bn{k + 1}")
         if is_first:
-            yield from _convolution(ours, 3, f"{theirs}.downsample.0", f"{theirs}.downsample.1")
+            yield from _convolution(path, 3, f"{block}.downsample.0", f"{block}.downsample.1")
     yield "fc.weight", ("params", "head", "kernel"), (1, 0)
     yield "fc.bias", ("params", "head", "bias"), (0,)
 
 
-def _convolution(ours: tuple[str, ...], number: int, convolution: str, norm: str) -> Iterator[_Name]:
+def _convolution(path: tuple[str, ...], number: int, convolution: str, norm: str) -> Iterator[_Name]:
     """The tensors of a convolution and of the BatchNorm after it."""
-    yield f"{convolution}.weight", ("params", *ours, f"Conv_{number}", "kernel"), (2, 3, 1, 0)
-    for theirs, kind, name in (
+    yield f"{convolution}.weight", ("params", *path, f"Conv_{number}", "kernel"), (2, 3, 1, 0)
+    for tensor, collection, name in (
         ("weight", "params", "scale"),
         ("bias", "params", "bias"),
         ("running_mean", "batch_stats", "mean"),
         ("running_var", "batch_stats", "var"),
     ):
-        yield f"{norm}.{theirs}", (kind, *ours, f"BatchNorm_{number}", name), (0,)
+        yield f"{norm}.{tensor}", (collection, *path, f"BatchNorm_{number}", name), (0,)
 
 
 def _set(tree: Tree, path: tuple[str, ...], value: Any) -> None:
