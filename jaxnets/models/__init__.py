@@ -1,8 +1,9 @@
 """The models: Linen modules, one file a model. `build` makes one from its config.
 
 A model is a Linen module with the fields `config` (its hyper-parameters, a ModelConfig whose `target` names the module), the
-sizes that its task's data determines (such as `classes` or `vocab_size`) and `axis_name`. Its layer of logits is named
-"head". Nothing else lists the models: a new one is a file here, or anywhere, and a config.
+sizes that its task's data determines (such as `classes` or `vocab_size`) and `axis_name` (the mesh axis over which BatchNorm
+shares its statistics). Its last layer is named "head". Nothing else lists the models: a new one is a file here, or anywhere,
+and a config.
 """
 
 from collections.abc import Mapping

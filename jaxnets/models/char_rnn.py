@@ -36,6 +36,7 @@ class CharRNN(nn.Module):
     dense layer on its outputs gives the logits.
 
     >>> import jax, jax.numpy as jnp
+    >>> from jaxnets.config.model import CharRNNConfig
     >>> model = CharRNN(CharRNNConfig(), vocab_size=59, categories=1)  # Report S4 §6.8: 46,248 parameters.
     >>> run = lambda key, *inputs: model.init_with_output(key, *inputs, train=False)
     >>> inputs = jnp.zeros((4, 12), int), jnp.full(4, 12), jnp.zeros(4, int)

@@ -17,6 +17,7 @@ class CNN(nn.Module):
     ReLU, dropout; each has twice the filters of the one before. Then a dense layer with ReLU and dropout, and the head.
 
     >>> import jax, jax.numpy as jnp
+    >>> from jaxnets.config.model import CNNConfig
     >>> model = CNN(CNNConfig(), classes=10)  # Report S3 Q1 on gray CIFAR-10.
     >>> run = lambda key, images: model.init_with_output(key, images, train=False)
     >>> logits, variables = jax.eval_shape(run, jax.random.key(0), jnp.zeros((1, 32, 32, 1)))

@@ -39,6 +39,7 @@ class LanguageModel(nn.Module):
     the first losses huge.
 
     >>> import jax, jax.numpy as jnp
+    >>> from jaxnets.config.model import LanguageModelConfig
     >>> config = LanguageModelConfig(embedding=256, hidden=256, layers=3, tied=True)  # Report S4 §6.9.
     >>> model = LanguageModel(config, vocab_size=21_949)
     >>> run = lambda key, tokens: model.init_with_output(key, tokens, train=False)

@@ -18,6 +18,7 @@ class LeNet(nn.Module):
     come after the activation, as in report S4 §2.4. `config` says which of them there are.
 
     >>> import jax, jax.numpy as jnp
+    >>> from jaxnets.config.model import LeNetConfig
     >>> model = LeNet(LeNetConfig(batch_norm=True), classes=10)
     >>> run = lambda key, images: model.init_with_output(key, images, train=False)
     >>> logits, variables = jax.eval_shape(run, jax.random.key(0), jnp.zeros((1, 32, 32, 3)))
@@ -59,6 +60,7 @@ class TutorialNet(nn.Module):
     ReLU, and the head (report S0 §1).
 
     >>> import jax, jax.numpy as jnp
+    >>> from jaxnets.config.model import TutorialNetConfig
     >>> model = TutorialNet(TutorialNetConfig(), classes=10)
     >>> run = lambda key, images: model.init_with_output(key, images, train=False)
     >>> logits, variables = jax.eval_shape(run, jax.random.key(0), jnp.zeros((1, 32, 32, 3)))

@@ -13,6 +13,7 @@ class Linear(nn.Module):
     """Features [N, D] -> logits [N, classes]: one dense layer, softmax regression under cross entropy.
 
     >>> import jax, jax.numpy as jnp
+    >>> from jaxnets.config.model import LinearConfig
     >>> run = lambda key, features: Linear(LinearConfig(), classes=8).init_with_output(key, features, train=False)
     >>> logits, variables = jax.eval_shape(run, jax.random.key(0), jnp.zeros((1, 200)))
     >>> logits.shape, sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))

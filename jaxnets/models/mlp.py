@@ -15,6 +15,7 @@ class MLP(nn.Module):
     Dense layers of `config.hidden` units on the pixels, each with `config.activation`, then the head.
 
     >>> import jax, jax.numpy as jnp
+    >>> from jaxnets.config.model import MLPConfig
     >>> model = MLP(MLPConfig(), classes=36)  # Report S2 Q3: 1024-128-36.
     >>> run = lambda key, images: model.init_with_output(key, images, train=False)
     >>> logits, variables = jax.eval_shape(run, jax.random.key(0), jnp.zeros((1, 32, 32, 1)))

@@ -22,6 +22,7 @@ class ResNet(nn.Module):
     Activations have the type `config.dtype`; parameters are float32.
 
     >>> import jax, jax.numpy as jnp
+    >>> from jaxnets.config.model import ResNetConfig
     >>> model = ResNet(ResNetConfig(blocks=(3, 4, 6, 3)), classes=10)  # ResNet-34.
     >>> run = lambda key, images: model.init_with_output(key, images, train=False)
     >>> logits, variables = jax.eval_shape(run, jax.random.key(0), jnp.zeros((1, 32, 32, 3)))
@@ -71,8 +72,10 @@ class Block(nn.Module):
     """A basic residual block: [N, H, W, C] -> [N, ceil(H / stride), ceil(W / stride), features].
 
     Two 3×3 convolutions, each with BatchNorm and dropout of channels, a ReLU between them, the shortcut added, and a ReLU.
+    The shortcut is the identity or, with `project`, a 1×1 convolution with BatchNorm.
 
     >>> import jax, jax.numpy as jnp
+    >>> from jaxnets.config.model import ResNetConfig
     >>> block = Block(ResNetConfig(), features=32, stride=2, project=True, axis_name=None)
     >>> run = lambda key, x: block.init_with_output(key, x, False)[0]
     >>> jax.eval_shape(run, jax.random.key(0), jnp.zeros((1, 32, 32, 16))).shape
@@ -83,7 +86,6 @@ class Block(nn.Module):
     features: int
     stride: int
     project: bool
-    """Whether the shortcut is a 1×1 convolution with BatchNorm; otherwise it is the identity."""
     axis_name: str | None
 
     @nn.compact

@@ -31,6 +31,7 @@ class ResNet50(nn.Module):
     Activations have the type `config.dtype`; parameters are float32.
 
     >>> import jax, jax.numpy as jnp
+    >>> from jaxnets.config.model import ResNet50Config
     >>> model = ResNet50(ResNet50Config(), classes=1000)
     >>> run = lambda key, images: model.init_with_output(key, images, train=False)
     >>> logits, variables = jax.eval_shape(run, jax.random.key(0), jnp.zeros((1, 224, 224, 3)))
@@ -63,9 +64,10 @@ class Bottleneck(nn.Module):
     """A bottleneck residual block: [N, H, W, C] -> [N, ceil(H / stride), ceil(W / stride), 4 · features].
 
     Convolutions of 1×1, 3×3 (with the stride) and 1×1, each with BatchNorm, ReLUs between them, the shortcut added, and a
-    ReLU.
+    ReLU. The shortcut is the identity or, with `project`, a 1×1 convolution with BatchNorm.
 
     >>> import jax, jax.numpy as jnp
+    >>> from jaxnets.config.model import ResNet50Config
     >>> block = Bottleneck(ResNet50Config(), features=16, stride=2, project=True, axis_name=None)
     >>> run = lambda key, x: block.init_with_output(key, x, False)[0]
     >>> jax.eval_shape(run, jax.random.key(0), jnp.zeros((1, 32, 32, 16))).shape
@@ -74,10 +76,8 @@ class Bottleneck(nn.Module):
 
     config: ResNet50Config
     features: int
-    """Channels inside the block."""
     stride: int
     project: bool
-    """Whether the shortcut is a 1×1 convolution with BatchNorm; otherwise it is the identity."""
     axis_name: str | None
 
     @nn.compact
@@ -99,6 +99,7 @@ def from_torch(config: ResNet50Config, tensors: Mapping[str, np.ndarray], like: 
     """Converts a ResNet-50's tensors, named and laid out as in torchvision and timm, to the variables of `ResNet50`.
 
     >>> import numpy as np, jax, jax.numpy as jnp
+    >>> from jaxnets.config.model import ResNet50Config
     >>> config = ResNet50Config(blocks=(1,), width=4)
     >>> init = lambda key: ResNet50(config, classes=8).init(key, jnp.zeros((1, 32, 32, 3)), train=False)
     >>> like = jax.eval_shape(init, jax.random.key(0))

@@ -17,6 +17,7 @@ class RowRNN(nn.Module):
     One recurrent layer reads H steps of W · C values; the head classifies its last hidden state.
 
     >>> import jax, jax.numpy as jnp
+    >>> from jaxnets.config.model import RowRNNConfig
     >>> model = RowRNN(RowRNNConfig(cell="lstm", hidden=128), classes=10)  # Report S3 Q3, MNIST.
     >>> run = lambda key, images: model.init_with_output(key, images, train=False)
     >>> logits, variables = jax.eval_shape(run, jax.random.key(0), jnp.zeros((1, 28, 28, 1)))

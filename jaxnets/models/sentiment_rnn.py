@@ -19,6 +19,7 @@ class SentimentRNN(nn.Module):
     a constant 0 and that unit's z.
 
     >>> import jax, jax.numpy as jnp
+    >>> from jaxnets.config.model import SentimentRNNConfig
     >>> model = SentimentRNN(SentimentRNNConfig(), vocab_size=1001)  # Report S4 §6.11.
     >>> run = lambda key, words, lengths: model.init_with_output(key, words, lengths, train=False)
     >>> logits, variables = jax.eval_shape(run, jax.random.key(0), jnp.zeros((4, 200), int), jnp.full(4, 200))

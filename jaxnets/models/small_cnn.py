@@ -19,6 +19,7 @@ class SmallCNN(nn.Module):
     linear map.
 
     >>> import jax, jax.numpy as jnp
+    >>> from jaxnets.config.model import SmallCNNConfig
     >>> model = SmallCNN(SmallCNNConfig(), classes=10)  # Report S1 Q1: 49,338 parameters.
     >>> run = lambda key, images: model.init_with_output(key, images, train=False)
     >>> logits, variables = jax.eval_shape(run, jax.random.key(0), jnp.zeros((1, 32, 32, 3)))

@@ -37,6 +37,7 @@ class Translator(nn.Module):
     scheduled sampling).
 
     >>> import jax, jax.numpy as jnp
+    >>> from jaxnets.config.model import TranslatorConfig
     >>> model = Translator(TranslatorConfig(cell="gru"), source_vocab_size=4345, target_vocab_size=2803)  # Report S4 §6.12.
     >>> run = lambda key, *inputs: model.init_with_output(key, *inputs, train=False)
     >>> inputs = jnp.zeros((4, 10), int), jnp.full(4, 10), jnp.zeros((4, 11), int)

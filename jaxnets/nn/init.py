@@ -50,6 +50,7 @@ def kernel_init(init: Init) -> Initializer:
         normal            normal, standard deviation std
 
     >>> import jax
+    >>> from jaxnets.config.model import Init
     >>> initialize = kernel_init(Init("kaiming_normal", gain=2**0.5))
     >>> kernel = initialize(jax.random.key(0), (5000, 200))
     >>> kernel.shape, round(float(kernel.std()), 3)  # sqrt(2 / 5000)
@@ -92,6 +93,7 @@ def bias_init(init: Init, fan_in: int) -> Initializer:
     """An initializer of biases: `init.bias` if set, else uniform in ±1/sqrt(fan_in) under "torch", else 0.
 
     >>> import jax
+    >>> from jaxnets.config.model import Init
     >>> bias_init(Init(bias=0.5), fan_in=75)(jax.random.key(0), (2,)).tolist()
     [0.5, 0.5]
 

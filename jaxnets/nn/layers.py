@@ -35,20 +35,26 @@ class Conv(nn.Module):
     them to the dtype of its input.
 
     >>> import jax, jax.numpy as jnp
+    >>> from jaxnets.config.model import Init
     >>> run = lambda key, x: Conv(16, kernel=5, init_config=Init(), padding=2).init_with_output(key, x)
     >>> y, variables = jax.eval_shape(run, jax.random.key(0), jnp.zeros((8, 32, 32, 3)))
     >>> y.shape, {name: leaf.shape for name, leaf in variables["params"].items()}
     ((8, 32, 32, 16), {'bias': (16,), 'kernel': (5, 5, 3, 16)})
+
+    Attributes:
+      features: number of filters.
+      kernel: side of the filters.
+      init_config: how the parameters are initialized (see `kernel_init` and `bias_init`).
+      stride: step of the window along both axes.
+      padding: zeros around the image: one number for all sides, or ((top, bottom), (left, right)).
+      bias: whether a bias is added.
     """
 
     features: int
     kernel: int
-    """Side of the kernel."""
     init_config: Init
-    """How the parameters are initialized (see jaxnets.nn.init)."""
     stride: int = 1
     padding: int | Padding = 0
-    """Zeros around the image: one number for all sides, or ((top, bottom), (left, right))."""
     bias: bool = True
 
     @nn.compact
@@ -69,15 +75,20 @@ class DenseParams(nn.Module):
     Called without arguments; returns (kernel [inputs, features], bias [features]), float32.
 
     >>> import jax
+    >>> from jaxnets.config.model import Init
     >>> kernel, bias = jax.eval_shape(lambda key: DenseParams(256, 1000, Init()).init_with_output(key)[0], jax.random.key(0))
     >>> kernel.shape, bias.shape
     ((256, 1000), (1000,))
+
+    Attributes:
+      inputs: number of inputs of a unit.
+      features: number of units.
+      init_config: how the parameters are initialized (see `kernel_init` and `bias_init`).
     """
 
     inputs: int
     features: int
     init_config: Init
-    """How the parameters are initialized (see jaxnets.nn.init)."""
 
     @nn.compact
     def __call__(self) -> tuple[Array, Array]:
@@ -93,15 +104,19 @@ class Dense(nn.Module):
     input.
 
     >>> import jax, jax.numpy as jnp
+    >>> from jaxnets.config.model import Init
     >>> run = lambda key, x: Dense(10, Init()).init_with_output(key, x)
     >>> y, variables = jax.eval_shape(run, jax.random.key(0), jnp.zeros((8, 84)))
     >>> y.shape, {name: leaf.shape for name, leaf in variables["params"].items()}
     ((8, 10), {'bias': (10,), 'kernel': (84, 10)})
+
+    Attributes:
+      features: number of units.
+      init_config: how the parameters are initialized (see `kernel_init` and `bias_init`).
     """
 
     features: int
     init_config: Init
-    """How the parameters are initialized (see jaxnets.nn.init)."""
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
@@ -121,10 +136,12 @@ class Activation(nn.Module):
     >>> import jax.numpy as jnp
     >>> Activation("leaky_relu").apply({}, jnp.asarray([-100.0, 2.0])).tolist()
     [-1.0, 2.0]
+
+    Attributes:
+      kind: a key of ACTIVATIONS: "sigmoid", "tanh", "relu" or "leaky_relu" (slope 0.01).
     """
 
     kind: str = "relu"
-    """A key of ACTIVATIONS."""
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
@@ -149,13 +166,15 @@ class BatchNorm(nn.Module):
     >>> jnp.round(y, 3).tolist(), jnp.round(variables["batch_stats"]["mean"], 3).tolist()
     ([[-1.0], [1.0]], [1.0])
 
+    Attributes:
+      axis_name: the mesh axis over which a per-device program shares its statistics; None if a call sees the whole batch.
+
     References:
       Ioffe, S. and Szegedy, C. (2015), Batch normalization: accelerating deep network training by reducing internal
       covariate shift.
     """
 
     axis_name: str | None = None
-    """The mesh axis over which a per-device program shares its statistics; None if a call sees the whole batch."""
 
     @nn.compact
     def __call__(self, x: Array, *, train: bool) -> Array:
@@ -190,6 +209,10 @@ class Dropout(nn.Module):
     >>> sorted(set(y.tolist())), 400 < int((y == 0).sum()) < 600
     ([0.0, 2.0], True)
 
+    Attributes:
+      rate: probability that an element is zeroed, in [0, 1).
+      spatial: whether whole channels of images [N, H, W, C] are zeroed, as by torch.nn.Dropout2d.
+
     References:
       Srivastava, N. et al. (2014), Dropout: a simple way to prevent neural networks from overfitting.
       Tompson, J. et al. (2015), Efficient object localization using convolutional networks (`spatial`).
@@ -197,7 +220,6 @@ class Dropout(nn.Module):
 
     rate: float
     spatial: bool = False
-    """Whether whole channels of images [N, H, W, C] are zeroed, as by torch.nn.Dropout2d."""
 
     @nn.compact
     def __call__(self, x: Array, *, train: bool) -> Array:

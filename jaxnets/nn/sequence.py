@@ -55,10 +55,14 @@ class Embed(nn.Module):
     >>> vectors, variables = jax.eval_shape(run, jax.random.key(0), jnp.zeros((7, 2), int))
     >>> vectors.shape, variables["params"]["table"].shape
     ((7, 2, 64), (1000, 64))
+
+    Attributes:
+      count: rows of the table: the size of the vocabulary.
+      features: length of a vector.
+      std: standard deviation of the initial table.
     """
 
     count: int
-    """Rows of the table: the size of the vocabulary."""
     features: int
     std: float = 1.0
 
@@ -90,14 +94,18 @@ class Recurrent(nn.Module):
     ((35, 8, 256), (2, 8, 256))
     >>> sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))  # 4·256·(64 + 256 + 2) + 4·256·(256 + 256 + 2)
     856064
+
+    Attributes:
+      cell: "linear", "rnn", "lstm" or "gru" (formulas in `rnn_scan`).
+      hidden: units of a layer.
+      layers: number of layers.
+      dropout: rate of dropout between layers.
     """
 
     cell: CellName
-    """"linear", "rnn", "lstm" or "gru": see `rnn_scan`."""
     hidden: int
     layers: int = 1
     dropout: float = 0.0
-    """Rate of dropout between layers."""
 
     @nn.compact
     def __call__(self, x: Array, lengths: Array, carry: RNNState | None = None, *, train: bool) -> tuple[Array, RNNState]:

@@ -22,6 +22,7 @@ def augment(key: Array, images: Array, config: Augment) -> Array:
     """Augments each image with random values of its own.
 
     >>> import jax, jax.numpy as jnp
+    >>> from jaxnets.config import Augment
     >>> run = lambda key, images: augment(key, images, Augment(crop_padding=4, flip=True, brightness=0.1))
     >>> augmented = jax.eval_shape(run, jax.random.key(0), jnp.zeros((8, 32, 32, 3), jnp.uint8))
     >>> augmented.shape, str(augmented.dtype)
