@@ -72,9 +72,9 @@ def _backward(
     if axis_name:
         dy_sum, dy_x_sum = lax.psum((dy_sum, dy_x_sum), axis_name)
         count *= lax.axis_size(axis_name)
-    # The subtracted terms are summed first. The mean of dy is often far smaller than dy. Subtracted alone, it would be rounded
-    # to the coarser grid of dy, by the same amount in all elements: an error that grows with their number in every sum over
-    # dx, such as a bias gradient below, where independent roundings grow with its square root.
+    # The subtracted terms are summed first. The mean of dy is often far smaller than dy. Subtracted alone, it would be
+    # rounded to the coarser grid of dy, by the same amount in all elements: an error that grows with their number in every
+    # sum over dx, such as a bias gradient below, where independent roundings grow with its square root.
     shared = _channels(dy_sum / count) + (x - _channels(mean)) * _channels(jnp.square(inverse) * dy_x_sum / count)
     dx = _channels(scale * inverse) * (dy - shared)
     return dx.astype(x.dtype), dscale, dbias
