@@ -2,7 +2,7 @@
 
     python scripts/mutation_check.py [NUMBER …]
 
-Each mutation is made in a copy of the source tree, where the tests that should notice it are run. Prints a row a mutation, and
+Each mutation is made in a copy of the source tree, where the tests that should notice are run. Prints a row a mutation, and
 how many were caught. Mutations of C++ files compile the kernels anew. Takes about half an hour on two cores.
 """
 
@@ -32,10 +32,22 @@ MUTATIONS = (
     Mutation("training/step.py", "metrics, grads = psum(sums)", "metrics, grads = sums", "tests/training/test_parallel.py"),
     Mutation("training/step.py", "jax.tree.map(jnp.add, totals, sums)", "sums", "tests/training/test_step.py"),
     Mutation("training/step.py", "& (state.failed_at < 0)", "", "tests/training/test_step.py"),
-    Mutation("training/state.py", "stream(state.key, Stream.STEP), state.step)", "stream(state.key, Stream.STEP), 0)", "tests/training"),
-    Mutation("tasks/losses.py", "Mean(-(picked * mask).sum(), mask.sum())", "Mean(-picked.sum(), mask.sum())", "tests/tasks"),
+    Mutation(
+        "training/state.py",
+        "stream(state.key, Stream.STEP), state.step)",
+        "stream(state.key, Stream.STEP), 0)",
+        "tests/training",
+    ),
+    Mutation(
+        "tasks/losses.py", "Mean(-(picked * mask).sum(), mask.sum())", "Mean(-picked.sum(), mask.sum())", "tests/tasks"
+    ),
     Mutation("tasks/losses.py", "dbias + dlogits.sum(0)", "dbias", "tests/tasks"),
-    Mutation("tasks/metrics.py", "true.T @ jax.nn.one_hot(logits.argmax(-1), classes)", "jax.nn.one_hot(logits.argmax(-1), classes).T @ true", "tests/tasks"),
+    Mutation(
+        "tasks/metrics.py",
+        "true.T @ jax.nn.one_hot(logits.argmax(-1), classes)",
+        "jax.nn.one_hot(logits.argmax(-1), classes).T @ true",
+        "tests/tasks",
+    ),
     Mutation("tasks/metrics.py", "-10 * jnp.log10(error)", "-20 * jnp.log10(error)", "tests/tasks"),
     Mutation("tasks/decode.py", "logits / temperature", "logits * temperature", "tests/tasks"),
     Mutation("tasks/decode.py", "jnp.where(ended, only_end, log_probs)", "log_probs", "tests/tasks"),
@@ -43,7 +55,12 @@ MUTATIONS = (
     Mutation("optim/optimizer.py", "optax.chain(*clip, *decay, rule)", "optax.chain(rule, *clip, *decay)", "tests/optim"),
     Mutation("optim/spsa.py", "/ (2 * size)", "/ size", "tests/optim"),
     Mutation("optim/spsa.py", "-a / (count + 1.0 + big_a)", "-a / (count + big_a)", "tests/optim"),
-    Mutation("nn/rnn.py", "jnp.concatenate([dr, dz, dn * r], axis=-1)", "jnp.concatenate([dr, dz, dn], axis=-1)", "tests/nn/test_rnn.py"),
+    Mutation(
+        "nn/rnn.py",
+        "jnp.concatenate([dr, dz, dn * r], axis=-1)",
+        "jnp.concatenate([dr, dz, dn], axis=-1)",
+        "tests/nn/test_rnn.py",
+    ),
     Mutation("nn/norm.py", "jnp.square(mean - whole)", "0.0 * (mean - whole)", "tests/nn/test_norm.py tests/training"),
     Mutation("pipeline/loaders.py", "places < count", "places <= count", "tests/pipeline/test_loaders.py"),
     Mutation("training/best.py", "score > best.score", "score < best.score", "tests/runs/test_train.py"),
@@ -84,7 +101,14 @@ def main(numbers: list[str]) -> int:
         mutation = MUTATIONS[number - 1]
         noticed, seconds = check(mutation)
         caught += noticed
-        row = (str(number), mutation.file, f"`{mutation.line}`", f"`{mutation.broken}`", "yes" if noticed else "NO", f"{seconds:.0f}")
+        row = (
+            str(number),
+            mutation.file,
+            f"`{mutation.line}`",
+            f"`{mutation.broken}`",
+            "yes" if noticed else "NO",
+            f"{seconds:.0f}",
+        )
         print(f"| {' | '.join(row)} |", flush=True)
     print(f"{caught} of {len(chosen)} caught")
     return 0 if caught >= len(chosen) - 1 else 1

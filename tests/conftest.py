@@ -1,6 +1,5 @@
 """Shared set-up: four virtual CPU devices, strict rank promotion, a data folder of the test session's own."""
 
-import gc
 import os
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Two-dimensional convolution: XLA's on GPU and TPU, the native kernels on CPUs (see jaxnets.nn.cpu)."""
+"""Two-dimensional convolution: XLA's on GPU and TPU, the native kernels on CPUs (see jaxnets.nn.kernels)."""
 
 import functools
 
@@ -38,7 +38,16 @@ def _xla_conv2d(stride: int, padding: Padding, x: Array, w: Array, b: Array) -> 
         # The gradient would need a negative padding, for which XLA reads outside its operand on CPUs (jax 0.10.2).
         x, padding = jnp.pad(x, ((0, 0), *padding, (0, 0))), ((0, 0), (0, 0))
     y = lax.conv_general_dilated(x, w, (stride, stride), padding, dimension_numbers=("NHWC", "HWIO", "NHWC"))
+    return _add_bias(y, b)
+
+
+@jax.custom_vjp
+def _add_bias(y: Array, b: Array) -> Array:
+    """Its gradient is the kernels' sum: behind a BatchNorm it cancels, and float32 sums would leave little of it."""
     return y + b.reshape(1, 1, 1, -1)
+
+
+_add_bias.defvjp(lambda y, b: (_add_bias(y, b), b), lambda b, dy: (dy, kernels.channel_sums(dy, dy, b)[0].astype(b.dtype)))
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))

@@ -61,9 +61,11 @@ def _backward(
     if axis_name:
         plain, product = lax.psum((plain, product), axis_name)
         count *= lax.axis_size(axis_name)
-    dx = _channels(scale * inverse) * (
-        dy - _channels(plain / count) - (x - _channels(mean)) * _channels(jnp.square(inverse) * product / count)
-    )
+    # What is subtracted is summed first. The mean of dy is often far smaller than dy. Subtracted alone, this constant would
+    # be rounded to the coarser grid of dy, by the same amount in all elements alike: an error that grows with their number
+    # in every sum over dx, such as a bias gradient below, where independent roundings grow with its square root.
+    shared = _channels(plain / count) + (x - _channels(mean)) * _channels(jnp.square(inverse) * product / count)
+    dx = _channels(scale * inverse) * (dy - shared)
     return dx.astype(x.dtype), dscale, dbias
 
 

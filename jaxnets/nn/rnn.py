@@ -11,7 +11,7 @@ The GRU applies its reset gate after the product with W_h, as PyTorch and cuDNN 
 
 The input's products with W_x need no recurrence and come in ready, for all steps at once. The gradient is written out: the
 backward scan carries the state's gradient alone, and the weights' is one product over all steps behind it. On CPUs both
-scans are native kernels (see jaxnets.nn.cpu).
+scans are native kernels (see jaxnets.nn.kernels).
 """
 
 import functools
@@ -103,9 +103,7 @@ CELLS: dict[CellName, Cell] = {
     "lstm": Cell(4, 4, _lstm_forward, _lstm_backward, memory=True),
     "gru": Cell(3, 4, _gru_forward, _gru_backward, separate_gate_grads=True),
 }
-
-_NUMBERS = {name: number for number, name in enumerate(CELLS)}
-"""As native/recurrent.cc numbers them."""
+"""The kernels know a cell by its name, and its sizes by the shapes of what they are given."""
 
 
 def rnn_scan(
@@ -142,9 +140,7 @@ def _forward(
     operands = gx, w, b, h, c, lengths
 
     def native(*operands: Array) -> tuple[Array, ...]:
-        return tuple(
-            kernels.call(kernels.RECURRENCE, jax.eval_shape(scan, *operands), None, None)(*operands, cell=_NUMBERS[cell])
-        )
+        return tuple(kernels.call(kernels.RECURRENCE, jax.eval_shape(scan, *operands), None, None)(*operands, cell=cell))
 
     served = kernels.is_supported(gx, w, b, h, c)
     hs, cs, kept = lax.platform_dependent(*operands, cpu=native, default=scan) if served else scan(*operands)
@@ -162,7 +158,7 @@ def _backward(
 
     def native(*operands: Array) -> tuple[Array, ...]:
         like = jax.eval_shape(scan, *operands)
-        return tuple(kernels.call(kernels.RECURRENCE_GRAD, like, None, None)(*operands, cell=_NUMBERS[cell]))
+        return tuple(kernels.call(kernels.RECURRENCE_GRAD, like, None, None)(*operands, cell=cell))
 
     served = kernels.is_supported(*operands[:-1])
     dgx, dgh, dh, dc, dw = lax.platform_dependent(*operands, cpu=native, default=scan) if served else scan(*operands)

@@ -35,7 +35,7 @@ class RunFolder:
     def open(self, experiment: Experiment, environment: Json) -> None:
         """Starts a run here, or continues the one that is here if it is of the same experiment.
 
-        Raises UserError for a run of another configuration, for one that another process is working on, and for a folder that
+        Raises UserError for a run of another configuration, one that another process is working on, and a folder that
         cannot be written.
         """
         try:

@@ -70,7 +70,10 @@ class Checkpoints:
                     Snapshot(
                         _typed_keys(restored.latest, like.latest), _typed_keys(restored.best, like.best), restored.progress
                     ),
-                    [f"checkpoint of step {bad} could not be read ({why}); it was renamed to unreadable-{bad}" for bad, why in problems],
+                    [
+                        f"checkpoint of step {bad} could not be read ({why}); it was renamed to unreadable-{bad}"
+                        for bad, why in problems
+                    ],
                 )
             except Exception as error:
                 problems.append((step, first_line(error)))

@@ -50,6 +50,45 @@ def test_moments_keep_their_digits_when_the_mean_is_large():
     np.testing.assert_allclose(variance, wide.var((0, 1, 2)), rtol=1e-4)
 
 
+def gradients_that_cancel(seed):
+    """x and dy [N, H, W, C], with the mean of dy a thousand times smaller than dy, as behind average pooling in LeNet."""
+    rng = np.random.default_rng(seed)
+    x = np.tanh(rng.normal(size=(16, 28, 28, 5)) * 0.2 + rng.uniform(-0.5, 0.5, 5))
+    dy = 6e-4 * rng.normal(size=(16, 14, 14, 5)).repeat(2, 1).repeat(2, 2)
+    return jnp.asarray(x, jnp.float32), jnp.asarray(dy, jnp.float32)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_sums_that_cancel(instruction_set, seed):
+    """Relative to the magnitudes of their terms, sums are exact, and only the result is rounded to float32.
+
+    Relative to the result there could be no bound: it may be as small as one likes.
+    """
+    x, dy = gradients_that_cancel(seed)
+    shift = x.mean((0, 1, 2))
+    plain, product = jax.jit(kernels.channel_sums)(dy, x, shift)
+    wide_x, wide_dy, wide_shift = (np.asarray(a, np.float64) for a in (x, dy, shift))
+    for found, terms in ((plain, wide_dy), (product, wide_dy * (wide_x - wide_shift))):
+        exact = terms.sum((0, 1, 2))
+        assert (np.abs(found - exact) <= 2**-24 * np.abs(exact) + 1e-13 * np.abs(terms).sum((0, 1, 2))).all()
+    mean, variance = jax.jit(kernels.channel_moments)(x)
+    np.testing.assert_allclose(mean, wide_x.mean((0, 1, 2)), rtol=2**-23)
+    np.testing.assert_allclose(variance, wide_x.var((0, 1, 2)), rtol=2**-23)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_roundings_of_the_input_gradient_do_not_add_up(instruction_set, seed):
+    """The sum of dx over a channel, which is exactly zero, is no more than so many independent roundings leave.
+
+    Roundings that are the same in all elements would add up to far more (some 30 in place of the 8 below, a few roundings an
+    element), and with them the error of a bias gradient below.
+    """
+    x, dy = gradients_that_cancel(seed)
+    run = jax.jit(lambda x, dy: jax.vjp(lambda x: batch_norm(x, jnp.ones(5), jnp.zeros(5), 1e-5, None)[0], x)[1](dy)[0])
+    dx = np.asarray(run(x, dy), np.float64)
+    assert (np.abs(dx.sum((0, 1, 2))) <= 8 * 2**-24 * np.sqrt(np.square(dx).sum((0, 1, 2)))).all()
+
+
 def test_devices_share_their_statistics():
     x, scale, bias, dy = operands(1, 8, 3, 3, 4)
     mesh = parallel.make_mesh()

@@ -107,6 +107,22 @@ def test_both_paths_agree_on_sizes_beyond_a_block(monkeypatch, cell):
         np.testing.assert_allclose(native[name], wanted, rtol=1e-5, atol=1e-5 * float(jnp.abs(wanted).max()), err_msg=name)
 
 
+@pytest.mark.skipif(kernels.backend() != "native", reason="the CPU kernels were not compiled: no C++ compiler")
+@pytest.mark.parametrize("cell", NAMES)
+def test_a_disagreement_about_a_cell_is_an_error(monkeypatch, cell):
+    """A name that the kernels do not know, or another number of gates or of values kept."""
+    args = operands(cell, 0, 2, 3, 4)
+    renamed, smaller = CELLS[cell], CELLS[cell]._replace(kept=CELLS[cell].kept + 1)
+    forward = smaller.forward
+    padded = lambda *a: (*forward(*a)[:2], jnp.pad(forward(*a)[2], ((0, 0), (0, 4))))
+    monkeypatch.setitem(CELLS, "cell of tomorrow", renamed)
+    with pytest.raises(jax.errors.JaxRuntimeError, match="unknown cell"):
+        jax.block_until_ready(rnn_scan("cell of tomorrow", **args))
+    monkeypatch.setitem(CELLS, cell, smaller._replace(forward=padded))
+    with pytest.raises(jax.errors.JaxRuntimeError, match="do not fit together"):
+        jax.block_until_ready(rnn_scan(cell, **args))
+
+
 @settings(max_examples=6)
 @given(
     cell=st.sampled_from(NAMES),

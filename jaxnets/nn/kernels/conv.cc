@@ -1,15 +1,15 @@
-// Direct 2-D convolution on CPUs, float32, called from XLA through its FFI (see jaxnets/nn/cpu.py).
+// Direct 2-D convolution on CPUs, float32, called from XLA through its FFI (see jaxnets/nn/kernels/__init__.py).
 //
 // Small nets have few channels (3, 6, 16) and large batches, so the batch is the one axis that always fills a vector
-// register. Every activation here is stored batch-minor: [lead..., H, W, C, N] with N contiguous. Weights are
-// [lead..., KH, KW, I, O] in row-major order. "lead" axes come from jax.vmap; an operand may have size 1 there and is
+// register. Every activation here is stored batch-minor: [batch dims..., H, W, C, N] with N contiguous. Weights are
+// [batch dims..., KH, KW, I, O] in row-major order. "batch dims" come from jax.vmap; an operand may have size 1 there and is
 // then shared by all.
 //
 // The operations (the weights' gradient is in conv_weights.cc, a faster way for some shapes in winograd.cc):
 //   forward       y[p, o, n]    = sum over taps t and inputs i of  x[src(p, t), i, n] * w[t, i, o]
 //   input grad    the same sum with the roles of input and output exchanged: src() inverts the stride
 //
-// The inner loops keep a tile of sums in registers. Sums are formed in an order that depends on shapes alone,
+// The micro-kernels keep a block of sums in registers. Sums are formed in an order that depends on shapes alone,
 // never on the number of threads, so that a run can be repeated bit for bit.
 
 #include <algorithm>
@@ -54,7 +54,7 @@ void CollectTaps(const PixelJob& job, int64_t h, int64_t w, std::vector<Tap>& ta
 }
 
 // Output pixels [begin, end) of one convolution, the batch in slices from wide to narrow.
-template <bool Transposed, int Lanes, int Vectors, int Budget>
+template <bool Transposed, int Lanes, int Vectors, int Sums>
 JAXNETS_INLINE void PixelsOf(const PixelJob& job, int64_t begin, int64_t end) {
   const int64_t n = job.g.batch, depth = job.Depth(), channels = job.Channels(), width = job.Width();
   std::vector<Tap> taps;
@@ -73,15 +73,15 @@ JAXNETS_INLINE void PixelsOf(const PixelJob& job, int64_t begin, int64_t end) {
       const int num_taps = static_cast<int>(taps.size());
       float* out = job.out + p * channels * n;
       if (slice == Vectors * Lanes)
-        PixelSlice<Transposed, Lanes, Vectors, Budget / Vectors>(taps.data(), num_taps, at, depth, n, channels, job.bias, out);
+        PixelSlice<Transposed, Lanes, Vectors, Sums / Vectors>(taps.data(), num_taps, at, depth, n, channels, job.bias, out);
       else if (slice == 2 * Lanes)
-        PixelSlice<Transposed, Lanes, 2, Budget / 2>(taps.data(), num_taps, at, depth, n, channels, job.bias, out);
+        PixelSlice<Transposed, Lanes, 2, Sums / 2>(taps.data(), num_taps, at, depth, n, channels, job.bias, out);
       else if (slice == Lanes)
-        PixelSlice<Transposed, Lanes, 1, Budget / 2>(taps.data(), num_taps, at, depth, n, channels, job.bias, out);
+        PixelSlice<Transposed, Lanes, 1, Sums / 2>(taps.data(), num_taps, at, depth, n, channels, job.bias, out);
       else if (slice == 8)
-        PixelSlice<Transposed, 8, 1, Budget / 2>(taps.data(), num_taps, at, depth, n, channels, job.bias, out);
+        PixelSlice<Transposed, 8, 1, Sums / 2>(taps.data(), num_taps, at, depth, n, channels, job.bias, out);
       else if (slice == 4)
-        PixelSlice<Transposed, 4, 1, Budget / 2>(taps.data(), num_taps, at, depth, n, channels, job.bias, out);
+        PixelSlice<Transposed, 4, 1, Sums / 2>(taps.data(), num_taps, at, depth, n, channels, job.bias, out);
       else
         PixelSlice<Transposed, 1, 1, 8>(taps.data(), num_taps, at, depth, n, channels, job.bias, out);
     }
@@ -89,28 +89,21 @@ JAXNETS_INLINE void PixelsOf(const PixelJob& job, int64_t begin, int64_t end) {
   }
 }
 
-template <int Lanes, int Vectors, int Budget>
-JAXNETS_INLINE void Pixels(const PixelJob& job, int64_t begin, int64_t end) {
-  if (job.transposed) PixelsOf<true, Lanes, Vectors, Budget>(job, begin, end);
-  else PixelsOf<false, Lanes, Vectors, Budget>(job, begin, end);
-}
+struct Pixels {
+  using Function = void(const PixelJob&, int64_t begin, int64_t end);
+  template <typename Set> JAXNETS_INLINE static void Run(const PixelJob& job, int64_t begin, int64_t end) {
+    if (job.transposed) PixelsOf<true, Set::kLanes, Set::kVectors, Set::kSums>(job, begin, end);
+    else PixelsOf<false, Set::kLanes, Set::kVectors, Set::kSums>(job, begin, end);
+  }
+};
+
+const auto kPixels = Dispatch<Pixels>();
 
 // ---------------------------------------------------------------------------------------------------------------------
-// One copy of the inner loops per instruction set.
+// XLA's side. Shapes are logical: activations [batch dims..., N, H, W, C], whatever their storage order.
 
-void PixelsBase(const PixelJob& job, int64_t begin, int64_t end) { Pixels<4, 2, 8>(job, begin, end); }
-#ifdef JAXNETS_X86
-JAXNETS_AVX2 void PixelsAvx2(const PixelJob& job, int64_t begin, int64_t end) { Pixels<8, 2, 12>(job, begin, end); }
-JAXNETS_AVX512 void PixelsAvx512(const PixelJob& job, int64_t begin, int64_t end) { Pixels<16, 4, 24>(job, begin, end); }
-#endif
-
-const auto kPixels = JAXNETS_CHOOSE(PixelsBase, PixelsAvx2, PixelsAvx512);
-
-// ---------------------------------------------------------------------------------------------------------------------
-// XLA's side. Shapes are logical: activations [lead..., N, H, W, C], whatever their storage order.
-
-ffi::Error RunPixels(ffi::ThreadPool pool, const PixelJob& job, const Leading& source, const Leading& weights,
-                     const Leading* bias, const Leading& out) {
+ffi::Error RunPixels(ffi::ThreadPool pool, const PixelJob& job, const BatchDims& source, const BatchDims& weights,
+                     const BatchDims* bias, const BatchDims& out) {
   if (WinogradServes(job.g)) {
     RunWinograd(pool, job, source, weights, bias, out);
     return ffi::Error::Success();
@@ -125,7 +118,7 @@ ffi::Error RunPixels(ffi::ThreadPool pool, const PixelJob& job, const Leading& s
 
 ffi::Error Forward(ffi::ThreadPool pool, Buffer x, Buffer w, Buffer b, Result y, int64_t stride, int64_t top,
                    int64_t left) {
-  Leading xl(x.dimensions(), 4), wl(w.dimensions(), 4), bl(b.dimensions(), 1), yl(y->dimensions(), 4);
+  BatchDims xl(x.dimensions(), 4), wl(w.dimensions(), 4), bl(b.dimensions(), 1), yl(y->dimensions(), 4);
   Geometry g;
   ffi::Error error = ReadGeometry(x.dimensions(), w.dimensions(), y->dimensions(), stride, top, left, &g);
   if (error.failure()) return error;
@@ -134,7 +127,7 @@ ffi::Error Forward(ffi::ThreadPool pool, Buffer x, Buffer w, Buffer b, Result y,
 }
 
 ffi::Error InputGrad(ffi::ThreadPool pool, Buffer dy, Buffer w, Result dx, int64_t stride, int64_t top, int64_t left) {
-  Leading yl(dy.dimensions(), 4), wl(w.dimensions(), 4), xl(dx->dimensions(), 4);
+  BatchDims yl(dy.dimensions(), 4), wl(w.dimensions(), 4), xl(dx->dimensions(), 4);
   Geometry g;
   ffi::Error error = ReadGeometry(dx->dimensions(), w.dimensions(), dy.dimensions(), stride, top, left, &g);
   if (error.failure()) return error;

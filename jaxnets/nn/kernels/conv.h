@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "tile.h"
 #include "work.h"
 
 namespace jaxnets {
@@ -22,7 +23,7 @@ inline ffi::Error ReadGeometry(ffi::Span<const int64_t> x_shape, ffi::Span<const
   const int64_t* y = &*y_shape.end() - 4;
   if (x[0] != y[0] || w[2] != x[3] || w[3] != y[3])
     return ffi::Error::InvalidArgument("conv2d: operand shapes do not fit together");
-  if (stride < 1 || w[0] * w[1] > 256 || top < 0 || left < 0)
+  if (stride < 1 || w[0] * w[1] > kMostTaps || top < 0 || left < 0)
     return ffi::Error::InvalidArgument("conv2d: needs stride >= 1, padding >= 0 and at most 256 kernel positions");
   *g = {x[0], x[1], x[2], x[3], y[1], y[2], y[3], w[0], w[1], stride, top, left};
   return ffi::Error::Success();
@@ -54,11 +55,11 @@ struct Share {  // output rows, or rows of output tiles, [row_begin, row_end) an
   int64_t row_begin, row_end, out_begin, out_end;
 };
 
-// Calls kernel(job, l, begin, end) for the units 0 … units - 1 of each leading index l, in parts: about eight items a thread,
-// each within one leading index. The job's source, bias and output are those of l; its weights are left to the kernel.
+// Calls kernel(job, l, begin, end) for the units 0 … units - 1 of each index over batch dims l, in parts: about eight items a thread,
+// each within one such index. The job's source, bias and output are those of l; its weights are left to the kernel.
 template <typename Kernel>
-void OverUnits(ffi::ThreadPool pool, int64_t units, const PixelJob& job, const Leading& source, const Leading* bias,
-               const Leading& out, const Kernel& kernel) {
+void OverUnits(ffi::ThreadPool pool, int64_t units, const PixelJob& job, const BatchDims& source, const BatchDims* bias,
+               const BatchDims& out, const Kernel& kernel) {
   const int64_t lead = out.Count();
   const int64_t want = std::max<int64_t>(1, 8 * pool.num_threads() / std::max<int64_t>(1, lead));
   const int64_t parts = std::min(units, want);

@@ -54,46 +54,32 @@ JAXNETS_INLINE void WeightsOf(const WeightJob& job, const Share& share, float* d
           if (source_h < 0 || source_h >= g.in_h) continue;
           const float* x = job.x + (source_h * g.in_w + source_w) * g.in_c * g.batch + n;
           float* to = dw + (i * g.kernel_w + columns.first) * g.in_c * g.out_c + share.out_begin;
-          const int64_t rows = (columns.last - columns.first) * g.in_c, tiles = (rows + Rows - 1) / Rows;
-          for (int64_t t = 0; t < tiles; ++t) {
-            const int64_t r = rows * t / tiles, next = rows * (t + 1) / tiles;
-            WeightTileOf<Lanes, Vectors, Rows>(next - r, x + r * g.batch, g.batch, turned, over, to + r * g.out_c, g.out_c,
-                                               channels);
-          }
+          WeightRows<Lanes, Vectors, Rows>((columns.last - columns.first) * g.in_c, x, g.batch, turned, over, to, g.out_c,
+                                           channels);
         }
       }
     }
 }
 
-template <int Lanes, int Rows> JAXNETS_INLINE void Weights(const WeightJob& job, const Share& share, float* dw) {
-  const int64_t channels = share.out_end - share.out_begin;
-  if (channels > Lanes) WeightsOf<Lanes, 2, Rows>(job, share, dw);
-  else if (Lanes > 8 && channels <= 8) WeightsOf<8, 1, Rows>(job, share, dw);
-  else WeightsOf<Lanes, 1, Rows>(job, share, dw);
-}
-
-// ---------------------------------------------------------------------------------------------------------------------
-// One copy of the inner loops per instruction set.
-
-struct Kernels {
-  void (*weights)(const WeightJob&, const Share&, float* dw);
-  int64_t most_channels;  // of a share
+struct Weights {
+  using Function = void(const WeightJob&, const Share&, float* dw);
+  template <typename Set> JAXNETS_INLINE static void Run(const WeightJob& job, const Share& share, float* dw) {
+    constexpr int kLanes = Set::kLanes, kRows = Set::kSums / 2;
+    const int64_t channels = share.out_end - share.out_begin;
+    if (channels > kLanes) WeightsOf<kLanes, 2, kRows>(job, share, dw);
+    else if (kLanes > 8 && channels <= 8) WeightsOf<8, 1, kRows>(job, share, dw);
+    else WeightsOf<kLanes, 1, kRows>(job, share, dw);
+  }
 };
 
-void WeightsBase(const WeightJob& job, const Share& share, float* dw) { Weights<4, 6>(job, share, dw); }
-#ifdef JAXNETS_X86
-JAXNETS_AVX2 void WeightsAvx2(const WeightJob& job, const Share& share, float* dw) { Weights<8, 6>(job, share, dw); }
-JAXNETS_AVX512 void WeightsAvx512(const WeightJob& job, const Share& share, float* dw) { Weights<16, 12>(job, share, dw); }
-#endif
-
-const Kernels kKernels =
-    JAXNETS_CHOOSE((Kernels{WeightsBase, 8}), (Kernels{WeightsAvx2, 16}), (Kernels{WeightsAvx512, 32}));
+const auto kWeights = Dispatch<Weights>();
+const int64_t kMostChannels = ChosenConstant([](auto set) { return 2 * set.kLanes; });  // of a share
 
 // ---------------------------------------------------------------------------------------------------------------------
-// XLA's side. Shapes are logical: activations [lead..., N, H, W, C], whatever their storage order.
+// XLA's side. Shapes are logical: activations [batch dims..., N, H, W, C], whatever their storage order.
 
 ffi::Error WeightGrad(ffi::ThreadPool pool, Buffer x, Buffer dy, Result dw, int64_t stride, int64_t top, int64_t left) {
-  Leading xl(x.dimensions(), 4), yl(dy.dimensions(), 4), wl(dw->dimensions(), 4);
+  BatchDims xl(x.dimensions(), 4), yl(dy.dimensions(), 4), wl(dw->dimensions(), 4);
   Geometry g;
   ffi::Error error = ReadGeometry(x.dimensions(), dw->dimensions(), dy.dimensions(), stride, top, left, &g);
   if (error.failure()) return error;
@@ -102,12 +88,12 @@ ffi::Error WeightGrad(ffi::ThreadPool pool, Buffer x, Buffer dy, Result dw, int6
   // an order of summation that shapes alone decide. Large kernels get one band; output channels are shared out as well.
   constexpr int64_t kScratch = 1 << 20;  // floats
   const bool fewer_products = WinogradServes(g);
-  const auto kernel = fewer_products ? WinogradWeights : kKernels.weights;
+  const auto kernel = fewer_products ? WinogradWeights : kWeights;
   const int64_t lead = wl.Count(), size = wl.item, rows = fewer_products ? Tiles(g.out_h) : g.out_h;
   const int64_t bands = std::max<int64_t>(1, std::min<int64_t>({rows, 16, kScratch / std::max<int64_t>(1, size)}));
   // Wide groups transform x less often; no sum depends on the width.
   const bool wide = lead * bands * g.out_c / 64 >= 2 * pool.num_threads();
-  const int64_t most_channels = !fewer_products ? kKernels.most_channels : wide ? 64 : 32;
+  const int64_t most_channels = !fewer_products ? kMostChannels : wide ? 64 : 32;
   const int64_t groups = (g.out_c + most_channels - 1) / most_channels;
   const std::unique_ptr<float[]> scratch(bands == 1 ? nullptr : new float[lead * bands * size]);
   float* target = bands == 1 ? dw->typed_data() : scratch.get();

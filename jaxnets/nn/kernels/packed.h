@@ -1,4 +1,4 @@
-// Products with a matrix that is used many times: packed once into strips as wide as a register tile.
+// Products with a matrix that is used many times: packed once into panels as wide as a micro-kernel.
 
 #ifndef JAXNETS_NN_NATIVE_PACKED_H_
 #define JAXNETS_NN_NATIVE_PACKED_H_
@@ -10,7 +10,7 @@
 
 namespace jaxnets {
 
-// Floats that begin at a cache line, so that no vector of a strip lies across two.
+// Floats that begin at a cache line, so that no vector of a panel lies across two.
 class Aligned {
  public:
   explicit Aligned(int64_t size) : storage_(new float[size + 16]) {}
@@ -23,45 +23,45 @@ class Aligned {
   std::unique_ptr<float[]> storage_;
 };
 
-// A matrix [depth, width], or the transpose of one [width, depth], as strips of `strip` columns, [strips][depth][strip],
-// zeros behind the last column.
+// A matrix [depth, width], or the transpose of one [width, depth], as panels of `panel` columns, [panels][depth][panel],
+// zeros after the last column.
 struct Packed {
-  int64_t depth, width, strip, strips;
+  int64_t depth, width, panel, panels;
   Aligned data;
 
-  Packed(int64_t depth, int64_t width, int64_t strip)
-      : depth(depth), width(width), strip(strip), strips((width + strip - 1) / strip), data(strips * depth * strip) {}
-  int64_t Padded() const { return strips * strip; }
-  float* Strip(int64_t s) const { return data.data() + s * depth * strip; }
+  Packed(int64_t depth, int64_t width, int64_t panel)
+      : depth(depth), width(width), panel(panel), panels((width + panel - 1) / panel), data(panels * depth * panel) {}
+  int64_t Padded() const { return panels * panel; }
+  float* Panel(int64_t s) const { return data.data() + s * depth * panel; }
 
-  // Strip s, from the matrix.
+  // Panel s, from the matrix.
   void Fill(int64_t s, const float* matrix, bool transposed) {
-    const int64_t first = s * strip, columns = std::min(strip, width - first);
-    float* to = Strip(s);
-    if (columns < strip) std::fill_n(to, depth * strip, 0.0f);
+    const int64_t first = s * panel, columns = std::min(panel, width - first);
+    float* to = Panel(s);
+    if (columns < panel) std::fill_n(to, depth * panel, 0.0f);
     if (!transposed) {
-      for (int64_t k = 0; k < depth; ++k) std::copy_n(matrix + k * width + first, columns, to + k * strip);
+      for (int64_t k = 0; k < depth; ++k) std::copy_n(matrix + k * width + first, columns, to + k * panel);
       return;
     }
     constexpr int64_t kLine = 16;  // floats of a cache line, all of which are used while it is in cache
     for (int64_t k = 0; k < depth; k += kLine)
       for (int64_t j = 0; j < columns; ++j)
-        for (int64_t i = k; i < std::min(k + kLine, depth); ++i) to[i * strip + j] = matrix[(first + j) * depth + i];
+        for (int64_t i = k; i < std::min(k + kLine, depth); ++i) to[i * panel + j] = matrix[(first + j) * depth + i];
   }
 };
 
-// out[r, :strip] = a[r] · strip for `Rows` rows.
+// out[r, :panel] = a[r] · panel for `Rows` rows.
 template <int Lanes, int Vectors, int Rows>
-JAXNETS_INLINE void Tile(const float* const* rows, const float* strip, int64_t depth, float* out, int64_t out_row) {
+JAXNETS_INLINE void MicroKernel(const float* const* rows, const float* panel, int64_t depth, float* out, int64_t out_row) {
   using V = typename Vector<Lanes>::Type;
   const float* a[Rows];
   for (int r = 0; r < Rows; ++r) a[r] = rows[r];
   V sum[Rows][Vectors];
   for (int r = 0; r < Rows; ++r)
     for (int v = 0; v < Vectors; ++v) sum[r][v] = V{};
-  for (int64_t k = 0; k < depth; ++k, strip += Vectors * Lanes) {
+  for (int64_t k = 0; k < depth; ++k, panel += Vectors * Lanes) {
     V w[Vectors];
-    for (int v = 0; v < Vectors; ++v) w[v] = *reinterpret_cast<const V*>(strip + v * Lanes);
+    for (int v = 0; v < Vectors; ++v) w[v] = *reinterpret_cast<const V*>(panel + v * Lanes);
     for (int r = 0; r < Rows; ++r) {
       const V x = V{} + a[r][k];
       for (int v = 0; v < Vectors; ++v) sum[r][v] += x * w[v];
@@ -71,26 +71,14 @@ JAXNETS_INLINE void Tile(const float* const* rows, const float* strip, int64_t d
     for (int v = 0; v < Vectors; ++v) *reinterpret_cast<V*>(out + r * out_row + v * Lanes) = sum[r][v];
 }
 
-// Calls the tile of so many rows (1..Most).
-template <int Lanes, int Vectors, int Most>
-JAXNETS_INLINE void TileOf(int64_t count, const float* const* rows, const float* strip, int64_t depth, float* out,
-                           int64_t out_row) {
-  if constexpr (Most > 0) {
-    if (count == Most) Tile<Lanes, Vectors, Most>(rows, strip, depth, out, out_row);
-    else TileOf<Lanes, Vectors, Most - 1>(count, rows, strip, depth, out, out_row);
-  }
-}
-
-// out[rows, padded width] = a[rows][depth] · w, in equal blocks of at most `Most` rows: each reads the strip anew.
+// out[rows, padded width] = a[rows][depth] · w, in equal blocks of at most `Most` rows: each reads the panel anew.
 template <int Lanes, int Vectors, int Most>
 JAXNETS_INLINE void Multiply(const float* const* a, int64_t rows, const Packed& w, float* out) {
-  const int64_t out_row = w.Padded(), blocks = (rows + Most - 1) / Most;
-  for (int64_t s = 0; s < w.strips; ++s)
-    for (int64_t b = 0, r = 0; b < blocks; ++b) {
-      const int64_t next = rows * (b + 1) / blocks;
-      TileOf<Lanes, Vectors, Most>(next - r, a + r, w.Strip(s), w.depth, out + r * out_row + s * w.strip, out_row);
-      r = next;
-    }
+  const int64_t out_row = w.Padded();
+  for (int64_t p = 0; p < w.panels; ++p)
+    InBlocks<Most>(rows, [&](int64_t r, auto count) JAXNETS_INLINE_LAMBDA {
+      MicroKernel<Lanes, Vectors, decltype(count)::value>(a + r, w.Panel(p), w.depth, out + r * out_row + p * w.panel, out_row);
+    });
 }
 
 }  // namespace jaxnets

@@ -1,9 +1,14 @@
 // Maximum over windows on CPUs, and its gradient, float32, called from XLA through its FFI (see jaxnets/nn/pool.py).
 //
-// Activations are stored batch-minor: [lead..., H, W, C, N] with N contiguous. The gradient finds the maxima again instead
+// Activations are stored batch-minor: [batch dims..., H, W, C, N] with N contiguous. The gradient finds the maxima again instead
 // of keeping their places: reading the input once more costs less than storing and reading an index for each output.
+//
+// A window that holds a NaN has the maximum NaN, wherever it lies. Its gradient goes where XLA's does, to the element that a
+// search ends at which moves on whenever its best so far is not >= the next: to the first maximum of what follows the
+// window's last NaN, or to this NaN if nothing follows. (PyTorch's goes to the last NaN in any case.)
 
 #include <algorithm>
+#include <limits>
 
 #include "vector.h"
 #include "work.h"
@@ -18,7 +23,7 @@ struct Shape {
 // What one item of work takes of the numbers at each pixel: enough neighbors for the memory's sake, few enough to share.
 constexpr int64_t kPart = 512;
 
-// With dy: adds each dy to dx where its window has its first maximum; without: fills y.
+// With dy: adds each dy to dx where its window has its maximum; without: fills y.
 struct PoolJob {
   Shape s;
   const float* x;
@@ -26,8 +31,25 @@ struct PoolJob {
   float* out;  // y or dx
 };
 
+// The largest number of a window.
+template <int Lanes> JAXNETS_INLINE void Maximum(const Shape& s, const float* x, float* y, int64_t count) {
+  using V = typename Vector<Lanes>::Type;
+  const int64_t pixel = s.channels * s.batch, row = s.in_w * pixel;
+  // A constant: were it `value`, GCC 12 would join both selections into one by an OR, which it takes apart lane by lane.
+  const V nan = V{} + std::numeric_limits<float>::quiet_NaN();
+  V best = Load<Lanes>(x, count);
+  for (int64_t i = 0; i < s.window; ++i)
+    for (int64_t j = i == 0; j < s.window; ++j) {
+      const V value = Load<Lanes>(x + i * row + j * pixel, count);
+      best = value > best ? value : best;
+      best = value != value ? nan : best;
+    }
+  Store<Lanes>(y, best, count);
+}
+
+// Adds dy to dx where the window has its maximum.
 template <int Lanes>
-JAXNETS_INLINE void Window(const Shape& s, const float* x, const float* dy, float* out, int64_t count) {
+JAXNETS_INLINE void AddGradient(const Shape& s, const float* x, const float* dy, float* dx, int64_t count) {
   using V = typename Vector<Lanes>::Type;
   using I = typename Integers<Lanes>::Type;
   const int64_t pixel = s.channels * s.batch, row = s.in_w * pixel;
@@ -36,47 +58,44 @@ JAXNETS_INLINE void Window(const Shape& s, const float* x, const float* dy, floa
   for (int64_t i = 0; i < s.window; ++i)
     for (int64_t j = i == 0; j < s.window; ++j) {
       const V value = Load<Lanes>(x + i * row + j * pixel, count);
-      const auto larger = value > best;
-      best = larger ? value : best;
-      where = larger ? I{} + static_cast<int32_t>(i * s.window + j) : where;
+      const auto stay = best >= value;
+      best = stay ? best : value;
+      where = stay ? where : I{} + static_cast<int32_t>(i * s.window + j);
     }
-  if (!dy) return Store<Lanes>(out, best, count);
   const V gradient = Load<Lanes>(dy, count);
   for (int64_t i = 0; i < s.window; ++i)
     for (int64_t j = 0; j < s.window; ++j) {
-      float* target = out + i * row + j * pixel;
+      float* target = dx + i * row + j * pixel;
       const auto here = where == static_cast<int32_t>(i * s.window + j);
       Store<Lanes>(target, Load<Lanes>(target, count) + (here ? gradient : V{}), count);
     }
 }
 
 // The part [begin, end) of the numbers that each pixel has, channels by batch.
-template <int Lanes> JAXNETS_INLINE void Pool(const PoolJob& job, int64_t begin, int64_t end) {
-  const Shape& s = job.s;
-  const int64_t pixel = s.channels * s.batch;
-  if (job.dy)
-    for (int64_t p = 0; p < s.in_h * s.in_w; ++p) std::fill(job.out + p * pixel + begin, job.out + p * pixel + end, 0.0f);
-  for (int64_t h = 0; h < s.out_h; ++h)
-    for (int64_t w = 0; w < s.out_w; ++w) {
-      const int64_t in = (h * s.in_w + w) * s.stride * pixel, out = (h * s.out_w + w) * pixel;
-      for (int64_t k = begin; k < end; k += Lanes)
-        Window<Lanes>(s, job.x + in + k, job.dy ? job.dy + out + k : nullptr, job.out + (job.dy ? in : out) + k, end - k);
-    }
-}
+struct Pool {
+  using Function = void(const PoolJob&, int64_t begin, int64_t end);
+  template <typename Set> JAXNETS_INLINE static void Run(const PoolJob& job, int64_t begin, int64_t end) {
+    constexpr int kLanes = Set::kLanes;
+    const Shape& s = job.s;
+    const int64_t pixel = s.channels * s.batch;
+    if (job.dy)
+      for (int64_t p = 0; p < s.in_h * s.in_w; ++p)
+        std::fill(job.out + p * pixel + begin, job.out + p * pixel + end, 0.0f);
+    for (int64_t h = 0; h < s.out_h; ++h)
+      for (int64_t w = 0; w < s.out_w; ++w) {
+        const int64_t in = (h * s.in_w + w) * s.stride * pixel, out = (h * s.out_w + w) * pixel;
+        for (int64_t k = begin; k < end; k += kLanes)
+          if (job.dy) AddGradient<kLanes>(s, job.x + in + k, job.dy + out + k, job.out + in + k, end - k);
+          else Maximum<kLanes>(s, job.x + in + k, job.out + out + k, end - k);
+      }
+  }
+};
 
-void PoolBase(const PoolJob& job, int64_t begin, int64_t end) { Pool<4>(job, begin, end); }
-#ifdef JAXNETS_X86
-JAXNETS_AVX2 void PoolAvx2(const PoolJob& job, int64_t begin, int64_t end) { Pool<8>(job, begin, end); }
-JAXNETS_AVX512 void PoolAvx512(const PoolJob& job, int64_t begin, int64_t end) { Pool<16>(job, begin, end); }
-#endif
+const auto kPool = Dispatch<Pool>();
 
-using Kernel = void (*)(const PoolJob&, int64_t begin, int64_t end);
-
-const Kernel kPool = JAXNETS_CHOOSE(PoolBase, PoolAvx2, PoolAvx512);
-
-// x: [lead..., N, H, W, C]; y, dy: [lead..., N, H', W', C]; dx as x. Without dy, out is y.
+// x: [batch dims..., N, H, W, C]; y, dy: [batch dims..., N, H', W', C]; dx as x. Without dy, out is y.
 ffi::Error Run(ffi::ThreadPool pool, Buffer x, const Buffer* dy, Result out, int64_t window, int64_t stride) {
-  Leading xl(x.dimensions(), 4), yl(dy ? dy->dimensions() : out->dimensions(), 4), lead(out->dimensions(), 4);
+  BatchDims xl(x.dimensions(), 4), yl(dy ? dy->dimensions() : out->dimensions(), 4), lead(out->dimensions(), 4);
   const int64_t *xd = &*x.dimensions().end() - 4, *yd = &*(dy ? dy->dimensions() : out->dimensions()).end() - 4;
   const Shape s = {xd[0], xd[1], xd[2], xd[3], yd[1], yd[2], window, stride};
   if (yd[0] != s.batch || yd[3] != s.channels || window < 1 || stride < 1 || (s.out_h - 1) * stride + window > s.in_h ||

@@ -2,8 +2,8 @@
 //
 // One call runs all time steps. Sequences do not depend on one another, so each thread takes some rows of the batch
 // through all of time and no step waits for another thread. Per step there is a product of the rows' states with W_h, whose
-// matrix is packed once per call into strips as wide as a register tile, and then element-wise work on rows that are
-// still in cache. All arrays are row-major: [lead..., T, N, features]; "lead" axes come from jax.vmap.
+// matrix is packed once per call into panels as wide as a micro-kernel, and then element-wise work on rows that are
+// still in cache. All arrays are row-major: [batch dims..., T, N, features]; "batch dims" come from jax.vmap.
 //
 // The weights' gradient is one product behind the backward pass, of the states as they lie there (product.cc).
 //
@@ -13,20 +13,17 @@
 
 #include <algorithm>
 #include <numeric>
+#include <optional>
+#include <string_view>
 #include <vector>
 
+#include "cells.h"
 #include "packed.h"
 #include "product.h"
-#include "vector.h"
 #include "work.h"
 
 namespace jaxnets {
 namespace {
-
-enum Cell : int64_t { kLinear, kRnn, kLstm, kGru };
-
-int64_t Gates(int64_t cell) { return cell == kLstm ? 4 : cell == kGru ? 3 : 1; }
-int64_t Kept(int64_t cell) { return cell == kLinear ? 0 : cell == kRnn ? 1 : 4; }
 
 // Rows [begin, end) of the batch, longest first, and how many of them run at a step.
 class Running {
@@ -54,51 +51,19 @@ class Running {
 };
 
 struct ForwardJob {
-  int64_t cell, steps, batch, hidden;
+  Cell cell;
+  int64_t steps, batch, hidden;
   const Packed* w;
   const float *gx, *b, *h, *c;
   const int32_t* lengths;
   float *hs, *cs, *kept;
 };
 
-// One row of one step: gx and gh are its pre-activations' two parts.
-template <int Lanes>
-JAXNETS_INLINE void ForwardRow(int64_t cell, int64_t n, const float* gx, const float* gh, const float* b, const float* h,
-                               const float* c, float* h_new, float* c_new, float* kept) {
-  using V = typename Vector<Lanes>::Type;
-  for (int64_t j = 0; j < n; j += Lanes) {
-    const int64_t left = n - j;
-    const auto x = [&](int gate) { return Load<Lanes>(gx + gate * n + j, left); };
-    const auto y = [&](int gate) { return Load<Lanes>(gh + gate * n + j, left) + Load<Lanes>(b + gate * n + j, left); };
-    const auto keep = [&](int which, const V& v) { Store<Lanes>(kept + which * n + j, v, left); };
-    V state;
-    if (cell == kLinear) {
-      state = x(0) + y(0);
-    } else if (cell == kRnn) {
-      state = Tanh<Lanes>(x(0) + y(0));
-      keep(0, state);
-    } else if (cell == kLstm) {
-      const V i = Sigmoid<Lanes>(x(0) + y(0)), f = Sigmoid<Lanes>(x(1) + y(1));
-      const V g = Tanh<Lanes>(x(2) + y(2)), o = Sigmoid<Lanes>(x(3) + y(3));
-      keep(0, i), keep(1, f), keep(2, g), keep(3, o);
-      const V memory = f * Load<Lanes>(c + j, left) + i * g;
-      Store<Lanes>(c_new + j, memory, left);
-      state = o * Tanh<Lanes>(memory);
-    } else {
-      const V hn = y(2);
-      const V r = Sigmoid<Lanes>(x(0) + y(0)), z = Sigmoid<Lanes>(x(1) + y(1)), m = Tanh<Lanes>(x(2) + r * hn);
-      keep(0, r), keep(1, z), keep(2, m), keep(3, hn);
-      state = (1.0f - z) * m + z * Load<Lanes>(h + j, left);
-    }
-    Store<Lanes>(h_new + j, state, left);
-  }
-}
-
 // Rows [begin, end) of the batch through all time.
 template <int Lanes, int Vectors, int Most>
 JAXNETS_INLINE void ForwardRows(const ForwardJob& job, int64_t begin, int64_t end) {
   const int64_t n = job.hidden, gates = Gates(job.cell) * n, kept = Kept(job.cell) * n;
-  const bool memory = job.cell == kLstm;
+  const bool memory = job.cell == Cell::kLstm;
   Running running(job.lengths, begin, end);
   const Aligned products(running.Rows() * job.w->Padded());
   for (int64_t t = 0; t < job.steps; ++t) {
@@ -122,7 +87,8 @@ JAXNETS_INLINE void ForwardRows(const ForwardJob& job, int64_t begin, int64_t en
 }
 
 struct BackwardJob {
-  int64_t cell, steps, batch, hidden;
+  Cell cell;
+  int64_t steps, batch, hidden;
   const Packed* w;  // of the transposed matrix
   const float *h, *c, *hs, *cs, *kept, *dhs;
   const int32_t* lengths;
@@ -130,46 +96,10 @@ struct BackwardJob {
   float *dh, *dc;    // come in holding the gradient of the last state, go out holding that of the first
 };
 
-template <int Lanes>
-JAXNETS_INLINE void BackwardRow(int64_t cell, int64_t n, const float* kept, const float* h, const float* c,
-                                const float* c_new, const float* dhs, float* dh, float* dc, float* dgx, float* dgh) {
-  using V = typename Vector<Lanes>::Type;
-  for (int64_t j = 0; j < n; j += Lanes) {
-    const int64_t left = n - j;
-    const auto k = [&](int which) { return Load<Lanes>(kept + which * n + j, left); };
-    const auto give = [&](int gate, const V& v) { Store<Lanes>(dgx + gate * n + j, v, left); };
-    const V d = Load<Lanes>(dh + j, left) + Load<Lanes>(dhs + j, left);
-    V direct = V{};
-    if (cell == kLinear) {
-      give(0, d);
-    } else if (cell == kRnn) {
-      give(0, d * (1.0f - k(0) * k(0)));
-    } else if (cell == kLstm) {
-      const V i = k(0), f = k(1), g = k(2), o = k(3), top = Tanh<Lanes>(Load<Lanes>(c_new + j, left));
-      const V dm = Load<Lanes>(dc + j, left) + d * o * (1.0f - top * top);
-      give(0, dm * g * i * (1.0f - i));
-      give(1, dm * Load<Lanes>(c + j, left) * f * (1.0f - f));
-      give(2, dm * i * (1.0f - g * g));
-      give(3, d * top * o * (1.0f - o));
-      Store<Lanes>(dc + j, dm * f, left);
-    } else {
-      const V r = k(0), z = k(1), m = k(2), hn = k(3);
-      const V dm = d * (1.0f - z) * (1.0f - m * m);
-      const V dr = dm * hn * r * (1.0f - r), dz = d * (Load<Lanes>(h + j, left) - m) * z * (1.0f - z);
-      give(0, dr), give(1, dz), give(2, dm);
-      Store<Lanes>(dgh + j, dr, left);
-      Store<Lanes>(dgh + n + j, dz, left);
-      Store<Lanes>(dgh + 2 * n + j, dm * r, left);
-      direct = d * z;
-    }
-    Store<Lanes>(dh + j, direct, left);
-  }
-}
-
 template <int Lanes, int Vectors, int Most>
 JAXNETS_INLINE void BackwardRows(const BackwardJob& job, int64_t begin, int64_t end) {
   const int64_t n = job.hidden, gates = Gates(job.cell) * n, kept = Kept(job.cell) * n;
-  const bool memory = job.cell == kLstm;
+  const bool memory = job.cell == Cell::kLstm;
   Running running(job.lengths, begin, end);
   const Aligned products(running.Rows() * job.w->Padded());
   for (int64_t t = job.steps - 1; t >= 0; --t) {
@@ -198,53 +128,42 @@ JAXNETS_INLINE void BackwardRows(const BackwardJob& job, int64_t begin, int64_t 
   }
 }
 
-// ---------------------------------------------------------------------------------------------------------------------
-// One copy per instruction set. `strip` is the width of its register tile.
-
-struct Kernels {
-  void (*forward)(const ForwardJob&, int64_t begin, int64_t end);
-  void (*backward)(const BackwardJob&, int64_t begin, int64_t end);
-  int64_t strip;
+struct ForwardKernel {
+  using Function = void(const ForwardJob&, int64_t begin, int64_t end);
+  template <typename Set> JAXNETS_INLINE static void Run(const ForwardJob& job, int64_t begin, int64_t end) {
+    ForwardRows<Set::kLanes, Set::kVectors, Set::kSums / Set::kVectors>(job, begin, end);
+  }
+};
+struct BackwardKernel {
+  using Function = void(const BackwardJob&, int64_t begin, int64_t end);
+  template <typename Set> JAXNETS_INLINE static void Run(const BackwardJob& job, int64_t begin, int64_t end) {
+    BackwardRows<Set::kLanes, Set::kVectors, Set::kSums / Set::kVectors>(job, begin, end);
+  }
 };
 
-void ForwardBase(const ForwardJob& job, int64_t begin, int64_t end) { ForwardRows<4, 2, 4>(job, begin, end); }
-void BackwardBase(const BackwardJob& job, int64_t begin, int64_t end) { BackwardRows<4, 2, 4>(job, begin, end); }
-#ifdef JAXNETS_X86
-JAXNETS_AVX2 void ForwardAvx2(const ForwardJob& job, int64_t begin, int64_t end) { ForwardRows<8, 2, 6>(job, begin, end); }
-JAXNETS_AVX2 void BackwardAvx2(const BackwardJob& job, int64_t begin, int64_t end) {
-  BackwardRows<8, 2, 6>(job, begin, end);
-}
-JAXNETS_AVX512 void ForwardAvx512(const ForwardJob& job, int64_t begin, int64_t end) {
-  ForwardRows<16, 4, 6>(job, begin, end);
-}
-JAXNETS_AVX512 void BackwardAvx512(const BackwardJob& job, int64_t begin, int64_t end) {
-  BackwardRows<16, 4, 6>(job, begin, end);
-}
-#endif
-
-const Kernels kKernels =
-    JAXNETS_CHOOSE((Kernels{ForwardBase, BackwardBase, 8}), (Kernels{ForwardAvx2, BackwardAvx2, 16}),
-                   (Kernels{ForwardAvx512, BackwardAvx512, 64}));
+const auto kForward = Dispatch<ForwardKernel>();
+const auto kBackward = Dispatch<BackwardKernel>();
+const int64_t kPanel = ChosenConstant([](auto set) { return set.kVectors * set.kLanes; });
 
 // ---------------------------------------------------------------------------------------------------------------------
 // XLA's side.
 
 using Lengths = ffi::Buffer<ffi::S32>;
 
-// W_h [depth, width], or W_h's transpose, packed for each of its leading indices.
-std::vector<Packed> Pack(ffi::ThreadPool pool, const Buffer& w, const Leading& lead, int64_t depth, int64_t width,
+// W_h [depth, width], or W_h's transpose, packed for each of its batch dims.
+std::vector<Packed> Pack(ffi::ThreadPool pool, const Buffer& w, const BatchDims& lead, int64_t depth, int64_t width,
                          bool transposed) {
   std::vector<Packed> packed;
-  for (int64_t l = 0; l < lead.Count(); ++l) packed.emplace_back(depth, width, kKernels.strip);
-  const int64_t strips = packed.empty() ? 0 : packed[0].strips;
-  ParallelFor(pool, lead.Count() * strips, [&](int64_t item) {
-    const int64_t l = item / strips;
-    packed[l].Fill(item % strips, w.typed_data() + l * lead.item, transposed);
+  for (int64_t l = 0; l < lead.Count(); ++l) packed.emplace_back(depth, width, kPanel);
+  const int64_t panels = packed.empty() ? 0 : packed[0].panels;
+  ParallelFor(pool, lead.Count() * panels, [&](int64_t item) {
+    const int64_t l = item / panels;
+    packed[l].Fill(item % panels, w.typed_data() + l * lead.item, transposed);
   });
   return packed;
 }
 
-// Splits lead × batch rows into one part for each thread, or a few, each within one leading index.
+// Splits lead × batch rows into one part for each thread, or a few, each within one such index.
 template <typename Work> void OverRows(ffi::ThreadPool pool, int64_t lead, int64_t batch, const Work& work) {
   const int64_t threads = std::max<int64_t>(1, pool.num_threads());
   const int64_t parts = std::max<int64_t>(1, std::min((batch + 7) / 8, (threads + lead - 1) / lead));
@@ -254,25 +173,27 @@ template <typename Work> void OverRows(ffi::ThreadPool pool, int64_t lead, int64
   });
 }
 
-// The operand's place for a leading index, in units of its item: with one W_h for all, one packed matrix serves.
-int64_t Index(const Leading& operand, int64_t l, const std::vector<int64_t>& result) {
+// The operand's place for an index over batch dims, in units of its item: with one W_h for all, one packed matrix serves.
+int64_t Index(const BatchDims& operand, int64_t l, const std::vector<int64_t>& result) {
   return operand.Offset(l, result) / std::max<int64_t>(1, operand.item);
 }
 
 ffi::Error Forward(ffi::ThreadPool pool, Buffer gx, Buffer w, Buffer b, Buffer h, Buffer c, Lengths lengths, Result hs,
-                   Result cs, Result kept, int64_t cell) {
-  Leading xl(gx.dimensions(), 3), wl(w.dimensions(), 2), bl(b.dimensions(), 1), hl(h.dimensions(), 2),
+                   Result cs, Result kept, std::string_view name) {
+  const std::optional<Cell> cell = CellOf(name);
+  if (!cell) return ffi::Error::InvalidArgument("recurrence: unknown cell");
+  BatchDims xl(gx.dimensions(), 3), wl(w.dimensions(), 2), bl(b.dimensions(), 1), hl(h.dimensions(), 2),
       cl(c.dimensions(), 2), nl(lengths.dimensions(), 1), out(hs->dimensions(), 3), cs_out(cs->dimensions(), 3),
       kept_out(kept->dimensions(), 3);
   const int64_t* d = &*hs->dimensions().end() - 3;
-  const int64_t steps = d[0], batch = d[1], n = d[2], gates = Gates(cell) * n;
+  const int64_t steps = d[0], batch = d[1], n = d[2], gates = Gates(*cell) * n;
   if (xl.item != steps * batch * gates || wl.item != n * gates || bl.item != gates || hl.item != batch * n ||
-      nl.item != batch || kept_out.item != steps * batch * Kept(cell) * n)
+      nl.item != batch || kept_out.item != steps * batch * Kept(*cell) * n)
     return ffi::Error::InvalidArgument("recurrence: operand shapes do not fit together");
   const std::vector<Packed> packed = Pack(pool, w, wl, n, gates, false);
   OverRows(pool, out.Count(), batch, [&](int64_t l, int64_t begin, int64_t end) {
-    const auto at = [&](const Buffer& x, const Leading& lead) { return x.typed_data() + lead.Offset(l, out.sizes); };
-    kKernels.forward({cell, steps, batch, n, &packed[Index(wl, l, out.sizes)], at(gx, xl), at(b, bl), at(h, hl),
+    const auto at = [&](const Buffer& x, const BatchDims& lead) { return x.typed_data() + lead.Offset(l, out.sizes); };
+    kForward({*cell, steps, batch, n, &packed[Index(wl, l, out.sizes)], at(gx, xl), at(b, bl), at(h, hl),
                       at(c, cl), lengths.typed_data() + nl.Offset(l, out.sizes), hs->typed_data() + l * out.item,
                       cs->typed_data() + l * cs_out.item, kept->typed_data() + l * kept_out.item},
                      begin, end);
@@ -282,24 +203,26 @@ ffi::Error Forward(ffi::ThreadPool pool, Buffer gx, Buffer w, Buffer b, Buffer h
 
 ffi::Error Backward(ffi::ThreadPool pool, Buffer w, Buffer h, Buffer c, Buffer hs, Buffer cs, Buffer kept, Buffer dhs,
                     Buffer dh_last, Buffer dc_last, Lengths lengths, Result dgx, Result dgh, Result dh, Result dc,
-                    Result dw, int64_t cell) {
-  Leading wl(w.dimensions(), 2), hl(h.dimensions(), 2), cl(c.dimensions(), 2), sl(hs.dimensions(), 3),
+                    Result dw, std::string_view name) {
+  const std::optional<Cell> cell = CellOf(name);
+  if (!cell) return ffi::Error::InvalidArgument("recurrence gradient: unknown cell");
+  BatchDims wl(w.dimensions(), 2), hl(h.dimensions(), 2), cl(c.dimensions(), 2), sl(hs.dimensions(), 3),
       csl(cs.dimensions(), 3), kl(kept.dimensions(), 3), dsl(dhs.dimensions(), 3), dhl(dh_last.dimensions(), 2),
       dcl(dc_last.dimensions(), 2), nl(lengths.dimensions(), 1), out(dgx->dimensions(), 3), through(dgh->dimensions(), 3),
       state(dh->dimensions(), 2), dwl(dw->dimensions(), 2);
   const int64_t* d = &*dgx->dimensions().end() - 3;
-  const int64_t steps = d[0], batch = d[1], gates = d[2], n = gates / Gates(cell);
+  const int64_t steps = d[0], batch = d[1], gates = d[2], n = gates / Gates(*cell);
   if (wl.item != n * gates || sl.item != steps * batch * n || dsl.item != sl.item || state.item != batch * n ||
-      nl.item != batch || kl.item != steps * batch * Kept(cell) * n)
+      nl.item != batch || kl.item != steps * batch * Kept(*cell) * n)
     return ffi::Error::InvalidArgument("recurrence gradient: operand shapes do not fit together");
   const std::vector<Packed> packed = Pack(pool, w, wl, gates, n, true);
   OverRows(pool, out.Count(), batch, [&](int64_t l, int64_t begin, int64_t end) {
-    const auto at = [&](const Buffer& x, const Leading& lead) { return x.typed_data() + lead.Offset(l, out.sizes); };
+    const auto at = [&](const Buffer& x, const BatchDims& lead) { return x.typed_data() + lead.Offset(l, out.sizes); };
     float* own_dh = dh->typed_data() + l * state.item;
     float* own_dc = dc->typed_data() + l * state.item;
     std::copy(at(dh_last, dhl) + begin * n, at(dh_last, dhl) + end * n, own_dh + begin * n);
     std::copy(at(dc_last, dcl) + begin * n, at(dc_last, dcl) + end * n, own_dc + begin * n);
-    kKernels.backward({cell, steps, batch, n, &packed[Index(wl, l, out.sizes)], at(h, hl), at(c, cl), at(hs, sl),
+    kBackward({*cell, steps, batch, n, &packed[Index(wl, l, out.sizes)], at(h, hl), at(c, cl), at(hs, sl),
                        at(cs, csl), at(kept, kl), at(dhs, dsl), lengths.typed_data() + nl.Offset(l, out.sizes),
                        dgx->typed_data() + l * out.item,
                        through.item ? dgh->typed_data() + l * through.item : nullptr, own_dh, own_dc},
@@ -324,11 +247,11 @@ ffi::Error Backward(ffi::ThreadPool pool, Buffer w, Buffer h, Buffer c, Buffer h
 XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxnets_recurrence, Forward,
                               ffi::Ffi::Bind().Ctx<ffi::ThreadPool>().Arg<Buffer>().Arg<Buffer>().Arg<Buffer>()
                                   .Arg<Buffer>().Arg<Buffer>().Arg<Lengths>().Ret<Buffer>().Ret<Buffer>().Ret<Buffer>()
-                                  .Attr<int64_t>("cell"));
+                                  .Attr<std::string_view>("cell"));
 XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxnets_recurrence_grad, Backward,
                               ffi::Ffi::Bind().Ctx<ffi::ThreadPool>().Arg<Buffer>().Arg<Buffer>().Arg<Buffer>()
                                   .Arg<Buffer>().Arg<Buffer>().Arg<Buffer>().Arg<Buffer>().Arg<Buffer>().Arg<Buffer>()
                                   .Arg<Lengths>().Ret<Buffer>().Ret<Buffer>().Ret<Buffer>().Ret<Buffer>().Ret<Buffer>()
-                                  .Attr<int64_t>("cell"));
+                                  .Attr<std::string_view>("cell"));
 
 }  // namespace jaxnets

@@ -1,4 +1,4 @@
-// The inner loops of convolutions: tiles of sums kept in registers.
+// The micro-kernels of convolutions: the innermost loops, which keep a block of sums in registers.
 
 #ifndef JAXNETS_NN_NATIVE_TILE_H_
 #define JAXNETS_NN_NATIVE_TILE_H_
@@ -6,6 +6,8 @@
 #include "vector.h"
 
 namespace jaxnets {
+
+constexpr int kMostTaps = 256;  // of a kernel: what the stack has room for
 
 struct Tap {
   const float* source;   // a matrix [depth, row], of which some columns are used
@@ -15,7 +17,7 @@ struct Tap {
 // Sums over taps and depth for `Channels` outputs by `Vectors` groups of lanes. A tap's matrix is [depth, Channels], or
 // [Channels, depth] if Transposed; `weight_row` lies between its rows.
 template <bool Transposed, int Lanes, int Vectors, int Channels>
-JAXNETS_INLINE void PixelTile(const Tap* taps, int num_taps, int64_t depth, int64_t row, int64_t weight_row,
+JAXNETS_INLINE void PixelMicroKernel(const Tap* taps, int num_taps, int64_t depth, int64_t row, int64_t weight_row,
                               const float* bias, float* out) {
   using V = typename Vector<Lanes>::Type;
   const int64_t deeper = Transposed ? 1 : weight_row, next_channel = Transposed ? weight_row : 1;
@@ -38,42 +40,27 @@ JAXNETS_INLINE void PixelTile(const Tap* taps, int num_taps, int64_t depth, int6
     for (int v = 0; v < Vectors; ++v) *reinterpret_cast<V*>(out + c * row + v * Lanes) = sum[c][v];
 }
 
-// Calls the tile whose channel count is `channels` (1..Most).
-template <bool Transposed, int Lanes, int Vectors, int Most>
-JAXNETS_INLINE void PixelTileOf(int channels, const Tap* taps, int num_taps, int64_t depth, int64_t row,
-                                int64_t weight_row, const float* bias, float* out) {
-  if constexpr (Most > 0) {
-    if (channels == Most)
-      PixelTile<Transposed, Lanes, Vectors, Most>(taps, num_taps, depth, row, weight_row, bias, out);
-    else
-      PixelTileOf<Transposed, Lanes, Vectors, Most - 1>(channels, taps, num_taps, depth, row, weight_row, bias, out);
-  }
-}
-
 // All output channels for the columns from `at` on (a slice of the batch, say), in equal blocks of at most `Most` channels.
 template <bool Transposed, int Lanes, int Vectors, int Most>
 JAXNETS_INLINE void PixelSlice(const Tap* taps, int num_taps, int64_t at, int64_t depth, int64_t row, int64_t out_c,
                                const float* bias, float* out) {
   const int64_t weight_row = Transposed ? depth : out_c;
-  Tap moved[256];
-  const int64_t blocks = (out_c + Most - 1) / Most;
-  for (int64_t b = 0, c = 0; b < blocks; ++b) {
-    const int64_t next = out_c * (b + 1) / blocks;
+  InBlocks<Most>(out_c, [&](int64_t c, auto channels) JAXNETS_INLINE_LAMBDA {
+    Tap moved[kMostTaps];
     for (int t = 0; t < num_taps; ++t) moved[t] = {taps[t].source + at, taps[t].weights + c * (Transposed ? weight_row : 1)};
-    PixelTileOf<Transposed, Lanes, Vectors, Most>(static_cast<int>(next - c), moved, num_taps, depth, row, weight_row,
-                                                  bias ? bias + c : nullptr, out + c * row + at);
-    c = next;
-  }
+    PixelMicroKernel<Transposed, Lanes, Vectors, decltype(channels)::value>(moved, num_taps, depth, row, weight_row,
+                                                                            bias ? bias + c : nullptr, out + c * row + at);
+  });
 }
 
-// What a tile sums over: `count` of the batch, whose x lie `next` apart, at each of `pixels` pixels, `step` apart.
+// What a weight gradient sums over: `count` of the batch, whose x lie `next` apart, at each of `pixels` pixels, `step` apart.
 struct Sum {
   int64_t pixels, count, step, next;
 };
 
 // `Rows` rows of x, `row` apart, times dy [pixels, count, Vectors * Lanes], added to as many rows of dw, `stride` apart.
 template <int Lanes, int Vectors, int Rows>
-JAXNETS_INLINE void WeightTile(const float* x, int64_t row, const float* dy, const Sum& over, float* dw, int64_t stride,
+JAXNETS_INLINE void WeightMicroKernel(const float* x, int64_t row, const float* dy, const Sum& over, float* dw, int64_t stride,
                                int64_t channels) {
   using V = typename Vector<Lanes>::Type;
   V sum[Rows][Vectors] = {};
@@ -89,13 +76,13 @@ JAXNETS_INLINE void WeightTile(const float* x, int64_t row, const float* dy, con
     }
 }
 
+// The same for any number of rows, in equal blocks of at most `Most`.
 template <int Lanes, int Vectors, int Most>
-JAXNETS_INLINE void WeightTileOf(int64_t rows, const float* x, int64_t row, const float* dy, const Sum& over, float* dw,
-                                 int64_t stride, int64_t channels) {
-  if constexpr (Most > 0) {
-    if (rows == Most) WeightTile<Lanes, Vectors, Most>(x, row, dy, over, dw, stride, channels);
-    else WeightTileOf<Lanes, Vectors, Most - 1>(rows, x, row, dy, over, dw, stride, channels);
-  }
+JAXNETS_INLINE void WeightRows(int64_t rows, const float* x, int64_t row, const float* dy, const Sum& over, float* dw,
+                               int64_t stride, int64_t channels) {
+  InBlocks<Most>(rows, [&](int64_t r, auto count) JAXNETS_INLINE_LAMBDA {
+    WeightMicroKernel<Lanes, Vectors, decltype(count)::value>(x + r * row, row, dy, over, dw + r * stride, stride, channels);
+  });
 }
 
 }  // namespace jaxnets

@@ -1,7 +1,4 @@
-// Vectors of floats for code that is compiled once per instruction set (baseline, AVX2, AVX-512) and chosen at load time,
-// so that one binary runs everywhere.
-//
-// Everything here is inlined into functions that name their instruction set in a target attribute.
+// Vectors of floats, and functions of them, for kernels of any instruction set (see dispatch.h).
 
 #ifndef JAXNETS_NN_NATIVE_VECTOR_H_
 #define JAXNETS_NN_NATIVE_VECTOR_H_
@@ -9,13 +6,7 @@
 #include <cstdint>
 #include <cstring>
 
-#define JAXNETS_INLINE inline __attribute__((always_inline))
-
-#if defined(__x86_64__) && defined(__GNUC__)
-#define JAXNETS_X86 1
-#define JAXNETS_AVX2 __attribute__((target("avx2,fma")))
-#define JAXNETS_AVX512 __attribute__((target("avx512f")))
-#endif
+#include "dispatch.h"
 
 namespace jaxnets {
 
@@ -28,23 +19,15 @@ template <> struct Vector<1> {
   typedef float Type;
 };
 
-template <int Lanes> JAXNETS_INLINE float SumLanes(const typename Vector<Lanes>::Type& v) {
-  float sum = 0;
-  const float* lane = reinterpret_cast<const float*>(&v);
-  // Pairwise, as the halves of a register would be added.
-  float part[Lanes];
-  for (int i = 0; i < Lanes; ++i) part[i] = lane[i];
-  for (int width = Lanes / 2; width > 0; width /= 2)
-    for (int i = 0; i < width; ++i) part[i] += part[i + width];
-  sum = part[0];
-  return sum;
-}
-
 template <int Lanes> struct Integers {
   typedef int32_t Type __attribute__((vector_size(Lanes * sizeof(int32_t)), aligned(alignof(int32_t)), may_alias));
 };
 
-// The first `count` lanes from memory, zeros behind them; and back.
+template <int Lanes> struct Doubles {
+  typedef double Type __attribute__((vector_size(Lanes * sizeof(double))));
+};
+
+// The first `count` lanes from memory, zeros after them; and back.
 template <int Lanes> JAXNETS_INLINE typename Vector<Lanes>::Type Load(const float* from, int64_t count) {
   if (count >= Lanes) return *reinterpret_cast<const typename Vector<Lanes>::Type*>(from);
   typename Vector<Lanes>::Type v{};
@@ -100,21 +83,6 @@ template <int Lanes> JAXNETS_INLINE typename Vector<Lanes>::Type Tanh(typename V
   return z < V{} + 0.390625f ? small : large;
 }
 
-enum class InstructionSet { kBase, kAvx2, kAvx512 };
-
-// The best one of this processor, or the one that $JAXNETS_CPU_KERNELS names ("base", "avx2", "avx512"), if it has that.
-InstructionSet Chosen();
-
 }  // namespace jaxnets
-
-// Which of three copies of a kernel, or of braced facts about it in parentheses, is the one for that instruction set.
-#ifdef JAXNETS_X86
-#define JAXNETS_CHOOSE(base, avx2, avx512)                            \
-  (::jaxnets::Chosen() == ::jaxnets::InstructionSet::kAvx512 ? avx512 \
-   : ::jaxnets::Chosen() == ::jaxnets::InstructionSet::kAvx2 ? avx2   \
-                                                             : base)
-#else
-#define JAXNETS_CHOOSE(base, avx2, avx512) base
-#endif
 
 #endif  // JAXNETS_NN_NATIVE_VECTOR_H_

@@ -39,7 +39,7 @@ template <typename V> JAXNETS_INLINE void TransformSums(const V m[kSide][kSide],
 
 // G w G' of the entries [begin, end) of the taps' matrices, `matrix` entries each.
 void TransformWeights(const float* w, bool reversed, int64_t matrix, int64_t begin, int64_t end, float* u) {
-  const int64_t step = matrix + kApart;
+  const int64_t step = matrix + kPadding;
   for (int64_t at = begin; at < end; ++at) {
     float half[kSide][3];
     for (int j = 0; j < 3; ++j) {
@@ -83,15 +83,15 @@ JAXNETS_INLINE void StoreTile(const PixelJob& job, int64_t h, int64_t w, const S
 }
 
 // The output tiles of units [begin, end) of work, a unit being a group of patches for one slice of the batch. u: G w G'.
-template <bool Transposed, int Lanes, int Vectors, int Budget>
+template <bool Transposed, int Lanes, int Vectors, int Sums>
 JAXNETS_INLINE void UnitsOf(const PixelJob& job, const Patches& patches, const float* u, int64_t begin, int64_t end) {
-  constexpr int64_t kColumns = Vectors * Lanes;
+  constexpr int64_t kWidth = Vectors * Lanes;
   const Geometry& g = job.g;
   const int64_t depth = job.Depth(), channels = job.Channels(), n = g.batch;
   const Image image = {job.source, Transposed ? g.out_h : g.in_h, Transposed ? g.out_w : g.in_w, depth, n};
   const int64_t top = Transposed ? 2 - g.pad_top : g.pad_top, left = Transposed ? 2 - g.pad_left : g.pad_left;
-  const int64_t u_step = depth * channels + kApart;
-  const int64_t v_step = depth * kColumns + kApart, m_step = channels * kColumns + kApart;
+  const int64_t u_step = depth * channels + kPadding;
+  const int64_t v_step = depth * kWidth + kPadding, m_step = channels * kWidth + kPadding;
   const std::unique_ptr<float[]> v(new float[kElements * v_step]());  // [elements, depth, columns]
   const std::unique_ptr<float[]> m(new float[kElements * m_step]);    // [elements, channels, columns]
   for (int64_t unit = begin; unit < end; ++unit) {
@@ -100,47 +100,31 @@ JAXNETS_INLINE void UnitsOf(const PixelJob& job, const Patches& patches, const f
     const Slice slice = {from, std::min(patches.padded, n - from)};
     for (int64_t p = first; p < last; ++p) {
       const int64_t h = p / patches.across * kOutputs - top, w = p % patches.across * kOutputs - left;
-      PatchColumns<Lanes>(image, h, w, slice, kColumns, v.get() + (p - first) * patches.padded, v_step);
+      PatchColumns<Lanes>(image, h, w, slice, kWidth, v.get() + (p - first) * patches.padded, v_step);
     }
     for (int e = 0; e < kElements; ++e) {
       const Tap product = {v.get() + e * v_step, u + e * u_step};
-      PixelSlice<Transposed, Lanes, Vectors, Budget / Vectors>(&product, 1, 0, depth, kColumns, channels, nullptr,
+      PixelSlice<Transposed, Lanes, Vectors, Sums / Vectors>(&product, 1, 0, depth, kWidth, channels, nullptr,
                                                                m.get() + e * m_step);
     }
     for (int64_t p = first; p < last; ++p)
-      StoreTile<Lanes>(job, p / patches.across * kOutputs, p % patches.across * kOutputs, slice, kColumns,
+      StoreTile<Lanes>(job, p / patches.across * kOutputs, p % patches.across * kOutputs, slice, kWidth,
                        m.get() + (p - first) * patches.padded, m_step);
   }
 }
 
-template <int Lanes, int Vectors, int Budget>
-JAXNETS_INLINE void Units(const PixelJob& job, const Patches& patches, const float* u, int64_t begin, int64_t end) {
-  if (job.transposed) UnitsOf<true, Lanes, Vectors, Budget>(job, patches, u, begin, end);
-  else UnitsOf<false, Lanes, Vectors, Budget>(job, patches, u, begin, end);
-}
-
-// ---------------------------------------------------------------------------------------------------------------------
-// One copy of the inner loops per instruction set.
-
-struct Kernels {
-  void (*units)(const PixelJob&, const Patches&, const float* u, int64_t begin, int64_t end);
-  int lanes, columns;
+struct Units {
+  using Function = void(const PixelJob&, const Patches&, const float* u, int64_t begin, int64_t end);
+  template <typename Set>
+  JAXNETS_INLINE static void Run(const PixelJob& job, const Patches& patches, const float* u, int64_t begin, int64_t end) {
+    if (job.transposed) UnitsOf<true, Set::kLanes, Set::kVectors, Set::kSums>(job, patches, u, begin, end);
+    else UnitsOf<false, Set::kLanes, Set::kVectors, Set::kSums>(job, patches, u, begin, end);
+  }
 };
 
-void UnitsBase(const PixelJob& job, const Patches& p, const float* u, int64_t begin, int64_t end) {
-  Units<4, 2, 8>(job, p, u, begin, end);
-}
-#ifdef JAXNETS_X86
-JAXNETS_AVX2 void UnitsAvx2(const PixelJob& job, const Patches& p, const float* u, int64_t begin, int64_t end) {
-  Units<8, 2, 12>(job, p, u, begin, end);
-}
-JAXNETS_AVX512 void UnitsAvx512(const PixelJob& job, const Patches& p, const float* u, int64_t begin, int64_t end) {
-  Units<16, 4, 24>(job, p, u, begin, end);
-}
-#endif
-
-const Kernels kKernels =
-    JAXNETS_CHOOSE((Kernels{UnitsBase, 4, 8}), (Kernels{UnitsAvx2, 8, 16}), (Kernels{UnitsAvx512, 16, 64}));
+const auto kUnits = Dispatch<Units>();
+const int64_t kLanes = ChosenConstant([](auto set) { return set.kLanes; });
+const int64_t kColumns = ChosenConstant([](auto set) { return set.kVectors * set.kLanes; });
 
 }  // namespace
 
@@ -150,16 +134,16 @@ bool WinogradServes(const Geometry& g) {
   // (16 matrices: 4 MiB here).
   if (std::min(g.in_c, g.out_c) < 32 || g.in_c * g.out_c > 1 << 16) return false;
   // Tiles that lie partly outside, and columns that the batch does not fill, are computed all the same.
-  const Patches patches(g.out_h, g.out_w, g.batch, kKernels.lanes, kKernels.columns);
-  const int64_t products = kElements * patches.Groups() * patches.slices * kKernels.columns;
+  const Patches patches(g.out_h, g.out_w, g.batch, kLanes, kColumns);
+  const int64_t products = kElements * patches.Groups() * patches.slices * kColumns;
   return 3 * products <= 2 * 9 * g.out_h * g.out_w * g.batch;
 }
 
-void RunWinograd(ffi::ThreadPool pool, const PixelJob& job, const Leading& source, const Leading& weights,
-                 const Leading* bias, const Leading& out) {
+void RunWinograd(ffi::ThreadPool pool, const PixelJob& job, const BatchDims& source, const BatchDims& weights,
+                 const BatchDims* bias, const BatchDims& out) {
   const int64_t matrix = job.Depth() * job.Channels(), transforms = weights.Count();
-  Leading transformed = weights;
-  transformed.item = kElements * (matrix + kApart);
+  BatchDims transformed = weights;
+  transformed.item = kElements * (matrix + kPadding);
   const std::unique_ptr<float[]> u(new float[transforms * transformed.item]);
   constexpr int64_t kPart = 1024;
   const int64_t matrix_parts = (matrix + kPart - 1) / kPart;
@@ -169,10 +153,10 @@ void RunWinograd(ffi::ThreadPool pool, const PixelJob& job, const Leading& sourc
                      u.get() + l * transformed.item);
   });
 
-  const Patches patches(job.Height(), job.Width(), job.g.batch, kKernels.lanes, kKernels.columns);
+  const Patches patches(job.Height(), job.Width(), job.g.batch, kLanes, kColumns);
   OverUnits(pool, patches.Groups() * patches.slices, job, source, bias, out,
             [&](const PixelJob& own, int64_t l, int64_t begin, int64_t end) {
-              kKernels.units(own, patches, u.get() + transformed.Offset(l, out.sizes), begin, end);
+              kUnits(own, patches, u.get() + transformed.Offset(l, out.sizes), begin, end);
             });
 }
 

@@ -14,16 +14,16 @@ namespace jaxnets {
 // Whether a convolution can be formed this way, and is worth it.
 bool WinogradServes(const Geometry& g);
 
-// One convolution or input gradient for each of out's leading indices.
-void RunWinograd(ffi::ThreadPool pool, const PixelJob& job, const Leading& source, const Leading& weights,
-                 const Leading* bias, const Leading& out);
+// One convolution or input gradient for each of out's batch dims.
+void RunWinograd(ffi::ThreadPool pool, const PixelJob& job, const BatchDims& source, const BatchDims& weights,
+                 const BatchDims* bias, const BatchDims& out);
 
 // dw of the share's channels, summed over the share's rows of output tiles.
 void WinogradWeights(const WeightJob& job, const Share& share, float* dw);
 
 constexpr int kSide = 4, kElements = kSide * kSide, kOutputs = 2;  // of a patch, of a patch, of an output tile's side
 // Between the 16 matrices lie a few numbers that nothing reads: at powers of two apart, they would share a few cache sets.
-constexpr int64_t kApart = 16;
+constexpr int64_t kPadding = 16;
 
 // B' d B in place, by columns and then by rows.
 template <typename V> JAXNETS_INLINE void TransformPatch(V d[kSide][kSide]) {

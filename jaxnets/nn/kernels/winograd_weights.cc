@@ -79,7 +79,7 @@ JAXNETS_INLINE void WeightsOf(const WeightJob& job, const Share& share, float* d
   const Image x = {job.x, g.in_h, g.in_w, g.in_c, g.batch}, dy = {job.dy, g.out_h, g.out_w, g.out_c, g.batch};
   const int64_t channels = share.out_end - share.out_begin, parts = (channels + kWidth - 1) / kWidth;
   const int64_t row = parts * kWidth;
-  const int64_t v_step = g.in_c * Columns + kApart, z_step = Columns * kWidth + kApart, u_step = g.in_c * row + kApart;
+  const int64_t v_step = g.in_c * Columns + kPadding, z_step = Columns * kWidth + kPadding, u_step = g.in_c * row + kPadding;
   const std::unique_ptr<float[]> scratch(new float[kElements * (v_step + parts * z_step + u_step)]());
   float* const v = scratch.get();                   // [elements, inputs, columns]
   float* const z = v + kElements * v_step;          // [parts, elements, columns, channels of a part]
@@ -100,15 +100,10 @@ JAXNETS_INLINE void WeightsOf(const WeightJob& job, const Share& share, float* d
         }
       }
       const Sum over = {1, (last - first - 1) * patches.padded + slice.count, 0, 1};
-      const int64_t tiles = (g.in_c + Rows - 1) / Rows;
       for (int e = 0; e < kElements; ++e)
         for (int64_t part = 0; part < parts; ++part)
-          for (int64_t t = 0; t < tiles; ++t) {
-            const int64_t r = g.in_c * t / tiles, next = g.in_c * (t + 1) / tiles;
-            WeightTileOf<Lanes, Vectors, Rows>(next - r, v + e * v_step + r * Columns, Columns,
-                                               z + (part * kElements + e) * z_step, over,
-                                               u + e * u_step + r * row + part * kWidth, row, kWidth);
-          }
+          WeightRows<Lanes, Vectors, Rows>(g.in_c, v + e * v_step, Columns, z + (part * kElements + e) * z_step, over,
+                                           u + e * u_step + part * kWidth, row, kWidth);
     }
   }
   for (int64_t i = 0; i < g.in_c; ++i)
@@ -122,20 +117,14 @@ JAXNETS_INLINE void WeightsOf(const WeightJob& job, const Share& share, float* d
     }
 }
 
-// ---------------------------------------------------------------------------------------------------------------------
-// One copy of the inner loops per instruction set.
+struct Weights {
+  using Function = void(const WeightJob&, const Share&, float* dw);
+  template <typename Set> JAXNETS_INLINE static void Run(const WeightJob& job, const Share& share, float* dw) {
+    WeightsOf<Set::kLanes, 2, Set::kSums / 2, 4 * Set::kLanes>(job, share, dw);
+  }
+};
 
-void WeightsBase(const WeightJob& job, const Share& share, float* dw) { WeightsOf<4, 2, 6, 16>(job, share, dw); }
-#ifdef JAXNETS_X86
-JAXNETS_AVX2 void WeightsAvx2(const WeightJob& job, const Share& share, float* dw) {
-  WeightsOf<8, 2, 6, 32>(job, share, dw);
-}
-JAXNETS_AVX512 void WeightsAvx512(const WeightJob& job, const Share& share, float* dw) {
-  WeightsOf<16, 2, 12, 64>(job, share, dw);
-}
-#endif
-
-const auto kWeights = JAXNETS_CHOOSE(WeightsBase, WeightsAvx2, WeightsAvx512);
+const auto kWeights = Dispatch<Weights>();
 
 }  // namespace
 

@@ -7,7 +7,7 @@
 #include <string>
 #include <thread>
 
-#include "vector.h"
+#include "dispatch.h"
 
 namespace jaxnets {
 
@@ -47,3 +47,10 @@ void ParallelFor(ffi::ThreadPool pool, int64_t items, const std::function<void(i
 }
 
 }  // namespace jaxnets
+
+// The name of the chosen instruction set, for Python.
+extern "C" __attribute__((visibility("default"))) const char* jaxnets_instruction_set() {
+  using jaxnets::InstructionSet;
+  const InstructionSet chosen = jaxnets::Chosen();
+  return chosen == InstructionSet::kAvx512 ? "avx512" : chosen == InstructionSet::kAvx2 ? "avx2" : "base";
+}

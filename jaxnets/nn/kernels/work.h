@@ -1,4 +1,4 @@
-// Sharing work out over XLA's threads, and operands that jax.vmap has given leading axes.
+// Sharing work out over XLA's threads, and the batch dims that jax.vmap gives to operands.
 
 #ifndef JAXNETS_NN_NATIVE_WORK_H_
 #define JAXNETS_NN_NATIVE_WORK_H_
@@ -20,13 +20,13 @@ using Result = ffi::ResultBuffer<ffi::F32>;
 // never waits for a thread that has not begun, so a busy pool costs speed, not progress.
 void ParallelFor(ffi::ThreadPool pool, int64_t items, const std::function<void(int64_t)>& work);
 
-// Splits an operand's leading axes from its last `rank` ones, and maps an index over the result's leading axes to an
-// offset in the operand, whose leading sizes are equal or 1.
-struct Leading {
+// An operand's batch dims: those that jax.vmap has put before its last `rank` ones. Maps an index over the result's batch
+// dims to an offset in the operand, whose own are of equal size or 1.
+struct BatchDims {
   std::vector<int64_t> sizes;
-  int64_t item;  // elements per leading index
+  int64_t item;  // elements behind one index
 
-  Leading(ffi::Span<const int64_t> dims, size_t rank) : sizes(dims.begin(), dims.end() - rank), item(1) {
+  BatchDims(ffi::Span<const int64_t> dims, size_t rank) : sizes(dims.begin(), dims.end() - rank), item(1) {
     for (size_t i = dims.size() - rank; i < dims.size(); ++i) item *= dims[i];
   }
   int64_t Count() const {
