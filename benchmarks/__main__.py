@@ -1,4 +1,4 @@
-"""Timings against PyTorch; see README.md in this folder.
+"""Times training against PyTorch; see README.md in this folder.
 
 python -m benchmarks [WORKLOAD …] [--measure MEASURE …] [--device cpu|gpu] [--json FILE]
 """
@@ -21,46 +21,52 @@ from jaxnets.errors import UserError
 
 @dataclasses.dataclass(frozen=True)
 class BenchOptions:
-    """Times training against PyTorch, in turn."""
+    """Times training against PyTorch, the candidates in turn."""
 
     workloads: tyro.conf.Positional[tuple[str, ...]] = ()
-    """What to train; all by default."""
+    """What to train. Default: all workloads."""
     measure: tuple[str, ...] = ("train step",)
-    """What to time: "train step", "8 seeds", "epoch", "time to accuracy", or all."""
+    """What to time: "train step", "8 seeds", "epoch", "time to accuracy", or "all"."""
     device: str | None = None
-    """cpu or gpu; by default JAX's choice."""
+    """cpu or gpu. Default: JAX's choice."""
     json: Annotated[Path | None, tyro.conf.arg(name="json")] = None
-    """Adds a line for each row to this file, as soon as it is measured."""
+    """Append each row to this JSON Lines file as soon as it is measured."""
     rounds: int = harness.ROUNDS
-    """Turns of each candidate."""
+    """Number of turns of each candidate, at least 7."""
 
 
 def main(args: list[str]) -> int:
-    """Measures, prints a table, and returns the exit status."""
+    """Measures and prints a table. Returns the exit status."""
     options = parse(BenchOptions, "bench", args)
     try:
         harness.check_rounds(options.rounds)
     except ValueError as error:
         raise UserError(str(error)) from None
-    from benchmarks.measures import MEASURES, WHOLE
+    from benchmarks.measurements import FULL_RUN_WORKLOAD, MEASUREMENTS
 
-    measures = tuple(MEASURES) if options.measure == ("all",) else options.measure
-    if unknown := [measure for measure in measures if measure not in MEASURES]:
-        raise UserError(f"unknown measure {unknown[0]!r}: choose from {', '.join(MEASURES)}, all")
-    plan = [(measure, name) for measure in measures for name in _chosen(measure, options.workloads)]
+    measures = tuple(MEASUREMENTS) if options.measure == ("all",) else options.measure
+    if unknown := [measure for measure in measures if measure not in MEASUREMENTS]:
+        raise UserError(f"unknown measure {unknown[0]!r}: choose from {', '.join(MEASUREMENTS)}, all")
+    plan = [(measure, name) for measure in measures for name in _select(measure, options.workloads)]
     if not plan:
-        raise UserError(f"{measures[0]!r} is measured of {WHOLE} alone, and {WHOLE} only in whole programs")
+        raise UserError(
+            f"{measures[0]!r} is not measured of this workload: {FULL_RUN_WORKLOAD} has epoch and time to accuracy, all "
+            "others have train step and 8 seeds"
+        )
     if len(plan) == 1:
         return _measure(*plan[0], options)
-    return _measure_apart(plan, options)
+    return _measure_in_processes(plan, options)
 
 
-def _measure_apart(plan: Sequence[tuple[str, str]], options: BenchOptions) -> int:
-    """Each in a process of its own: no workload inherits another's heap, or PyTorch's count of compilations, and how many
-    CPU devices there are is settled when JAX starts."""
+def _measure_in_processes(plan: Sequence[tuple[str, str]], options: BenchOptions) -> int:
+    """Measures each (measure, workload) in a separate process.
+
+    So no workload inherits another's heap or PyTorch's count of compilations. The number of CPU devices, too, is fixed when
+    JAX starts.
+    """
     with tempfile.TemporaryDirectory() as folder:
         file = options.json or Path(folder) / "rows.jsonl"
-        before = len(results.read(file)) if file.exists() else 0
+        rows_before = len(results.read(file)) if file.exists() else 0
         settings = [arg for name in ("device", "rounds") for arg in _argument(name, getattr(options, name))]
         status = 0
         for measure, name in plan:
@@ -68,7 +74,7 @@ def _measure_apart(plan: Sequence[tuple[str, str]], options: BenchOptions) -> in
             status = max(status, subprocess.run(command).returncode)
             if status == harness.INTERRUPTED:
                 break
-        rows = results.read(file)[before:] if file.exists() else []
+        rows = results.read(file)[rows_before:] if file.exists() else []
     print(f"\n{harness.table(rows)}")
     if noisy := [row["workload"] for row in rows if row["noisy"]]:
         print(f"noisy, not to be used: {', '.join(noisy)} (the spread is over {harness.NOISY:.0%})")
@@ -79,27 +85,27 @@ def _argument(name: str, value: object) -> list[str]:
     return [] if value is None else [f"--{name}", str(value)]
 
 
-def _chosen(measure: str, wanted: tuple[str, ...]) -> tuple[str, ...]:
-    """The workloads of a measure that are wanted. Raises UserError for one that does not exist."""
-    from benchmarks.measures import PROGRAMS, WHOLE
+def _select(measure: str, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of the named workloads that have a measure, or all that have it. Raises UserError for an unknown name."""
+    from benchmarks.measurements import FULL_RUN_WORKLOAD, FULL_RUNS
     from benchmarks.workloads import WORKLOADS
 
-    if unknown := [name for name in wanted if name not in (*WORKLOADS, WHOLE)]:
-        raise UserError(f"unknown workload {unknown[0]!r}: choose from {', '.join((*WORKLOADS, WHOLE))}")
-    known = (WHOLE,) if measure in PROGRAMS else tuple(WORKLOADS)
-    return tuple(name for name in wanted or known if name in known)
+    if unknown := [name for name in names if name not in (*WORKLOADS, FULL_RUN_WORKLOAD)]:
+        raise UserError(f"unknown workload {unknown[0]!r}: choose from {', '.join((*WORKLOADS, FULL_RUN_WORKLOAD))}")
+    measurable = (FULL_RUN_WORKLOAD,) if measure in FULL_RUNS else tuple(WORKLOADS)
+    return tuple(name for name in names or measurable if name in measurable)
 
 
 def _measure(measure: str, name: str, options: BenchOptions) -> int:
-    from benchmarks import measures
+    from benchmarks import measurements
     from benchmarks.facts import choose_device
     from jaxnets.training import parallel, process
 
-    process.tune()  # For every candidate alike.
-    if measure == measures.SEEDS:
-        parallel.split_cpu(measures.REPLICAS)
+    process.tune()  # For all candidates alike.
+    if measure == measurements.EIGHT_SEEDS:
+        parallel.split_cpu(measurements.REPLICAS)
     choose_device(options.device)
-    row = measures.MEASURES[measure](name, options.rounds)
+    row = measurements.MEASUREMENTS[measure](name, options.rounds)
     if options.json:
         harness.append(options.json, row)
     print(harness.table([row]), flush=True)

@@ -1,6 +1,7 @@
-"""How much arithmetic a step is: the operations of its matrix products and convolutions, counted in its jaxpr.
+"""Counts the arithmetic of a training step: the operations of its matrix products and convolutions, from its jaxpr.
 
-A compiled program's own account will not do: XLA counts a loop's body once, and what a native kernel does not at all.
+The compiled program's cost analysis does not serve here: XLA counts the body of a loop once, and does not look into native
+kernels.
 """
 
 import math
@@ -14,19 +15,25 @@ import jax.numpy as jnp
 from jaxnets.nn import kernels
 
 
-def of_step(step: Callable[..., Any], create: Callable[..., Any], batch: Mapping[str, Any]) -> float:
-    """Floating-point operations of one training step; a multiplication and an addition count as two."""
+def step_flops(step: Callable[..., Any], create: Callable[..., Any], batch: Mapping[str, Any]) -> float:
+    """Floating-point operations of one training step. A multiplication and an addition count as two.
+
+    Args:
+      step: (state, batch) -> (state, metrics).
+      create: (key, None) -> the initial state.
+      batch: arrays by field.
+    """
     with mock.patch.object(kernels, "is_supported", return_value=False):
-        jax.clear_caches()  # Traces with native kernels in them must not be used again.
+        jax.clear_caches()  # Traces that contain native kernels must not be reused here, nor these traces later.
         state = jax.eval_shape(lambda: create(jax.random.key(0), None))
         traced = jax.make_jaxpr(step)(state, jax.tree.map(jnp.asarray, dict(batch)))
     jax.clear_caches()
-    return count(traced.jaxpr)
+    return jaxpr_flops(traced.jaxpr)
 
 
-def count(jaxpr: Any) -> float:
-    """Operations of the products and convolutions in a jaxpr and those inside it; of branches, the longest."""
-    return sum(_OWN.get(eqn.primitive.name, _inside)(eqn) for eqn in jaxpr.eqns)
+def jaxpr_flops(jaxpr: Any) -> float:
+    """Operations of the products and convolutions in a jaxpr and all jaxprs nested in it. Of branches the longest counts."""
+    return sum(_COUNTERS.get(eqn.primitive.name, _nested)(eqn) for eqn in jaxpr.eqns)
 
 
 def _product(eqn: Any) -> float:
@@ -42,22 +49,23 @@ def _convolution(eqn: Any) -> float:
 
 
 def _loop(eqn: Any) -> float:
-    return eqn.params["length"] * count(eqn.params["jaxpr"].jaxpr)
+    return eqn.params["length"] * jaxpr_flops(eqn.params["jaxpr"].jaxpr)
 
 
 def _branches(eqn: Any) -> float:
-    return max(count(branch.jaxpr) for branch in eqn.params["branches"])
+    return max(jaxpr_flops(branch.jaxpr) for branch in eqn.params["branches"])
 
 
-def _inside(eqn: Any) -> float:
-    inner = [x for value in eqn.params.values() for x in (value if isinstance(value, tuple | list) else (value,))]
-    jaxprs = [getattr(x, "jaxpr", x) for x in inner]
-    return sum(count(x) for x in jaxprs if hasattr(x, "eqns"))
+def _nested(eqn: Any) -> float:
+    params = [x for value in eqn.params.values() for x in (value if isinstance(value, tuple | list) else (value,))]
+    jaxprs = [getattr(x, "jaxpr", x) for x in params]
+    return sum(jaxpr_flops(x) for x in jaxprs if hasattr(x, "eqns"))
 
 
-_OWN: dict[str, Callable[[Any], float]] = {
+_COUNTERS: dict[str, Callable[[Any], float]] = {
     "dot_general": _product,
     "conv_general_dilated": _convolution,
     "scan": _loop,
     "cond": _branches,
 }
+"""Functions (equation) -> operations, by primitive. All other primitives count what is nested in them."""

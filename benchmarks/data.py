@@ -1,6 +1,6 @@
-"""Data sets of the real ones' shapes, made on the spot: timings need the sizes and lengths of the data, not its content.
+"""Random data sets with the shapes of the real ones: timings depend on sizes and lengths, not on content.
 
-Word and letter numbers follow Zipf's law, since an embedding's gradient costs more where words repeat. Lengths are drawn
+Word and letter ids follow Zipf's law, since the gradient of an embedding costs more where words repeat. Lengths are drawn
 from the distributions stated at each function, which are fitted to the prepared real sets.
 """
 
@@ -27,14 +27,14 @@ def images(examples: int, shape: tuple[int, int, int] = (32, 32, 3), classes: in
     return make
 
 
-def names(examples: int = 1000, longest: int = 13, symbols: int = 59, categories: int = 0) -> MakeDataset:
-    """Names whose lengths, the end included, are normal: 6.8 ± 1.75 in [2, longest], as those of the surnames."""
+def names(examples: int = 1000, max_length: int = 13, vocab_size: int = 59, categories: int = 0) -> MakeDataset:
+    """Names. Their lengths, the end included, are normal, 6.8 ± 1.75 in [2, max_length], like those of the surnames."""
 
     def make() -> Dataset:
         rng = np.random.default_rng(0)
-        lengths = _lengths(rng, examples, 6.8, 1.75, 2, longest)
-        split = {"token": _padded(rng, lengths, longest + 1, symbols).astype(np.uint8), "length": lengths}
-        meta: dict[str, Sequence[str]] = {"tokens": _names(symbols)}
+        lengths = _lengths(rng, examples, 6.8, 1.75, 2, max_length)
+        split = {"token": _padded(rng, lengths, max_length + 1, vocab_size).astype(np.uint8), "length": lengths}
+        meta: dict[str, Sequence[str]] = {"tokens": _names(vocab_size)}
         if categories:
             split["category"] = rng.integers(0, categories, examples).astype(np.int32)
             meta["categories"] = _names(categories)
@@ -43,42 +43,45 @@ def names(examples: int = 1000, longest: int = 13, symbols: int = 59, categories
     return make
 
 
-def running_text(types: int, tokens: int = 50_000) -> MakeDataset:
-    """Running text."""
+def running_text(vocab_size: int, tokens: int = 50_000) -> MakeDataset:
+    """Running text of `tokens` tokens."""
 
     def make() -> Dataset:
-        token = _zipf(np.random.default_rng(0), tokens, types).astype(np.int32)
-        return Dataset("text", {"train": {"token": token}}, {"tokens": _names(types), "tokenizer": "plain_words"})
+        token = _zipf(np.random.default_rng(0), tokens, vocab_size).astype(np.int32)
+        return Dataset("text", {"train": {"token": token}}, {"tokens": _names(vocab_size), "tokenizer": "plain_words"})
 
     return make
 
 
-def reviews(examples: int = 1000, vocabulary: int = 1000) -> MakeDataset:
-    """Reviews with as many known words as those of IMDB: the logarithm of their number is normal, 3.99 ± 0.61."""
+def reviews(examples: int = 1000, vocab_size: int = 1000) -> MakeDataset:
+    """Reviews with as many in-vocabulary words as those of IMDB: the logarithm of the number is normal, 3.99 ± 0.61."""
 
     def make() -> Dataset:
         rng = np.random.default_rng(0)
         lengths = np.exp(rng.normal(3.99, 0.61, examples)).round().clip(4, imdb.LONGEST).astype(np.int32)
-        # Word 0 is padding, so known words are 1 to `vocabulary`.
-        token = 1 + _padded(rng, lengths, imdb.LONGEST, vocabulary)
+        # Word 0 is padding, so the words are 1 to vocab_size.
+        token = 1 + _padded(rng, lengths, imdb.LONGEST, vocab_size)
         token[np.arange(imdb.LONGEST) >= lengths[:, None]] = 0
         label = rng.integers(0, 2, examples).astype(np.int32)
         split = {"token": token.astype(np.uint16), "length": lengths, "label": label}
-        return Dataset("reviews", {"train": split}, {"tokens": _names(vocabulary + 1), "class_names": imdb.CLASS_NAMES})
+        return Dataset("reviews", {"train": split}, {"tokens": _names(vocab_size + 1), "class_names": imdb.CLASS_NAMES})
 
     return make
 
 
-def pairs(examples: int = 1000, longest: int = 10, source_types: int = 4345, target_types: int = 2803) -> MakeDataset:
-    """Sentence pairs whose lengths, the end included, are normal: 7.2 ± 1.6 and 7.0 ± 1.4, as those of the real pairs."""
+def pairs(
+    examples: int = 1000, max_length: int = 10, source_vocab_size: int = 4345, target_vocab_size: int = 2803
+) -> MakeDataset:
+    """Sentence pairs. Lengths, the end included, are normal, 7.2 ± 1.6 and 7.0 ± 1.4, like those of the real pairs."""
 
     def make() -> Dataset:
         rng = np.random.default_rng(0)
         split, meta = {}, {}
-        for side, types, mean, std in (("source", source_types, 7.2, 1.6), ("target", target_types, 7.0, 1.4)):
-            split[f"{side}_length"] = _lengths(rng, examples, mean, std, 3, longest)
-            split[side] = _padded(rng, split[f"{side}_length"], longest, types).astype(np.int32)
-            meta[f"{side}_tokens"] = _names(types)
+        sides = (("source", source_vocab_size, 7.2, 1.6), ("target", target_vocab_size, 7.0, 1.4))
+        for side, vocab_size, mean, std in sides:
+            split[f"{side}_length"] = _lengths(rng, examples, mean, std, 3, max_length)
+            split[side] = _padded(rng, split[f"{side}_length"], max_length, vocab_size).astype(np.int32)
+            meta[f"{side}_tokens"] = _names(vocab_size)
         return Dataset("pairs", {"train": split}, meta)
 
     return make
@@ -88,17 +91,17 @@ def _names(count: int) -> list[str]:
     return [END, *(str(i) for i in range(1, count))]
 
 
-def _lengths(rng: np.random.Generator, count: int, mean: float, std: float, least: int, most: int) -> np.ndarray:
-    return rng.normal(mean, std, count).round().clip(least, most).astype(np.int32)
+def _lengths(rng: np.random.Generator, count: int, mean: float, std: float, shortest: int, longest: int) -> np.ndarray:
+    return rng.normal(mean, std, count).round().clip(shortest, longest).astype(np.int32)
 
 
-def _zipf(rng: np.random.Generator, count: int, types: int) -> np.ndarray:
-    """Numbers in [0, types), each with a probability that falls as 1 / (number + 3)."""
-    weights = 1 / (np.arange(types) + 3.0)
-    return rng.choice(types, count, p=weights / weights.sum())
+def _zipf(rng: np.random.Generator, count: int, vocab_size: int) -> np.ndarray:
+    """Ids in [0, vocab_size), whose probability falls as 1 / (id + 3)."""
+    weights = 1 / (np.arange(vocab_size) + 3.0)
+    return rng.choice(vocab_size, count, p=weights / weights.sum())
 
 
-def _padded(rng: np.random.Generator, lengths: np.ndarray, width: int, types: int) -> np.ndarray:
-    """Rows of numbers with zeros behind each one's length."""
-    numbers = _zipf(rng, len(lengths) * width, types).reshape(len(lengths), width)
-    return np.where(np.arange(width) < lengths[:, None], numbers, 0)
+def _padded(rng: np.random.Generator, lengths: np.ndarray, width: int, vocab_size: int) -> np.ndarray:
+    """Rows of ids [N, width], with zeros after each row's length."""
+    ids = _zipf(rng, len(lengths) * width, vocab_size).reshape(len(lengths), width)
+    return np.where(np.arange(width) < lengths[:, None], ids, 0)

@@ -1,4 +1,4 @@
-"""What a row was measured on."""
+"""The circumstances of a measurement: device, hardware, versions and commit."""
 
 import contextlib
 import importlib.metadata
@@ -6,16 +6,16 @@ from typing import Any
 
 from jaxnets.analysis.report.results import hardware
 from jaxnets.errors import UserError
-from jaxnets.runs import folder
+from jaxnets.runs import environment
 from jaxnets.training import parallel
 
 DEVICES = ("cpu", "gpu")
 
 
 def choose_device(name: str | None) -> None:
-    """Makes JAX use CPUs or GPUs; None leaves the choice to JAX. Must come before the first use of a device.
+    """Makes JAX use the CPU or GPUs; None leaves the choice to JAX. Must be called before JAX first uses a device.
 
-    Raises UserError for a kind that is not there.
+    Raises UserError for a kind of device that is not there.
     """
     import jax
 
@@ -26,12 +26,12 @@ def choose_device(name: str | None) -> None:
     jax.config.update("jax_platforms", {"cpu": "cpu", "gpu": "cuda"}[name])
     try:
         jax.default_backend()
-    except (RuntimeError, AssertionError):  # With no device of the only platform asked for, jax fails an assertion.
+    except (RuntimeError, AssertionError):  # Without a device of the only platform allowed, jax fails an assertion.
         raise UserError(f"JAX finds no {name} here: leave --device out, or install jax for it") from None
 
 
 def torch_device() -> tuple[str | None, str | None]:
-    """(where PyTorch is to run, why not): ("cpu", None), ("cuda", None), or None and a reason."""
+    """(PyTorch's device, None), where the device is "cpu" or "cuda", or (None, why PyTorch cannot run)."""
     try:
         import torch
     except ImportError:
@@ -42,16 +42,16 @@ def torch_device() -> tuple[str | None, str | None]:
 
 
 def facts() -> dict[str, Any]:
-    """Device, hardware, versions and commit, for a row."""
-    environment = folder.environment(parallel.describe_devices())
-    devices, versions = environment["devices"], environment["versions"]
+    """Device, hardware, versions and commit, as fields of a row."""
+    machine = environment.describe(parallel.describe_devices())
+    devices, versions = machine["devices"], machine["versions"]
     with contextlib.suppress(importlib.metadata.PackageNotFoundError):
         versions["torch"] = importlib.metadata.version("torch")
     on_cpu = devices["platform"] == "cpu"
     return {
         "device": "cpu" if on_cpu else f"{devices['platform']} {devices['kind']}",
         "devices": devices["count"],
-        "hardware": hardware(environment),
+        "hardware": hardware(machine),
         "versions": versions,
-        "commit": environment["commit"],
+        "commit": machine["commit"],
     }

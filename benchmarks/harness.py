@@ -1,4 +1,4 @@
-"""Timing several candidates in turn, and what to make of the times."""
+"""Interleaved timing of several candidates, and the rows and tables made from the times."""
 
 import datetime
 import json
@@ -12,29 +12,32 @@ from typing import Any, NamedTuple, NoReturn
 from jaxnets.errors import UserError, first_line
 
 ROUNDS, LEAST_ROUNDS, NOISY = 9, 7, 0.25
+"""Default and smallest number of rounds; the spread above which a timing is noisy."""
 _ROUND_SECONDS = 0.3
 INTERRUPTED = 130
 """Exit status of a measurement that was interrupted."""
 OURS = "jaxnets"
+"""Name of our candidate."""
 
 
 class Candidate(NamedTuple):
-    """One of those that take turns."""
+    """A program to be timed."""
 
     run: Callable[[int], None]
-    """Takes so many steps and waits for the result."""
+    """Runs the given number of steps and waits for their result."""
     multiple: int = 1
-    """Steps that one call of its program takes: it is only asked for multiples."""
+    """Steps in one call of its program; `run` gets multiples of it."""
     peak_bytes: Callable[[], int | None] = lambda: None
-    """The most memory a step holds; None where that is not known. Asked after the first step."""
+    """Peak memory of a step, or None if unknown. Called after the first step."""
 
 
 class Timing(NamedTuple):
-    """Seconds per step of one candidate."""
+    """Times of one candidate."""
 
     warm_up: float
     """Seconds before the first round: compilation and warm-up."""
     rounds: tuple[float, ...]
+    """Seconds per step, by round."""
     peak_bytes: int | None = None
 
     @property
@@ -51,54 +54,58 @@ class Timing(NamedTuple):
 def interleave(
     candidates: Mapping[str, Candidate],
     rounds: int = ROUNDS,
-    whole: bool = False,
+    single_step: bool = False,
     clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, Timing]:
     """Times candidates in turn: A B C A B C ….
 
-    A candidate that cannot run, or whose memory does not suffice, is named and left out.
+    A candidate that fails or runs out of memory is reported on the terminal and left out.
 
     Args:
       candidates: by name.
-      rounds: how often each has its turn.
-      whole: a round is one step, such as an epoch, instead of as many as are long enough to time.
-      clock: tells seconds.
+      rounds: number of turns of each candidate.
+      single_step: a round is one step, such as an epoch; by default it is as many steps as take long enough to time.
+      clock: returns the time in seconds.
 
-    Raises ValueError for fewer rounds than a median needs.
+    Returns:
+      The timing of every candidate that ran, by name.
+
+    Raises ValueError for fewer than LEAST_ROUNDS rounds.
     """
     check_rounds(rounds)
-    warm_up, steps, peak = {}, {}, {}
+    warm_up, steps, peak_bytes = {}, {}, {}
     for name, candidate in candidates.items():
-        first = 1 if whole else _up(2, candidate.multiple)
+        first = 1 if single_step else _round_up(2, candidate.multiple)
         start = clock()
         try:
             candidate.run(first)
             warm_up[name] = clock() - start
-            peak[name] = candidate.peak_bytes()
+            peak_bytes[name] = candidate.peak_bytes()
             start = clock()
-            if not whole:
+            if not single_step:
                 candidate.run(first)
             seconds = max(clock() - start, 1e-9)
         except Exception as error:
             print(f"{name} is left out: {_reason(error)}", flush=True)
             continue
-        steps[name] = 1 if whole else _up(max(2, round(first * _ROUND_SECONDS / seconds)), candidate.multiple)
+        enough = max(2, round(first * _ROUND_SECONDS / seconds))
+        steps[name] = 1 if single_step else _round_up(enough, candidate.multiple)
     times: dict[str, list[float]] = {name: [] for name in steps}
     for _ in range(rounds):
         for name in steps:
             start = clock()
             candidates[name].run(steps[name])
             times[name].append((clock() - start) / steps[name])
-    return {name: Timing(warm_up[name], tuple(times[name]), peak[name]) for name in steps}
+    return {name: Timing(warm_up[name], tuple(times[name]), peak_bytes[name]) for name in steps}
 
 
 def check_rounds(rounds: int) -> None:
-    """Raises ValueError for fewer rounds than a median needs."""
+    """Raises ValueError for fewer than LEAST_ROUNDS rounds."""
     if rounds < LEAST_ROUNDS:
         raise ValueError(f"at least {LEAST_ROUNDS} rounds, got {rounds}")
 
 
-def _up(steps: int, multiple: int) -> int:
+def _round_up(steps: int, multiple: int) -> int:
     return -(-steps // multiple) * multiple
 
 
@@ -116,10 +123,17 @@ def row(
     units: Mapping[str, int],
     replicas: int = 1,
 ) -> dict[str, Any]:
-    """One line for results/*.jsonl: ours against the fastest of the others.
+    """A row for results/*.jsonl: our candidate against the fastest of the others.
 
-    `units` are what a step works off, such as {"examples": 128}; where one step of ours is that of several replicas, the
-    ratio is of so many steps of the other. Raises UserError if ours did not run.
+    Args:
+      workload: its name.
+      measure: what was timed.
+      timings: of all candidates, by name.
+      facts: further fields of the row.
+      units: what one step processes, such as {"examples": 128}.
+      replicas: how many replicas one step of ours trains; the ratio compares it with as many steps of the opponent.
+
+    Raises UserError if our candidate did not run.
     """
     if OURS not in timings:
         raise UserError(f"{workload}, {measure}: our own side did not run; see above")
@@ -152,7 +166,10 @@ def row(
 
 
 def append(path: Path, row: Mapping[str, Any]) -> None:
-    """Adds a row to a JSON Lines file at once, so that what was measured before an interruption stays. Raises UserError."""
+    """Appends a row to a JSON Lines file at once, so that an interruption loses no earlier row.
+
+    Raises UserError if the file cannot be written.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a") as file:
@@ -162,14 +179,14 @@ def append(path: Path, row: Mapping[str, Any]) -> None:
 
 
 def start(main: Callable[[list[str]], int]) -> NoReturn:
-    """Runs a program with the command line's arguments; leaves with its status, or with a line that says what is wrong."""
+    """Runs a program with the command line's arguments and exits with its status. A UserError becomes one line on stderr."""
     try:
         sys.exit(main(sys.argv[1:]))
-    except UserError as task:
-        print(f"jaxnets: error: {task}", file=sys.stderr)
+    except UserError as error:
+        print(f"jaxnets: error: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        print("jaxnets: interrupted; what was measured before is kept", file=sys.stderr)
+        print("jaxnets: interrupted; the rows measured before are saved", file=sys.stderr)
         sys.exit(INTERRUPTED)
 
 

@@ -1,12 +1,12 @@
-"""Ways to write a recurrence, timed in turn: loss and gradients of one layer over the rows of MNIST digits.
+"""Compares ways to write a recurrence: loss and gradients of one layer over the rows of MNIST digits, timed in turn.
 
 python -m benchmarks.recurrence [--json-file FILE]
 
     native       the C++ kernels: one call for all time steps
-    scan         lax.scan with the gradient written out, its weights' gradient one product behind the scan
-    autodiff     lax.scan differentiated by JAX, so that the weights' gradient is summed step by step
-    inside       the same with the input's product inside the scan
-    unrolled     autodiff, seven steps of the scan unrolled
+    scan         lax.scan with a custom gradient, in which the weights' gradient is one product after the scan
+    autodiff     lax.scan differentiated by JAX, which sums the weights' gradient step by step
+    inside       autodiff with the product of the inputs inside the scan
+    unrolled     autodiff with the scan unrolled by seven steps
 """
 
 import datetime
@@ -32,14 +32,22 @@ Params = dict[str, Array]
 
 
 def ours(cell: CellName, params: Params, x: Array) -> Array:
-    """Outputs [T, N, H] by jaxnets.nn.recurrent."""
+    """Outputs [T, N, H] by jaxnets.nn.rnn, for inputs [T, N, INPUTS]."""
     zeros = jnp.zeros((BATCH, params["w"].shape[0]))
     gx = (x.reshape(-1, INPUTS) @ params["wx"]).reshape(STEPS, BATCH, -1)
     return rnn_scan(cell, gx, params["w"], params["b"], zeros, zeros, jnp.full(BATCH, STEPS))[0]
 
 
-def plain(cell: CellName, params: Params, x: Array, inside: bool = False, unroll: int = 1) -> Array:
-    """The same by a scan that JAX differentiates."""
+def autodiff(cell: CellName, params: Params, x: Array, inside: bool = False, unroll: int = 1) -> Array:
+    """The same outputs by a scan that JAX differentiates.
+
+    Args:
+      cell: name of the cell.
+      params: "wx" [INPUTS, G·H], "w" [H, G·H] and "b" [G·H], for G gates.
+      x: [T, N, INPUTS].
+      inside: multiply the inputs by their weights inside the scan.
+      unroll: steps of the scan to unroll.
+    """
     zeros = jnp.zeros((BATCH, params["w"].shape[0]))
     items = x if inside else (x.reshape(-1, INPUTS) @ params["wx"]).reshape(STEPS, BATCH, -1)
 
@@ -52,7 +60,7 @@ def plain(cell: CellName, params: Params, x: Array, inside: bool = False, unroll
 
 
 def candidate(run: Callable[..., Array], cell: CellName, hidden: int, native: bool) -> harness.Candidate:
-    """A function that computes loss and gradients so many times."""
+    """One step computes the loss and its gradients, by native kernels or without them."""
     keys, gates = jax.random.split(jax.random.key(0), 4), CELLS[cell].gates
     shapes = {"wx": (INPUTS, gates * hidden), "w": (hidden, gates * hidden), "b": (gates * hidden,)}
     params = {name: 0.1 * jax.random.normal(key, shape) for key, (name, shape) in zip(keys, shapes.items(), strict=False)}
@@ -63,20 +71,20 @@ def candidate(run: Callable[..., Array], cell: CellName, hidden: int, native: bo
 
     def repeat(steps: int) -> None:
         for _ in range(steps):
-            found = compiled(params, x)
-        jax.block_until_ready(found)
+            loss_and_gradients = compiled(params, x)
+        jax.block_until_ready(loss_and_gradients)
 
     return harness.Candidate(repeat)
 
 
 def measure(cell: CellName, hidden: int, rounds: int) -> dict[str, Any]:
-    """One row: milliseconds of every form."""
+    """A row with the milliseconds of every form."""
     forms = {
         "native": (ours, True),
         "scan": (ours, False),
-        "autodiff": (plain, False),
-        "inside": (functools.partial(plain, inside=True), False),
-        "unrolled": (functools.partial(plain, unroll=7), False),
+        "autodiff": (autodiff, False),
+        "inside": (functools.partial(autodiff, inside=True), False),
+        "unrolled": (functools.partial(autodiff, unroll=7), False),
     }
     timings = harness.interleave(
         {name: candidate(run, cell, hidden, native) for name, (run, native) in forms.items()}, rounds
@@ -93,7 +101,7 @@ def measure(cell: CellName, hidden: int, rounds: int) -> dict[str, Any]:
 
 
 def main(json_file: Path | None = None, rounds: int = harness.ROUNDS) -> None:
-    """Measures every cell at two widths, prints a line each, and appends rows to a file."""
+    """Times every cell at two widths, prints a line for each, and appends the rows to a file."""
     for cell in ("rnn", "lstm", "gru"):
         for hidden in (128, 256):
             row = measure(cell, hidden, rounds)

@@ -1,6 +1,6 @@
-"""The seconds that the reports state beside ours, from the committed runs.
+"""Compares the training times that the reports state with those of the committed runs.
 
-python -m benchmarks.reported [FILE …]      prints a Markdown table; by default of all files in results/
+python -m benchmarks.reported [FILE …]      prints a Markdown table; default: all files in results/
 """
 
 import json
@@ -19,36 +19,38 @@ Json = Mapping[str, Any]
 
 
 class Comparison(NamedTuple):
-    """One experiment's seconds for one seed's training."""
+    """The training time of one seed of an experiment, reported and ours."""
 
     id: str
     source: str
     epochs: int
+    """Length of training that both times are for."""
     stated: bool
-    """Whether the report states this number of epochs; otherwise it is ours."""
+    """Whether the report states `epochs`; otherwise it is the configuration's number."""
     reported: float
+    """Seconds."""
     ours: float
-    """Ours for as many epochs, of one seed."""
+    """Seconds for one seed, extrapolated to `epochs` if our run had another length."""
     measured: int
-    """Epochs of our run; where there were fewer or more, `ours` is extrapolated."""
+    """Epochs of our run."""
     seeds: int
-    """Trained at once, whose time was shared out evenly."""
+    """Seeds that our run trained at once; its time is divided evenly among them."""
     hardware: str
 
     @property
     def extrapolated(self) -> bool:
-        """Whether `ours` is of another number of epochs than was run."""
+        """Whether our run had another number of epochs."""
         return self.measured != self.epochs
 
 
 def compare(experiment: Experiment, run: Json) -> Comparison:
-    """The experiment's reported seconds beside those of a run, a row of results/*.jsonl.
+    """Compares the reported time with that of a run, a row of results/*.jsonl.
 
-    What a run takes besides compilation grows with its epochs; compilation does not.
+    Extrapolation assumes that the run's time without compilation is proportional to its epochs.
     """
     epochs = int(experiment.reported.get("epochs", experiment.epochs))
-    seconds, compiling = run["seconds"]["total"], run["seconds"].get("compile", 0.0)
-    ours = (seconds - compiling) * epochs / run["epochs"] + compiling
+    total, compilation = run["seconds"]["total"], run["seconds"].get("compile", 0.0)
+    ours = (total - compilation) * epochs / run["epochs"] + compilation
     return Comparison(
         id=experiment.id,
         source=experiment.source,
@@ -63,23 +65,27 @@ def compare(experiment: Experiment, run: Json) -> Comparison:
 
 
 def comparisons(experiments: Iterable[Experiment], runs: Iterable[Json]) -> tuple[list[Comparison], list[str]]:
-    """Comparisons of every run with a reported time, the longest of each experiment and hardware; ids without a run."""
+    """(comparisons, ids without a run) of all experiments whose time is reported.
+
+    There is one comparison for each experiment and hardware, of the longest run. Runs on synthetic data, and runs that were
+    cut to some steps or evaluated in part, do not count.
+    """
     timed = {e.id: e for e in experiments if "gpu_seconds" in e.reported}
-    best: dict[tuple[str, str], Json] = {}
+    longest: dict[tuple[str, str], Json] = {}
     for run in runs:
         if run["id"] not in timed or run["synthetic"] or not results.is_complete(run):
             continue
         key = run["id"], run["hardware"]
-        if key not in best or run["epochs"] > best[key]["epochs"]:
-            best[key] = run
-    found = [compare(timed[id_], run) for (id_, _), run in best.items()]
+        if key not in longest or run["epochs"] > longest[key]["epochs"]:
+            longest[key] = run
+    compared = [compare(timed[id_], run) for (id_, _), run in longest.items()]
     order = list(timed)
-    missing = [id_ for id_ in timed if id_ not in {c.id for c in found}]
-    return sorted(found, key=lambda c: (order.index(c.id), c.hardware)), missing
+    missing = [id_ for id_ in timed if id_ not in {c.id for c in compared}]
+    return sorted(compared, key=lambda c: (order.index(c.id), c.hardware)), missing
 
 
-def table(found: Sequence[Comparison]) -> str:
-    """A Markdown table."""
+def table(compared: Sequence[Comparison]) -> str:
+    """Comparisons as a Markdown table."""
     header = ["experiment", "source", "epochs", "reported s", "ours s", "reported / ours", "run: epochs × seeds", "on"]
     body = [
         [
@@ -92,7 +98,7 @@ def table(found: Sequence[Comparison]) -> str:
             f"{c.measured} × {c.seeds}",
             c.hardware,
         ]
-        for c in found
+        for c in compared
     ]
     notes = (
         "Seconds for one seed: those of a run of several are shared out evenly. ≈ extrapolated from a run of another "
@@ -102,7 +108,7 @@ def table(found: Sequence[Comparison]) -> str:
 
 
 def read(paths: Iterable[Path]) -> list[Json]:
-    """All runs in files of results. Raises UserError for a file that is not there or not one."""
+    """All runs in files of results. Raises UserError for a file that is missing or not in JSON Lines."""
     try:
         rows = [json.loads(line) for path in paths for line in path.read_text().splitlines()]
     except (OSError, ValueError) as error:
@@ -111,10 +117,10 @@ def read(paths: Iterable[Path]) -> list[Json]:
 
 
 def main(args: Sequence[str]) -> None:
-    """Prints the table, and which experiments it lacks."""
+    """Prints the table and the ids of experiments without a run."""
     paths = [Path(arg) for arg in args] or sorted(RESULTS.glob("*.jsonl"))
-    found, missing = comparisons(registry.all_experiments().values(), read(paths))
-    print(table(found))
+    compared, missing = comparisons(registry.all_experiments().values(), read(paths))
+    print(table(compared))
     if missing:
         print(f"No run yet of: {', '.join(missing)}")
 
@@ -122,5 +128,5 @@ def main(args: Sequence[str]) -> None:
 if __name__ == "__main__":
     try:
         main(sys.argv[1:])
-    except UserError as task:
-        sys.exit(f"jaxnets: error: {task}")
+    except UserError as error:
+        sys.exit(f"jaxnets: error: {error}")

@@ -1,9 +1,9 @@
-"""How the cost of a training step grows: time and memory against batch size, seeds, sequence length and parameters.
+"""Measures how the cost of a training step grows with batch size, seeds, sequence length and parameters.
 
 python -m benchmarks.scaling [AXIS …] [--device cpu|gpu] [--json FILE] [--out DIR]
 
-Each axis is measured at several sizes, in turn as all benchmarks are, and drawn with its power law: the slope of the
-logarithm of time, or memory, against that of the size, by least squares.
+Each axis is measured at several sizes, in turn like all benchmarks, and plotted with power laws fitted to time and memory by
+least squares on logarithms.
 """
 
 import dataclasses
@@ -17,7 +17,7 @@ import tyro
 from matplotlib.figure import Figure
 
 from benchmarks import data, harness
-from benchmarks.workloads import Case, Workload
+from benchmarks.workloads import PreparedWorkload, Workload
 from jaxnets.analysis.report import plots
 from jaxnets.cli.parse import parse
 from jaxnets.errors import UserError
@@ -26,21 +26,21 @@ Row = dict[str, Any]
 
 
 class Axis(NamedTuple):
-    """What is made larger."""
+    """What grows, and at which sizes it is measured."""
 
     title: str
     sizes: tuple[int, ...]
     workload: Callable[[int], Workload]
     replicas: Callable[[int], int] = lambda size: 1
-    size: Callable[[Case, int], int] = lambda case, size: size
-    """(case, size) -> what stands on the horizontal axis."""
+    position: Callable[[PreparedWorkload, int], int] = lambda workload, size: size
+    """(prepared workload, size) -> position on the horizontal axis."""
 
 
-def _parameters(case: Case, size: int) -> int:
+def _parameters(workload: PreparedWorkload, size: int) -> int:
     from jaxnets.training import engine
 
     del size
-    return engine.count_parameters(case.experiment, case.task)
+    return engine.count_parameters(workload.experiment, workload.task)
 
 
 _IMAGES = data.images(2048)
@@ -67,15 +67,15 @@ AXES = {
         lambda size: Workload(
             "cifar10/gray_cnn/plain", _IMAGES, {"model.width": size, "model.dense": 4 * size, "data.batch_size": 64}
         ),
-        size=_parameters,
+        position=_parameters,
     ),
 }
 
 
 def slope(sizes: Sequence[float], costs: Sequence[float]) -> float:
-    """The exponent b of the power law cost = a · size^b that fits best, by least squares on logarithms.
+    """The exponent b of the best power law cost = a · size^b, by least squares on logarithms.
 
-    Raises ValueError for fewer than two different sizes and for what is not above 0.
+    Raises ValueError for fewer than two different sizes, and for sizes or costs that are not above 0.
     """
     if len(set(sizes)) < 2 or min(*sizes, *costs) <= 0:
         raise ValueError("a power law needs at least two sizes, and sizes and costs above 0")
@@ -83,30 +83,32 @@ def slope(sizes: Sequence[float], costs: Sequence[float]) -> float:
 
 
 def measure(name: str, rounds: int) -> list[Row]:
-    """A row for each size of an axis. Sizes that do not fit into memory are named and left out."""
-    from benchmarks import ours, workloads
+    """A row for each size of an axis. Sizes that do not fit into memory are reported on the terminal and left out."""
+    from benchmarks import train_step, workloads
     from benchmarks.facts import facts
 
     axis = AXES[name]
-    cases = {size: workloads.prepare(axis.workload(size)) for size in axis.sizes}
-    candidates = {f"{name} {size}": ours.train_step(case, axis.replicas(size)) for size, case in cases.items()}
+    prepared = {size: workloads.prepare(axis.workload(size)) for size in axis.sizes}
+    candidates = {
+        f"{name} {size}": train_step.candidate(workload, axis.replicas(size)) for size, workload in prepared.items()
+    }
     timings = harness.interleave(candidates, rounds)
-    found = facts()
+    environment = facts()
     return [
         {
             "kind": "scaling",
             "date": datetime.date.today().isoformat(),
             "axis": name,
             "title": axis.title,
-            "workload": cases[size].experiment.id,
+            "workload": prepared[size].experiment.id,
             "measure": "train step",
-            "size": axis.size(cases[size], size),
+            "size": axis.position(prepared[size], size),
             "milliseconds": round(1e3 * timing.median, 4),
             "spread": round(timing.spread, 4),
             "noisy": timing.spread > harness.NOISY,
             "peak_bytes": timing.peak_bytes,
             "n": len(timing.rounds),
-            **found,
+            **environment,
         }
         for size in axis.sizes
         if (timing := timings.get(f"{name} {size}"))
@@ -114,13 +116,13 @@ def measure(name: str, rounds: int) -> list[Row]:
 
 
 def slopes(rows: Sequence[Row]) -> dict[str, float]:
-    """The exponents of time and of memory over the rows of one axis."""
+    """The exponents of time and memory over the rows of one axis."""
     sizes = [row["size"] for row in rows]
     return {cost: slope(sizes, [row[cost] for row in rows]) for cost in ("milliseconds", "peak_bytes")}
 
 
 def draw(rows: Sequence[Row], path: Path) -> None:
-    """One plot of both costs against the size, with their power laws. Raises UserError where it cannot be written."""
+    """Plots time and memory against the size, with their power laws. Raises UserError if the file cannot be written."""
     figure = Figure((6.4, 2.8), layout="constrained")
     sizes = np.array([row["size"] for row in rows])
     titles = {"milliseconds": ("milliseconds a step", 1.0), "peak_bytes": ("memory, MB", 1e-6)}
@@ -137,22 +139,22 @@ def draw(rows: Sequence[Row], path: Path) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class ScalingOptions:
-    """Measures how the cost of a training step grows."""
+    """Measures how the cost of a training step grows, and plots it."""
 
     axes: tyro.conf.Positional[tuple[str, ...]] = ()
-    """batch, seeds, length, parameters; all by default."""
+    """What to let grow: batch, seeds, length, parameters. Default: all."""
     device: str | None = None
-    """cpu or gpu; by default JAX's choice."""
+    """cpu or gpu. Default: JAX's choice."""
     json: Annotated[Path | None, tyro.conf.arg(name="json")] = None
-    """Adds a line for each size to this file."""
+    """Append a row for each size to this JSON Lines file."""
     out: Path = Path("runs/scaling")
-    """Folder of the plots."""
+    """Folder for the plots."""
     rounds: int = harness.ROUNDS
-    """Turns of each size."""
+    """Number of turns of each size, at least 7."""
 
 
 def main(args: Sequence[str]) -> int:
-    """Measures, draws, and prints the exponents."""
+    """Measures, plots and prints the exponents. Returns the exit status."""
     options = parse(ScalingOptions, "bench scaling", list(args))
     if unknown := [name for name in options.axes if name not in AXES]:
         raise UserError(f"unknown axis {unknown[0]!r}: choose from {', '.join(AXES)}")

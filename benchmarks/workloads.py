@@ -1,4 +1,4 @@
-"""What is measured: experiments of the catalog, each with made-up data of the right shapes."""
+"""The workloads: experiments of the registry, each with random data of the right shapes."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -18,13 +18,13 @@ Batch = Mapping[str, np.ndarray]
 
 
 class Workload(NamedTuple):
-    """A model, its task, its update rule and its batches."""
+    """An experiment, and the data that it is timed on."""
 
     id: str
-    """Of the experiment."""
+    """The experiment's."""
     data: data.MakeDataset
     changes: Mapping[str, Any] = {}
-    """Fields of the experiment, by dotted path, that differ from the catalog's."""
+    """Fields that differ from the registered experiment: dotted path -> value."""
 
 
 _CIFAR, _MNIST, _LETTERS = data.images(512), data.images(512, (28, 28, 1)), data.images(512, (32, 32, 1), classes=36)
@@ -51,31 +51,30 @@ WORKLOADS: dict[str, Workload] = {
 }
 
 
-class Case(NamedTuple):
-    """A workload, ready to be built on either side."""
+class PreparedWorkload(NamedTuple):
+    """A workload with its data at hand. Both sides are built from it."""
 
     experiment: Experiment
     task: Task
     batch: Batch
-    """Of the kind that training sees."""
+    """One training batch, by field."""
 
     @property
     def units(self) -> dict[str, int]:
-        """What a step works off: images, names, places of a text, …; and of sequences the tokens that count."""
+        """What one step processes: "examples" (images, names, streams of a text, …) and, of sequences, real "tokens"."""
         mask = self.batch["mask"]
-        counted = mask.sum() if mask.ndim > 1 else self.batch["length"].sum() if "length" in self.batch else 0
-        return {"examples": len(mask), **({"tokens": int(counted)} if counted else {})}
+        tokens = mask.sum() if mask.ndim > 1 else self.batch["length"].sum() if "length" in self.batch else 0
+        return {"examples": len(mask), **({"tokens": int(tokens)} if tokens else {})}
 
 
-def prepare(workload: Workload) -> Case:
-    """The experiment as it is timed, one replica at a constant rate, and a batch."""
+def prepare(workload: Workload) -> PreparedWorkload:
+    """The experiment as it is timed, one replica at a constant learning rate, with a training batch."""
     experiment = replace(registry.all_experiments()[workload.id], seeds=1)
     for path, value in {"optim.schedule": "constant", **workload.changes}.items():
         experiment = with_field(experiment, path, value)
-    dataset = workload.data()
-    task = tasks.build(experiment, dataset)
+    task = tasks.build(experiment, workload.data())
     arrays = jax.tree.map(jnp.asarray, dict(task.arrays["train"]))
-    # The last step of an epoch: running text is in full flow there.
+    # The last step of an epoch, where running text carries a state on.
     last = jax.tree.map(lambda x: x[-1], task.train_loader.batch_indices(jax.random.key(0), 0))
     batch = task.train_loader.make_batch(arrays, last, jax.random.key(1))
-    return Case(experiment, task, jax.tree.map(np.asarray, dict(batch)))
+    return PreparedWorkload(experiment, task, jax.tree.map(np.asarray, dict(batch)))

@@ -3,12 +3,17 @@
     jaxnets run cifar10/small_cnn                  90 epochs, 3 seeds
     jaxnets run cifar10/small_cnn_best --epochs 30
 
-Stated: filters 16, 32, 64 with kernels 5, 5, 3 and padding 2, BatchNorm and ReLU, dense 16 and 10, 49,338 parameters,
-batch 128, 90 epochs, the best epoch kept, random crop, flip and color jitter.
-Open there, chosen here: Adam at 1e-3, the strength of the augmentation, 3×3 pooling at stride 2 (the only one for which
-the parameter count comes out). The report trains on all 50,000 images (390 steps an epoch) and picks the epoch on the
-test set; here 5,000 of them are kept for that choice, so an epoch has 351 steps.
-`small_cnn_best` is the same net with flips and crops alone, by AdamW along a cosine.
+Stated in the report: 16, 32 and 64 filters with kernels of 5, 5 and 3 and a padding of 2, BatchNorm and ReLU, dense layers
+of 16 and 10 units, 49,338 parameters, batches of 128, 90 epochs, the weights of the best epoch, random crops, flips and
+color jitter.
+Open there, chosen here: Adam at 1e-3 and the strength of the augmentation.
+Inferred: 3×3 pooling at stride 2, the only choice that gives the stated parameter count.
+The report trains on all 50,000 images (390 steps an epoch) and picks the epoch by the test set. Here 5,000 of them are held
+out to pick the epoch, so an epoch has 351 steps.
+`small_cnn_best` is the same network with flips and crops only, trained by AdamW along a cosine.
+
+Expected: the report has a test accuracy of 81.14 %. Neither experiment has been run on CIFAR-10 yet. A step takes 28 ms on
+two cores of an AMD EPYC, so the steps alone of 90 epochs of one seed take about 15 minutes.
 """
 
 from collections.abc import Iterator
@@ -19,20 +24,20 @@ from jaxnets.config.model import SmallCNNConfig
 
 
 def experiments() -> Iterator[Experiment]:
-    """The report's, and the best of this size."""
+    """The report's network and recipe, and a better recipe for it."""
     base = Experiment(
-        "cifar10/small_cnn",
-        "S1 Q1",
-        "three convolutions with BatchNorm, under 50,000 parameters",
-        ImageData(
+        id="cifar10/small_cnn",
+        source="S1 Q1",
+        summary="three convolutions with BatchNorm, under 50,000 parameters",
+        data=ImageData(
             source="cifar10",
             normalize="standard",
             augment=Augment(crop_padding=4, flip=True, brightness=0.1, contrast=0.1, saturation=0.1),
         ),
-        SmallCNNConfig(),
-        Optim("adam", lr=1e-3),
+        model=SmallCNNConfig(),
+        optim=Optim("adam", lr=1e-3),
         epochs=90,
-        reported={"epochs": 90, "test_accuracy": 81.14, "parameters": 49_338},
+        reported=dict(epochs=90, test_accuracy=81.14, parameters=49_338),
     )
     yield base
     yield replace(
@@ -41,5 +46,5 @@ def experiments() -> Iterator[Experiment]:
         summary="the same, flipped and cropped, by AdamW along a cosine",
         data=replace(base.data, augment=Augment(crop_padding=4, flip=True)),
         optim=Optim("adamw", lr=4e-3, weight_decay=0.01, schedule="cosine", warmup_epochs=2),
-        reported={"parameters": 49_338},
+        reported=dict(parameters=49_338),
     )

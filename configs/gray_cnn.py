@@ -4,14 +4,22 @@
     jaxnets sweep cifar10/gray_cnn/plain --over optim.lr=3e-4,1e-3,3e-3 --over model.width=16,32 --epochs 5
     jaxnets run cifar10/cnn
 
-Stated in the report: gray images, 32 filters in the first convolution, batch 128, 10 epochs; 65.58 % before and 68.19 %
-after a search for hyper-parameters. Its log shows 73 % on training batches in the tenth epoch before the search, and 100 %
-after it.
-Open there, chosen here: all beyond the first convolution: two 3×3 convolutions of 32 and 64 filters and 128 dense units,
-544,522 parameters, which can learn the training images by heart as the report's net does; Adam, at 3e-4 before the search;
-`tuned` has another rate and dropout before the last layer.
+Stated in the report: gray images, 32 filters in the first convolution, batches of 128, 10 epochs; a test accuracy of 65.58 %
+before a hyper-parameter search and 68.19 % after it. Its log shows 73 % on training batches in the tenth epoch before the
+search, and 100 % after it.
+Open there, chosen here: everything after the first convolution, namely two 3×3 convolutions of 32 and 64 filters and 128
+dense units. These 544,522 parameters can memorize the training images, as the report's network does. Adam, at 3e-4 before
+the search. `tuned` has a rate of 1e-3 and dropout before the last layer.
 `best` is `plain` with BatchNorm, dropout before the last layer, flips, small crops and a cosine schedule. `cifar10/cnn` is
-`plain` in color, for which report S2 shows curves and no figures.
+`plain` in color; report S2 shows its curves and no figures.
+
+Expected test accuracy in %, mean ± standard deviation, on two cores of an AMD EPYC; minutes are for all seeds:
+
+    plain 63.9 ± 1.1       10 epochs, 3 seeds, 14 minutes
+    tuned 67.2 ± 0.4       10 epochs, 3 seeds, 7 minutes
+    best  70.0 ± 1.3       15 epochs, 2 seeds, 11 minutes
+
+`cifar10/cnn` has not been run yet.
 """
 
 from collections.abc import Iterator
@@ -20,22 +28,21 @@ from dataclasses import replace
 from jaxnets.config import Augment, Experiment, ImageData, Optim
 from jaxnets.config.model import CNNConfig
 
-GRAY = ImageData("cifar10", normalize="symmetric", gray=True)
+GRAY = ImageData(source="cifar10", normalize="symmetric", gray=True)
 
 
 def experiments() -> Iterator[Experiment]:
-    """Before the search, after it, the best of this size; and the same net in color."""
-    source, reported = "S3 Q1", {"epochs": 10}
+    """Before the search, after it, a better recipe of this size, and the same network in color."""
     plain = Experiment(
-        "cifar10/gray_cnn/plain",
-        source,
-        "two convolutions on gray images, before the search",
-        GRAY,
-        CNNConfig(),
-        Optim(lr=3e-4),
+        id="cifar10/gray_cnn/plain",
+        source="S3 Q1",
+        summary="two convolutions on gray images, before the search",
+        data=GRAY,
+        model=CNNConfig(),
+        optim=Optim(lr=3e-4),
         epochs=10,
         select="last",
-        reported=reported | {"test_accuracy": 65.58, "test_loss": 1.0133},
+        reported=dict(epochs=10, test_accuracy=65.58, test_loss=1.0133),
     )
     yield plain
     yield replace(
@@ -44,7 +51,7 @@ def experiments() -> Iterator[Experiment]:
         summary="the same, after the search",
         model=CNNConfig(dropout_dense=0.5),
         optim=Optim(lr=1e-3),
-        reported=reported | {"test_accuracy": 68.19},
+        reported=dict(epochs=10, test_accuracy=68.19),
     )
     yield replace(
         plain,
@@ -62,7 +69,7 @@ def experiments() -> Iterator[Experiment]:
         id="cifar10/cnn",
         source="S2 Q6.1.3",
         summary="two convolutions on color images",
-        data=ImageData("cifar10", normalize="symmetric"),
+        data=ImageData(source="cifar10", normalize="symmetric"),
         optim=Optim(lr=1e-3),
         select="best",
         reported={},

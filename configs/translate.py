@@ -4,12 +4,21 @@
     jaxnets translate runs/translate/gru "je suis content ."
     jaxnets run translate --data.source synthetic --epochs 10
 
-Stated in the report: 10,599 pairs, vocabularies of 4,345 and 2,803, embeddings and one GRU or LSTM layer of 256 on both
-sides, negative log-likelihood; the parameter counts follow. It shows a few translations, of training pairs, and no BLEU.
-Open there, chosen here: Adam at 1e-3 in batches of 64, 30 epochs, true words as the decoder's input throughout.
-Here a tenth of the pairs each is held out for validation and test, and figures for both stand beside those for as many
-training pairs.
-`best` adds attention and dropout. Expected test BLEU: GRU 46, LSTM 51 (training pairs: 97).
+Stated in the report: 10,599 pairs, vocabularies of 4,345 and 2,803 words, embeddings and one GRU or LSTM layer of 256 units
+in encoder and decoder, negative log-likelihood. The parameter counts follow from these. The report shows a few translations
+of training pairs and no BLEU.
+Open there, chosen here: Adam at 1e-3 in batches of 64, 30 epochs, the true words as the decoder's input throughout. A tenth
+of the pairs is held out for validation and another tenth for testing; metrics are also computed on as many training pairs.
+Inferred: nothing.
+`best` adds attention and dropout.
+
+Expected BLEU, mean ± standard deviation over 3 seeds after 30 epochs, on two cores of an AMD EPYC; minutes are for all three
+seeds:
+
+    gru    test 45.7 ± 1.5, training pairs 97.1 ± 0.2       13 minutes
+    lstm   test 50.6 ± 0.6, training pairs 97.3 ± 0.2       16 minutes
+
+`best` has not been run yet.
 """
 
 from collections.abc import Iterator
@@ -19,27 +28,37 @@ from jaxnets.config.model import TranslatorConfig
 
 
 def experiments() -> Iterator[Experiment]:
-    """The two reported nets and a better one."""
-    data = PairData("eng_fra")
-    for cell, parameters in (("gru", 3_339_763), ("lstm", 3_602_931)):
-        yield Experiment(
-            f"translate/{cell}",
-            "S4 §6.12",
-            f"{cell.upper()} encoder and decoder",
-            data,
-            TranslatorConfig(cell=cell),  # type: ignore[arg-type]
-            Optim("adam", lr=1e-3),
-            epochs=30,
-            select="last",
-            reported={"parameters": parameters},
-        )
+    """The two reported networks and a better one."""
+    data = PairData(source="eng_fra")
     yield Experiment(
-        "translate/best",
-        "S4 §6.12",
-        "GRU with attention and dropout",
-        data,
-        TranslatorConfig(cell="gru", dropout=0.5, attention=True),
-        Optim("adam", lr=2e-3, schedule="cosine"),
+        id="translate/gru",
+        source="S4 §6.12",
+        summary="GRU encoder and decoder",
+        data=data,
+        model=TranslatorConfig(cell="gru"),
+        optim=Optim("adam", lr=1e-3),
+        epochs=30,
+        select="last",
+        reported=dict(parameters=3_339_763),
+    )
+    yield Experiment(
+        id="translate/lstm",
+        source="S4 §6.12",
+        summary="LSTM encoder and decoder",
+        data=data,
+        model=TranslatorConfig(cell="lstm"),
+        optim=Optim("adam", lr=1e-3),
+        epochs=30,
+        select="last",
+        reported=dict(parameters=3_602_931),
+    )
+    yield Experiment(
+        id="translate/best",
+        source="S4 §6.12",
+        summary="GRU with attention and dropout",
+        data=data,
+        model=TranslatorConfig(cell="gru", dropout=0.5, attention=True),
+        optim=Optim("adam", lr=2e-3, schedule="cosine"),
         epochs=30,
         select="last",
     )

@@ -1,15 +1,20 @@
-"""Twins of the image nets, written as the reports print them."""
+"""Twins of the convolutional networks, written as the reports print them.
+
+`image_shape` is (height, width, channels). LeNet, TutorialNet and SmallCNN are for images of 32×32.
+"""
 
 import torch
 from torch import nn
 
-from jaxnets.config.model import CNNConfig, LeNetConfig, ModelConfig, ResNetConfig, SmallCNNConfig, TutorialNetConfig
+from jaxnets.config.model import CNNConfig, LeNetConfig, ResNetConfig, SmallCNNConfig, TutorialNetConfig
+
+ImageShape = tuple[int, int, int]
 
 _ACTIVATIONS = {"tanh": nn.Tanh, "leaky_relu": lambda: nn.LeakyReLU(0.01)}
 
 
-def lenet(config: LeNetConfig, classes: int, channels: int) -> nn.Module:
-    """The printed summaries of report S4, figures 1 to 6."""
+def lenet(config: LeNetConfig, classes: int, image_shape: ImageShape) -> nn.Module:
+    """Report S4 §2.4, as its printed summaries (figures 1 to 6)."""
 
     def finish(width: int, dropout: float, norm: type[nn.Module]) -> list[nn.Module]:
         layers = [_ACTIVATIONS[config.activation]()]
@@ -20,7 +25,7 @@ def lenet(config: LeNetConfig, classes: int, channels: int) -> nn.Module:
     first, second = config.dropout_conv
     layers = [
         nn.Dropout(config.dropout_input),
-        nn.Conv2d(channels, 6, 5),
+        nn.Conv2d(image_shape[2], 6, 5),
         *finish(6, first, nn.BatchNorm2d),
         nn.AvgPool2d(2),
         nn.Conv2d(6, 16, 5),
@@ -28,25 +33,25 @@ def lenet(config: LeNetConfig, classes: int, channels: int) -> nn.Module:
         nn.AvgPool2d(2),
         nn.Flatten(),
     ]
-    width = 400
-    for wanted in config.dense:
-        layers += [nn.Linear(width, wanted), *finish(wanted, config.dropout_dense, nn.BatchNorm1d)]
-        width = wanted
-    return nn.Sequential(*layers, nn.Linear(width, classes))
+    inputs = 400
+    for outputs in config.dense:
+        layers += [nn.Linear(inputs, outputs), *finish(outputs, config.dropout_dense, nn.BatchNorm1d)]
+        inputs = outputs
+    return nn.Sequential(*layers, nn.Linear(inputs, classes))
 
 
-def tutorial_net(config: TutorialNetConfig, classes: int, channels: int) -> nn.Module:
+def tutorial_net(config: TutorialNetConfig, classes: int, image_shape: ImageShape) -> nn.Module:
     """Report S0 §1."""
     return nn.Sequential(
-        *(nn.Conv2d(channels, 6, 5), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Conv2d(image_shape[2], 6, 5), nn.ReLU(), nn.MaxPool2d(2)),
         *(nn.Conv2d(6, 16, 5), nn.ReLU(), nn.MaxPool2d(2)),
         *(nn.Flatten(), nn.Linear(400, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(), nn.Linear(84, classes)),
     )
 
 
-def small_cnn(config: SmallCNNConfig, classes: int, channels: int) -> nn.Module:
+def small_cnn(config: SmallCNNConfig, classes: int, image_shape: ImageShape) -> nn.Module:
     """Report S1 Q1."""
-    layers, width = [], channels
+    layers, width = [], image_shape[2]
     for filters, kernel in zip(config.filters, (5, 5, 3), strict=True):
         layers += [nn.Conv2d(width, filters, kernel, padding=2), nn.BatchNorm2d(filters), nn.ReLU(), nn.MaxPool2d(3, 2)]
         width = filters
@@ -55,16 +60,17 @@ def small_cnn(config: SmallCNNConfig, classes: int, channels: int) -> nn.Module:
     )
 
 
-def cnn(config: CNNConfig, classes: int, channels: int) -> nn.Module:
-    """Report S3 Q1, for images of 32×32."""
-    layers, width = [], config.width
+def cnn(config: CNNConfig, classes: int, image_shape: ImageShape) -> nn.Module:
+    """Report S3 Q1."""
+    height, width, channels = image_shape
+    layers, filters = [], config.width
     for _ in range(config.convolutions):
-        layers.append(nn.Conv2d(channels, width, config.kernel, padding=config.kernel // 2))
-        layers += [nn.BatchNorm2d(width)] if config.batch_norm else []
+        layers.append(nn.Conv2d(channels, filters, config.kernel, padding=config.kernel // 2))
+        layers += [nn.BatchNorm2d(filters)] if config.batch_norm else []
         layers += [nn.ReLU(), nn.MaxPool2d(2), nn.Dropout(config.dropout_conv)]
-        channels, width = width, 2 * width
-    side = 32 // 2**config.convolutions
-    dense = [nn.Linear(side**2 * channels, config.dense), nn.ReLU(), nn.Dropout(config.dropout_dense)]
+        channels, filters = filters, 2 * filters
+        height, width = height // 2, width // 2
+    dense = [nn.Linear(height * width * channels, config.dense), nn.ReLU(), nn.Dropout(config.dropout_dense)]
     return nn.Sequential(*layers, nn.Flatten(), *dense, nn.Linear(config.dense, classes))
 
 
@@ -85,10 +91,10 @@ class Block(nn.Module):
         return torch.relu(self.inner(x) + self.shortcut(x))
 
 
-def resnet(config: ResNetConfig, classes: int, channels: int) -> nn.Module:
+def resnet(config: ResNetConfig, classes: int, image_shape: ImageShape) -> nn.Module:
     """ResNet with a 3×3 stem and a projection in the first block of every stage."""
     width = config.width
-    layers = [nn.Conv2d(channels, width, 3, 1, 1, bias=False), nn.BatchNorm2d(width)]
+    layers = [nn.Conv2d(image_shape[2], width, 3, 1, 1, bias=False), nn.BatchNorm2d(width)]
     layers += [nn.Dropout2d(config.dropout), nn.ReLU()]
     channels = width
     for stage, blocks in enumerate(config.blocks):
@@ -97,19 +103,3 @@ def resnet(config: ResNetConfig, classes: int, channels: int) -> nn.Module:
             layers.append(Block(channels, features, 2 if stage and not i else 1, not i, config.dropout))
             channels = features
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, classes))
-
-
-_TWINS = {
-    LeNetConfig: lenet,
-    TutorialNetConfig: tutorial_net,
-    SmallCNNConfig: small_cnn,
-    CNNConfig: cnn,
-    ResNetConfig: resnet,
-}
-
-
-def build(config: ModelConfig, classes: int, channels: int = 3) -> nn.Module:
-    """The twin of jaxnets.models.build(config, classes), for images of so many channels."""
-    if type(config) not in _TWINS:
-        raise ValueError(f"there is no twin of {type(config).__name__}")
-    return _TWINS[type(config)](config, classes, channels)

@@ -1,4 +1,4 @@
-"""PyTorch's training step in several forms, the strongest that are known here."""
+"""PyTorch's training step in several forms, the fastest ones known here."""
 
 import contextlib
 import itertools
@@ -12,21 +12,21 @@ from torch import nn
 from benchmarks.harness import Candidate
 from benchmarks.torch import twins
 from benchmarks.torch.twins import Tensors, Twin
-from benchmarks.workloads import Case
+from benchmarks.workloads import PreparedWorkload
 from jaxnets.config import Optim
 
 
 class Form(NamedTuple):
-    """How a step is run."""
+    """How a step is executed."""
 
     fused: bool = True
-    """The optimizer's own kernel for all parameters, and images' channels last in memory."""
+    """The optimizer's fused kernel for all parameters, and channels-last memory for images."""
     compile: str | None = None
     """Mode of torch.compile; None: eager."""
     graph: bool = False
     """The whole step, optimizer included, recorded as one CUDA graph."""
     packed: bool = False
-    """Recurrent layers read packed sequences."""
+    """Recurrent layers over packed sequences."""
 
 
 FORMS = {
@@ -37,58 +37,59 @@ FORMS = {
     "torch reduce-overhead": Form(compile="reduce-overhead"),
     "torch cuda graph": Form(graph=True),
 }
-_GPU_ALONE = ("torch reduce-overhead", "torch cuda graph")
+_GPU_ONLY = ("torch reduce-overhead", "torch cuda graph")
 
 
 def prepare_device(device: str) -> None:
-    """Allows the shortened products on GPUs (TF32) that XLA takes by default too."""
+    """Allows TF32 products on GPUs, as XLA does by default."""
     if device != "cpu":
         torch.set_float32_matmul_precision("high")
         torch.backends.cudnn.benchmark = True
 
 
-def candidates(case: Case, device: str) -> dict[str, Candidate]:
-    """The forms that make sense for a case on "cpu" or "cuda"."""
+def candidates(workload: PreparedWorkload, device: str) -> dict[str, Candidate]:
+    """The forms that make sense for a workload on "cpu" or "cuda", by name."""
     prepare_device(device)
-    # All workloads share the code that is compiled; after eight of them torch.compile would give up and stay eager.
+    # All workloads share the compiled code. After eight recompilations torch.compile would fall back to eager mode.
     torch.compiler.reset()
-    names = [name for name in FORMS if device != "cpu" or name not in _GPU_ALONE]
-    if not _packs(case):
+    names = [name for name in FORMS if device != "cpu" or name not in _GPU_ONLY]
+    if not _can_pack(workload):
         names.remove("torch packed")
-    return {name: _candidate(case, FORMS[name], device) for name in names}
+    return {name: _candidate(workload, FORMS[name], device) for name in names}
 
 
-def _packs(case: Case) -> bool:
-    """Whether the twin has a choice between packed sequences and padded ones."""
-    module = twins.build(case).module
+def _can_pack(workload: PreparedWorkload) -> bool:
+    """Whether the twin can read both packed sequences and padded ones."""
+    module = twins.build(workload).module
     return hasattr(module, "packed") and not module.packed
 
 
-def _candidate(case: Case, form: Form, device: str) -> Candidate:
-    """Made at its first call, so that a form that fails is left out and none holds memory before its turn."""
-    made: list[Any] = []
+def _candidate(workload: PreparedWorkload, form: Form, device: str) -> Candidate:
+    """Builds the step in its first run, so that a form that fails is left out and none holds memory before its turn."""
+    functions: list[Any] = []
+    """What `train_step` returns; empty before the first run."""
 
     def run(steps: int) -> None:
-        if not made:
-            twin = twins.build(case, device)
+        if not functions:
+            twin = twins.build(workload, device)
             if form.packed:
                 twin.module.packed = True
-            made.extend(train_step(twin, case.experiment.optim, form))
+            functions.extend(train_step(twin, workload.experiment.optim, form))
         for _ in range(steps):
-            made[0]()
+            functions[0]()
         wait(device)
 
-    return Candidate(run, peak_bytes=lambda: peak_bytes(*made, device))
+    return Candidate(run, peak_bytes=lambda: peak_bytes(*functions, device))
 
 
 def wait(device: str) -> None:
-    """Returns when the device has done all its work."""
+    """Waits until the device has finished all its work."""
     if device != "cpu":
         torch.cuda.synchronize()
 
 
 def train_step(twin: Twin, config: Optim, form: Form) -> tuple[Callable[[], Any], Callable[[], int]]:
-    """(one update by the twin's batch, the bytes that are held between updates)."""
+    """(function that makes one update by the twin's batch, function that returns the bytes in use between updates)."""
     batch = twin.batch
     if form.fused:
         twin.module.to(memory_format=torch.channels_last)
@@ -97,15 +98,15 @@ def train_step(twin: Twin, config: Optim, form: Form) -> tuple[Callable[[], Any]
     update = updater(twin, rule, config.clip, form)
     step = lambda: update(batch)
 
-    def held() -> int:
+    def resident_bytes() -> int:
         moments = [x for values in rule.state.values() for x in values.values() if isinstance(x, torch.Tensor)]
         return sum(x.nbytes for x in (*twin.module.parameters(), *twin.module.buffers(), *batch.values(), *moments))
 
-    return (_recorded(step) if form.graph else step), held
+    return (_recorded(step) if form.graph else step), resident_bytes
 
 
 def updater(twin: Twin, rule: torch.optim.Optimizer, clip: float, form: Form) -> Callable[[Tensors], torch.Tensor]:
-    """The function (batch) -> loss that makes one update; gradients longer than `clip`, if that is not 0, are shortened."""
+    """The function (batch) -> loss that makes one update. Gradients are clipped at norm `clip`, unless that is 0."""
     loss_of = torch.compile(twin.loss, mode=form.compile) if form.compile else twin.loss
     state: list[Any] = [None]
 
@@ -114,7 +115,7 @@ def updater(twin: Twin, rule: torch.optim.Optimizer, clip: float, form: Form) ->
             torch.compiler.cudagraph_mark_step_begin()
         rule.zero_grad()
         loss, after = loss_of(batch, state[0])
-        # CUDA graphs write the next step's results over this one's.
+        # CUDA graphs overwrite the results of a step in the next one.
         state[0] = _copied(after) if form.compile == "reduce-overhead" else after
         loss.backward()
         if clip:
@@ -132,7 +133,10 @@ def _copied(state: Any) -> Any:
 
 
 def optimizer(config: Optim, parameters: list[nn.Parameter], fused: bool, capturable: bool = False) -> torch.optim.Optimizer:
-    """The rule of jaxnets.optim.optimizer at a constant rate. RMSProp has no fused form."""
+    """The equivalent of jaxnets.optim.optimizer.build at a constant rate. RMSProp has no fused form.
+
+    Raises ValueError for an optimizer that PyTorch does not have.
+    """
     adam = {"lr": config.lr, "weight_decay": config.weight_decay, "fused": fused or None, "capturable": capturable}
     match config.name:
         case "adam":
@@ -149,10 +153,10 @@ def optimizer(config: Optim, parameters: list[nn.Parameter], fused: bool, captur
 
 
 def _recorded(step: Callable[[], None]) -> Callable[[], None]:
-    """The step as a CUDA graph; the state that a language model carries on is the recording's own."""
+    """The step recorded as a CUDA graph. The state of a language model lives inside the recording."""
     stream = torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(stream):  # What the optimizer and cuDNN make at first must not be recorded.
+    with torch.cuda.stream(stream):  # What the optimizer and cuDNN set up first must not be recorded.
         for _ in range(3):
             step()
     torch.cuda.current_stream().wait_stream(stream)
@@ -162,8 +166,14 @@ def _recorded(step: Callable[[], None]) -> Callable[[], None]:
     return graph.replay
 
 
-def peak_bytes(step: Callable[[], Any], held: Callable[[], int], device: str) -> int:
-    """The most memory that PyTorch's allocator hands out during a step."""
+def peak_bytes(step: Callable[[], Any], resident_bytes: Callable[[], int], device: str) -> int:
+    """Peak memory of a step by PyTorch's allocator, in bytes.
+
+    Args:
+      step: makes one update.
+      resident_bytes: the memory in use between updates.
+      device: "cpu" or "cuda".
+    """
     if device != "cpu":
         torch.cuda.reset_peak_memory_stats()
         step()
@@ -176,17 +186,17 @@ def peak_bytes(step: Callable[[], Any], held: Callable[[], int], device: str) ->
         step()
     events = [event for event in profile.profiler.kineto_results.events() if event.name() == "[memory]"]
     changes = [event.nbytes() for event in sorted(events, key=lambda event: event.start_ns())]
-    return held() + max(itertools.accumulate(changes), default=0)
+    return resident_bytes() + max(itertools.accumulate(changes), default=0)
 
 
 @contextlib.contextmanager
 def _silenced() -> Iterator[None]:
-    """Keeps the profiler's own log from the terminal: it goes past sys.stderr."""
-    kept, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nothing, 2)
+    """Hides the profiler's log, which it writes to file descriptor 2 and not to sys.stderr."""
+    stderr, devnull = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(devnull, 2)
     try:
         yield
     finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nothing)
+        os.dup2(stderr, 2)
+        os.close(stderr)
+        os.close(devnull)

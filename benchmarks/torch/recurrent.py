@@ -1,6 +1,6 @@
-"""Twins of the recurrent nets: PyTorch's fused layers, and its fastest forms of what stands around them.
+"""Twins of the recurrent networks: PyTorch's fused layers, and the fastest form known of everything around them.
 
-`ours` of each module says under which name our tree of parameters holds those of a layer.
+Each module has `flax_names`: which Linen module holds the parameters of each of its layers.
 """
 
 from typing import ClassVar
@@ -26,12 +26,13 @@ def _layer(cell: str, inputs: int, hidden: int, layers: int = 1, dropout: float 
 
 
 class RowRNN(nn.Module):
-    """Images [N, 1, H, W] -> logits: the rows read by a recurrent layer, its last output classified."""
+    """Images [N, 1, H, W] -> logits [N, classes]: a recurrent layer reads the rows, its last output is classified."""
 
-    ours: ClassVar = {"layer": "Recurrent_0", "head": "head"}
+    flax_names: ClassVar = {"layer": "Recurrent_0", "head": "head"}
 
-    def __init__(self, config: RowRNNConfig, classes: int, width: int = 28) -> None:
+    def __init__(self, config: RowRNNConfig, classes: int, image_shape: tuple[int, int, int]) -> None:
         super().__init__()
+        _, width, _ = image_shape
         self.layer = _layer(config.cell, width, config.hidden)
         self.head = nn.Linear(config.hidden, classes)
 
@@ -43,15 +44,15 @@ class RowRNN(nn.Module):
 class CharRNN(nn.Module):
     """Letters [N, T], categories [N] -> logits [N, T, vocab_size], by the linear cell.
 
-    The letters' parts are looked up instead of multiplied, for all steps at once, so that the loop is one product a step.
+    The products with one-hot letters are look-ups, done for all steps at once, so the loop is one product a step.
     """
 
-    ours: ClassVar = {"i2h": "i2h", "i2o": "i2o", "o2o": "head"}
+    flax_names: ClassVar = {"i2h": "i2h", "i2o": "i2o", "o2o": "head"}
 
     def __init__(self, config: CharRNNConfig, vocab_size: int, categories: int) -> None:
         super().__init__()
         if config.cell != "linear":
-            raise ValueError(f"there is a twin of the linear cell alone, not of {config.cell}")
+            raise ValueError(f"only the linear cell of CharRNN has a PyTorch twin, not {config.cell}")
         self.hidden, self.categories = config.hidden, categories if config.conditional else 0
         inputs = self.categories + vocab_size + config.hidden
         self.i2h = nn.Linear(inputs, config.hidden)
@@ -60,7 +61,7 @@ class CharRNN(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
 
     def _split(self, layer: nn.Linear, letters: Tensor, category: Tensor) -> tuple[Tensor, Tensor]:
-        """(the part of [category, letter] in the layer's outputs [T, N, features], the weights of the state)."""
+        """(the share of category and letter in the layer's outputs [T, N, features], the weights of the state)."""
         weights = layer.weight.t()
         x = functional.embedding(letters.t(), weights[self.categories : -self.hidden]) + layer.bias
         if self.categories:
@@ -81,17 +82,17 @@ class CharRNN(nn.Module):
 
 
 class LanguageModel(nn.Module):
-    """Tokens [N, T], state -> logits [N · T, vocab_size], state."""
+    """Tokens [N, T], state -> (logits [N · T, vocab_size], state)."""
 
     def __init__(self, config: LanguageModelConfig, vocab_size: int) -> None:
         super().__init__()
-        self.ours = {"embed": "Embed_0", "layers": "Recurrent_0"}
+        self.flax_names = {"embed": "Embed_0", "layers": "Recurrent_0"}
         self.embed = nn.Embedding(vocab_size, config.embedding)
         self.layers = _layer(config.cell, config.embedding, config.hidden, config.layers, config.dropout)
         self.dropout = nn.Dropout(config.dropout)
         if not config.tied:
             self.head = nn.Linear(config.hidden, vocab_size)
-            self.ours["head"] = "head"
+            self.flax_names["head"] = "head"
         self.tied = config.tied
 
     def forward(
@@ -103,17 +104,17 @@ class LanguageModel(nn.Module):
 
 
 class SentimentRNN(nn.Module):
-    """Words [N, T], lengths [N] -> one logit of "positive" each, [N].
+    """Words [N, T], lengths [N] -> logits of "positive" [N].
 
-    With `packed` the layers skip what lies behind the ends.
+    With `packed` the layers skip the padding.
     """
 
-    ours: ClassVar = {"embed": "Embed_0", "layers": "Recurrent_0", "head": "head"}
+    flax_names: ClassVar = {"embed": "Embed_0", "layers": "Recurrent_0", "head": "head"}
 
     def __init__(self, config: SentimentRNNConfig, vocab_size: int) -> None:
         super().__init__()
         if config.pool != "last":
-            raise ValueError(f"there is a twin of pool = last alone, not of {config.pool}")
+            raise ValueError(f"only pool = last of SentimentRNN has a PyTorch twin, not {config.pool}")
         self.packed = False
         self.embed = nn.Embedding(vocab_size, config.embedding)
         self.layers = _layer(config.cell, config.embedding, config.hidden, config.layers, config.dropout_inner)
@@ -122,17 +123,17 @@ class SentimentRNN(nn.Module):
 
     def forward(self, words: Tensor, lengths: Tensor) -> Tensor:
         x = self.inner(self.embed(words))
-        last = _last_state(self.layers(_pack(x, lengths))[1]) if self.packed else _at_end(self.layers(x)[0], lengths)
+        last = _last_state(self.layers(_pack(x, lengths))[1]) if self.packed else _last_output(self.layers(x)[0], lengths)
         return self.head(self.dropout(last))[:, 0]
 
 
 class Translator(nn.Module):
     """Source words [N, S], their lengths [N], target words [N, T] -> logits [N, T, target_vocab_size].
 
-    The LSTM's state at each sentence's end is to be had by packing alone; the GRU's is its output there.
+    The LSTM's state at the end of each sentence is only available from packed sequences; the GRU's is its output there.
     """
 
-    ours: ClassVar = {
+    flax_names: ClassVar = {
         "source_embed": "source_embed",
         "target_embed": "target_embed",
         "encoder": "encoder",
@@ -143,7 +144,7 @@ class Translator(nn.Module):
     def __init__(self, config: TranslatorConfig, source_vocab_size: int, target_vocab_size: int) -> None:
         super().__init__()
         if config.attention:
-            raise ValueError("there is no twin with attention")
+            raise ValueError("there is no PyTorch twin of Translator with attention")
         self.packed = config.cell == "lstm"
         self.source_embed = nn.Embedding(source_vocab_size, config.hidden)
         self.target_embed = nn.Embedding(target_vocab_size, config.hidden)
@@ -157,7 +158,7 @@ class Translator(nn.Module):
         if self.packed:
             _, state = self.encoder(_pack(x, lengths))
         else:
-            state = _at_end(self.encoder(x)[0], lengths)[None]
+            state = _last_output(self.encoder(x)[0], lengths)[None]
         outputs, _ = self.decoder(self.dropout(self.target_embed(target)), state)
         return self.head(self.dropout(outputs))
 
@@ -170,6 +171,6 @@ def _last_state(state: State) -> Tensor:
     return (state[0] if isinstance(state, tuple) else state)[-1]
 
 
-def _at_end(outputs: Tensor, lengths: Tensor) -> Tensor:
-    """The output of each sequence's last real step: [N, T, H], [N] -> [N, H]."""
+def _last_output(outputs: Tensor, lengths: Tensor) -> Tensor:
+    """The output at the end of each sequence: [N, T, H], lengths [N] -> [N, H]."""
     return outputs[torch.arange(len(lengths), device=lengths.device), lengths - 1]

@@ -1,4 +1,4 @@
-"""ResNet-50 in plain PyTorch, with the names that its weights commonly have."""
+"""ResNet-50 in plain PyTorch, with the parameter names of torchvision and timm."""
 
 import torch
 from torch import nn
@@ -7,7 +7,7 @@ from jaxnets.config.model import ResNet50Config
 
 
 class Bottleneck(nn.Module):
-    """The stride stands in the 3×3 convolution."""
+    """A block of 1×1, 3×3 and 1×1 convolutions. The stride is in the 3×3 convolution."""
 
     def __init__(self, channels: int, features: int, stride: int, project: bool) -> None:
         super().__init__()
@@ -26,19 +26,19 @@ class Bottleneck(nn.Module):
 class ResNet50(nn.Module):
     """The twin of jaxnets.models.resnet50.ResNet50."""
 
-    def __init__(self, config: ResNet50Config, classes: int) -> None:
+    def __init__(self, config: ResNet50Config, classes: int, image_shape: tuple[int, int, int] = (224, 224, 3)) -> None:
         super().__init__()
         channels = config.width
-        self.conv1, self.bn1 = nn.Conv2d(3, channels, 7, 2, 3, bias=False), nn.BatchNorm2d(channels)
+        self.conv1, self.bn1 = nn.Conv2d(image_shape[2], channels, 7, 2, 3, bias=False), nn.BatchNorm2d(channels)
         self.maxpool = nn.MaxPool2d(3, 2, 1)
         self.stages = len(config.blocks)
         for stage, blocks in enumerate(config.blocks):
-            made = []
+            layers = []
             for i in range(blocks):
                 features = config.width * 2**stage
-                made.append(Bottleneck(channels, features, 2 if stage and not i else 1, i == 0))
+                layers.append(Bottleneck(channels, features, 2 if stage and not i else 1, i == 0))
                 channels = 4 * features
-            setattr(self, f"layer{stage + 1}", nn.Sequential(*made))
+            setattr(self, f"layer{stage + 1}", nn.Sequential(*layers))
         self.fc = nn.Linear(channels, classes)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

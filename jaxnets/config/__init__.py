@@ -1,8 +1,8 @@
 """Experiments as data: frozen dataclasses, their checks, and their JSON form.
 
-A config file yields `Experiment`s. The command line overrides any field by its dotted path. The result is validated, saved
-in the run folder, and handed on in parts: the pipeline reads `data`, the model `model`, the update rule `optim`. Nothing
-here imports jax, so that listing experiments is quick.
+A config file yields `Experiment`s. The command line overrides any field by its dotted path. The result is validated and
+saved in the run folder. Each builder gets its part: the pipeline `data`, the model `model`, the optimizer `optim`. Nothing
+here imports jax, so listing experiments is quick.
 """
 
 from jaxnets.config.data import Augment, BagOfWordsData, DataConfig, ImageData, NameData, PairData, ReviewData, TextData

@@ -1,4 +1,4 @@
-"""Data configs: where examples come from and how they become batches."""
+"""Data configs: which data set an experiment uses, and how its examples become batches."""
 
 import dataclasses
 from typing import ClassVar, Literal
@@ -6,63 +6,66 @@ from typing import ClassVar, Literal
 
 @dataclasses.dataclass(frozen=True)
 class Augment:
-    """Random changes to training images, made on the device in the order of the fields."""
+    """Random augmentation of training images, applied on the device in the order of the fields. Off by default."""
 
     crop_padding: int = 0
-    """Pixels added on every side before a crop of the original size is taken at random."""
+    """Random crop: pixels added on every side before a window of the original size is cut out at random. 0: no crop."""
     crop_fill: Literal["black", "edge"] = "black"
-    """What those pixels are: 0, or as the nearest of the image."""
+    """Value of the added pixels: black (0), or that of the nearest pixel of the image (edge)."""
     flip: bool = False
-    """Mirror left to right with probability one half."""
+    """Mirror each image left to right with probability 1/2."""
     brightness: float = 0.0
-    """Multiply by a factor drawn from [1 - x, 1 + x]."""
+    """Strength x in [0, 1): multiplies each image by a factor drawn from [1 - x, 1 + x]."""
     contrast: float = 0.0
-    """Blend with the image's mean gray by a factor drawn from [1 - x, 1 + x]."""
+    """Strength x in [0, 1): scales each image's difference from its mean gray by a factor drawn from [1 - x, 1 + x]."""
     saturation: float = 0.0
-    """Blend with the image's gray version by a factor drawn from [1 - x, 1 + x]."""
+    """Strength x in [0, 1): scales each image's difference from its gray version by a factor drawn from [1 - x, 1 + x]."""
     cutout: int = 0
-    """Side of a square of pixels, centered anywhere, that is made black."""
+    """Side, in pixels, of a black square centered on a random pixel (DeVries and Taylor 2017). 0: no square."""
 
 
 @dataclasses.dataclass(frozen=True)
 class DataConfig:
-    """Base of all data configs: which data set, and the task that it is made for."""
+    """Base of all data configs. A subclass names the task that its data is made for."""
 
     task: ClassVar[str] = ""
-    """The module of the task (see jaxnets.tasks), where the model does not name another."""
+    """The task's module (see jaxnets.tasks), unless the model names another one."""
     independent: ClassVar[bool] = True
-    """Whether the examples of a batch have nothing to do with each other, so that it can be worked off in parts."""
+    """Whether the examples of a batch are independent of each other, so that a batch can be split into microbatches."""
 
     source: str
-    """Name of a prepared data set, or "synthetic" for a stand-in that needs no download."""
+    """Name of a prepared data set, or "synthetic" for a stand-in that needs no download. See `jaxnets data status`."""
     synthetic: str = ""
     """The data set that "synthetic" stands for."""
     batch_size: int = 64
+    """Examples in a training batch, at least 1."""
 
 
 @dataclasses.dataclass(frozen=True)
 class ImageData(DataConfig):
-    """Labeled images: where they come from and how they become batches."""
+    """Labeled images, for classification or reconstruction."""
 
     task: ClassVar[str] = "jaxnets.tasks.classification"
 
     synthetic: str = "shapes10"
     batch_size: int = 128
+    """Images in a training batch, at least 1."""
     drop_last: bool = True
-    """Leave out the last, partial batch of an epoch. Otherwise it is filled up from the epoch's first examples."""
+    """Drop the last, incomplete batch of an epoch. Otherwise it is filled up with the epoch's first examples."""
     normalize: Literal["unit", "symmetric", "standard", "imagenet"] = "unit"
-    """Pixel range: unit [0, 1], symmetric [-1, 1], standard (per channel: mean 0 and std 1 over the training split), or
-    imagenet (by ImageNet's mean and std, as weights trained there expect)."""
+    """Pixel values: unit scales to [0, 1], symmetric to [-1, 1]; standard gives every channel mean 0 and standard deviation
+    1 over the training split; imagenet uses ImageNet's mean and standard deviation, as its pretrained weights expect."""
     shrink: int = 1
-    """Take the means of squares of so many pixels a side: 2 makes 32×32 of 64×64."""
+    """Downscaling factor, at least 1: each square of this many pixels a side becomes its mean. 2 turns 64×64 into 32×32."""
     gray: bool = False
-    """Take the luma of color images."""
+    """Convert color images to gray (ITU-R BT.601 luma), one channel."""
     augment: Augment = Augment()
+    """Random augmentation of training images."""
 
 
 @dataclasses.dataclass(frozen=True)
 class NameData(DataConfig):
-    """Names, a row each, spelled in letters."""
+    """Names, spelled letter by letter."""
 
     task: ClassVar[str] = "jaxnets.tasks.char_lm"
 
@@ -71,47 +74,48 @@ class NameData(DataConfig):
 
 @dataclasses.dataclass(frozen=True)
 class TextData(DataConfig):
-    """Running text, read on from batch to batch."""
+    """Running text: each batch continues where the one before ended (truncated backpropagation through time)."""
 
     task: ClassVar[str] = "jaxnets.tasks.language_model"
     independent: ClassVar[bool] = False
 
     synthetic: str = "toy_words"
     batch_size: int = 20
-    """Places of the text that are read at once."""
+    """Parallel streams: the text is cut into this many equal parts, which are read side by side."""
     window: int = 35
-    """Tokens of each place in a batch. Gradients go back to its start, the state comes from the window before."""
+    """Tokens of each stream in a batch. The state is carried on from the window before; gradients stop at its boundary."""
 
 
 @dataclasses.dataclass(frozen=True)
 class ReviewData(DataConfig):
-    """Labeled texts."""
+    """Reviews with a label each."""
 
     task: ClassVar[str] = "jaxnets.tasks.sentiment"
 
     synthetic: str = "toy_reviews"
     batch_size: int = 50
+    """Reviews in a training batch, at least 1."""
     vocab_size: int = 1000
-    """Number of most frequent words that are kept; all others are dropped."""
+    """Size of the vocabulary: the most frequent words. All other words are left out of the reviews."""
     max_length: int = 200
-    """Number of words kept of a review: its last ones, where opinions are summed up."""
+    """Longest review in words. Of a longer one only the last words are read, where opinions are summed up."""
 
 
 @dataclasses.dataclass(frozen=True)
 class PairData(DataConfig):
-    """Sentences in two languages."""
+    """Pairs of sentences in two languages."""
 
     task: ClassVar[str] = "jaxnets.tasks.translation"
 
     synthetic: str = "toy_pairs"
     teacher_forcing: tuple[float, float] = (1.0, 1.0)
-    """Share of the true words among those that the decoder sees, in the first epoch and in the last; in between, along a
-    line. The others are its own predictions."""
+    """Scheduled sampling: the share of true words among the decoder's inputs, in the first epoch and in the last, each in
+    [0, 1] and linear in between. The other inputs are the decoder's own predictions."""
 
 
 @dataclasses.dataclass(frozen=True)
 class BagOfWordsData(DataConfig):
-    """Labeled images, of which the visual words are counted in the regions of a pyramid (see
+    """Labeled images as spatial pyramids: histograms of visual words in ever smaller regions (see
     jaxnets.pipeline.visual_words).
     """
 
@@ -119,16 +123,16 @@ class BagOfWordsData(DataConfig):
 
     synthetic: str = "shapes10"
     dictionary_size: int = 200
-    """Size of the dictionary."""
+    """Visual words in the dictionary, at least 1."""
     levels: int = 3
-    """Of the pyramid; the finest has 2^(levels - 1) regions along each side."""
+    """Levels of the pyramid, 1 to 6. The finest has 2^(levels - 1) regions along each side."""
     cell_sizes: tuple[int, ...] = (4, 6, 8)
-    """Sides, in pixels, of a descriptor's 4×4 cells: one descriptor of each size at every place, where it fits."""
+    """Sides, in pixels, of the 4×4 cells of a descriptor. Every place has one descriptor of each size that fits."""
     spacing: int = 8
-    """Pixels between neighboring places."""
+    """Pixels between neighboring places, at least 1."""
     color_weight: float = 0.5
-    """Weight of a place's mean color against the directions of its edges."""
+    """Weight of a place's mean color relative to its edge directions, 0 or more."""
     dictionary_samples: int = 40_000
-    """Descriptors that the dictionary is learned from."""
+    """Descriptors that the dictionary is learned from, at least 1."""
     kmeans_iterations: int = 15
-    """Of k-means."""
+    """Iterations of k-means, at least 1."""

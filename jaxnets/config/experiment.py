@@ -1,4 +1,4 @@
-"""What an experiment is: one frozen dataclass of parts, and the checks that its values must pass."""
+"""The definition of an experiment, and the checks that its values must pass."""
 
 import dataclasses
 import math
@@ -16,43 +16,50 @@ from jaxnets.errors import UserError
 
 @dataclasses.dataclass(frozen=True)
 class Experiment:
-    """One row of a report: a model, its data, its update rule and how long to train."""
+    """One row of a report: a model, its data, its optimizer and the length of training."""
 
     id: tyro.conf.Suppress[str]
+    """family/variant, by which the command line finds it."""
     source: tyro.conf.Suppress[str]
-    """Report and section."""
+    """Report and section, such as "S4 §2.4"."""
     summary: tyro.conf.Suppress[str]
+    """One line for `jaxnets list`."""
     data: DataConfig
     model: ModelConfig
     optim: Optim = dataclasses.field(default_factory=Optim)
     epochs: int = 200
+    """Length of training in epochs, at least 1."""
     steps: int | None = None
-    """Length of training in steps; overrides epochs when given."""
+    """Length of training in steps, at least 1. Overrides `epochs` if given."""
     seeds: int = 3
-    """Independent replicas trained at once, each with its own initial weights, data order and dropout."""
+    """Independent replicas to train at once, each with its own initial weights, data order and dropout masks."""
     seed: int = 0
-    """The root of all randomness. Replica i is the same whatever the number of replicas."""
+    """Root of all randomness, in [0, 2^32). Replica i does not depend on the number of replicas."""
     eval_batch_size: int = 1000
+    """Examples in an evaluation batch; for running text the number of parallel streams. Does not change the results of
+    independent examples."""
     eval_examples: int | None = None
-    """For a quick look: evaluate at most this many examples of each split, evenly spaced; of running text, its first tokens.
-    Tables say so."""
+    """For a quick look: evaluate at most this many examples of each split, evenly spaced, or first tokens of running text.
+    Tables mark such results."""
     grad_accumulation_steps: int = 1
-    """Equal microbatches that a batch is split into. Their gradients are summed: the same step with less memory."""
+    """Split each batch into this many equal microbatches and add up their gradients: the same step with less memory. Must
+    divide data.batch_size."""
     select: Literal["best", "last"] = "best"
-    """Which weights are tested: those of the best epoch by validation, or the last."""
+    """Which weights are tested: those of the epoch with the best validation result, or the last ones."""
     grid: tyro.conf.Suppress[Mapping[str, tuple[float, ...]]] = dataclasses.field(default_factory=dict)
-    """Values that replicas differ in, one for each seed, by the dotted path of a field in TRACED; see jaxnets.runs.sweep."""
+    """Hyper-parameters in which replicas differ: dotted path of a field in TRACED -> one value a seed (see
+    jaxnets.runs.sweep)."""
     reported: tyro.conf.Suppress[Mapping[str, float]] = dataclasses.field(default_factory=dict)
-    """What the report measured. Accuracies in percent, times in seconds, memory in GB."""
+    """What the report measured, by name. Accuracies in percent, times in seconds, memory in GB."""
 
     @property
     def task(self) -> str:
-        """The module of the task: the model's own, or else the data's."""
+        """The task's module: that of the model if it names one, otherwise that of the data."""
         return self.model.task or self.data.task
 
     @property
     def dataset(self) -> str:
-        """The data set in use, with "synthetic" resolved."""
+        """Name of the data set in use: `data.source`, or the stand-in that "synthetic" means."""
         return self.data.synthetic if self.data.source == "synthetic" else self.data.source
 
 
@@ -103,7 +110,7 @@ _RULES: Mapping[str, _Rule] = {
 
 
 def validate(experiment: Experiment) -> Experiment:
-    """Returns the experiment, or raises UserError naming the first field whose value cannot work."""
+    """Returns the experiment unchanged. Raises UserError that names the first field with an invalid value."""
     for path, (words, holds) in _RULES.items():
         try:
             value = field_at(experiment, path)

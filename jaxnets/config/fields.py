@@ -1,4 +1,4 @@
-"""Fields of nested dataclasses by their dotted path, such as optim.lr."""
+"""Access to fields of nested dataclasses by dotted path, such as optim.lr."""
 
 import dataclasses
 import difflib
@@ -10,22 +10,23 @@ from jaxnets.errors import UserError
 
 
 def field_at(config: Any, path: str) -> Any:
-    """The value at a dotted path, for example `field_at(experiment, "optim.lr")`. Raises AttributeError."""
+    """The value at a dotted path, such as "optim.lr". Raises AttributeError if there is no such field."""
     for name in path.split("."):
         config = getattr(config, name)
     return config
 
 
 def with_field(config: Any, path: str, value: Any) -> Any:
-    """A copy of a configuration with another value at a dotted path."""
+    """A copy of `config` in which the field at a dotted path has the given value."""
     name, _, rest = path.partition(".")
     return dataclasses.replace(config, **{name: with_field(getattr(config, name), rest, value) if rest else value})
 
 
 def parse_field(config: Any, path: str, text: str) -> Any:
-    """The value that `text` means for the field at a dotted path.
+    """Parses `text` as a value of the field at a dotted path.
 
-    Raises UserError for a field that does not exist, holds several values, or cannot have this one.
+    Raises UserError if there is no such field, if it does not hold a single number or word, or if `text` is not a valid
+    value for it.
     """
     owner, name = path.rpartition(".")[::2]
     try:
@@ -33,9 +34,9 @@ def parse_field(config: Any, path: str, text: str) -> Any:
         hint = typing.get_type_hints(type(parent))[name]
         field_at(parent, name)
     except (AttributeError, KeyError):
-        known = [p for p, _ in leaves(config)]
-        near = difflib.get_close_matches(path, known, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
+        paths = [p for p, _ in leaves(config)]
+        near = difflib.get_close_matches(path, paths, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(paths)}"
         raise UserError(f"{config.id}: no field {path}: {hint}") from None
     kinds = [kind for kind in typing.get_args(hint) or (hint,) if kind is not type(None)]
     if typing.get_origin(hint) is Literal:
@@ -51,7 +52,7 @@ def parse_field(config: Any, path: str, text: str) -> Any:
 
 
 def leaves(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """(dotted path, value) of every field that holds no dataclass itself."""
+    """(dotted path, value) of every field, descending into those that hold dataclasses."""
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
         if dataclasses.is_dataclass(value):

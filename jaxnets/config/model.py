@@ -1,4 +1,4 @@
-"""Model configs: the hyper-parameters of each architecture. The Linen modules that read them are in jaxnets.models."""
+"""Model configs: the hyper-parameters of each architecture. The Linen modules that use them are in jaxnets.models."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -10,38 +10,38 @@ _WIDTHS = ("filters", "dense", "hidden", "embedding", "layers", "blocks", "width
 
 @dataclasses.dataclass(frozen=True)
 class Init:
-    """How weights and biases start (formulas in jaxnets.nn.init)."""
+    """Initialization of weights and biases (formulas in jaxnets.nn.init)."""
 
     scheme: Literal["torch", "xavier_normal", "xavier_uniform", "kaiming_normal", "normal"] = "torch"
-    """"torch" is what torch.nn layers do by default: weights and biases uniform in ±1/sqrt(fan_in)."""
+    """Distribution of the weights. torch is the default of torch.nn: weights and biases uniform in ±1/sqrt(fan_in)."""
     gain: float = 1.0
-    """Factor of the Xavier and Kaiming schemes, by the activation: sqrt(2) for ReLU."""
+    """Factor of the Xavier and Kaiming schemes, above 0. It depends on the activation: sqrt(2) for ReLU."""
     std: float = 1.0
-    """Standard deviation of the "normal" scheme."""
+    """Standard deviation of the normal scheme, above 0."""
     dense_std: float | None = None
-    """Standard deviation of dense layers' weights, normal, in place of the scheme; None: as the scheme says."""
+    """If given, the weights of dense layers are normal with this standard deviation, above 0, whatever the scheme."""
     bias: float | None = None
-    """A constant for every bias. None: 0, or the torch rule under the "torch" scheme."""
+    """Constant value of all biases. None: 0, or uniform as the weights under the torch scheme."""
 
 
 @dataclasses.dataclass(frozen=True)
 class ModelConfig:
-    """Base of all model configs: the hyper-parameters of an architecture, and the Linen module that reads them."""
+    """Base of all model configs. A subclass adds the hyper-parameters of its architecture and names its Linen module."""
 
     target: ClassVar[Any] = ""
-    """The module: "package.module:Class", imported when the model is built, or the class itself."""
+    """The Linen module: "package.module:Class", which is imported when the model is built, or the class itself."""
     task: ClassVar[str] = ""
-    """The module of the task that the model is made for, where it is not the data's."""
+    """The task's module, if the model is made for another task than the one its data names."""
     from_torch: ClassVar[str] = ""
-    """The function that reads weights in PyTorch's layout, for models that can start from such:
-    "package.module:function"."""
+    """For models that can start from PyTorch weights, the function that reads them: "package.module:function"."""
     weights_are_images: ClassVar[bool] = False
-    """Whether the first layer's weights can be drawn, an image a unit."""
+    """Whether the first layer's weights can be drawn as one image a unit."""
 
     init: Init = Init()
+    """Initialization of weights and biases."""
 
     def bad_fields(self) -> Iterator[tuple[str, Any]]:
-        """Fields whose values cannot work, with the value."""
+        """(name, value) of every field with an invalid value."""
         if not self.init.std > 0:
             yield "init.std", self.init.std
         if self.init.dense_std is not None and not self.init.dense_std > 0:
@@ -59,18 +59,22 @@ class ModelConfig:
 
 @dataclasses.dataclass(frozen=True)
 class LeNetConfig(ModelConfig):
-    """Two 5×5 convolutions with average pooling, then dense layers (report S4 §2.4)."""
+    """LeNet: two 5×5 convolutions with average pooling, then dense layers (report S4 §2.4)."""
 
     target: ClassVar[Any] = "jaxnets.models.lenet:LeNet"
 
     activation: Literal["tanh", "leaky_relu"] = "tanh"
+    """Nonlinearity of all hidden layers."""
     batch_norm: bool = False
-    """BatchNorm after each activation, also in the dense part."""
+    """BatchNorm after each activation, in the dense part too."""
     dropout_input: float = 0.0
+    """Dropout rate of the input image, in [0, 1)."""
     dropout_conv: tuple[float, float] = (0.0, 0.0)
-    """Rates after each convolution's activation (and BatchNorm)."""
+    """Dropout rates after the two convolution blocks' activation and BatchNorm, each in [0, 1)."""
     dropout_dense: float = 0.0
+    """Dropout rate after each hidden dense layer, in [0, 1)."""
     dense: tuple[int, ...] = (120, 84)
+    """Units of the hidden dense layers; () for none."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,33 +86,39 @@ class TutorialNetConfig(ModelConfig):
 
 @dataclasses.dataclass(frozen=True)
 class SmallCNNConfig(ModelConfig):
-    """Three padded convolutions with BatchNorm, under 50,000 parameters (report S1 Q1)."""
+    """Three padded convolutions with BatchNorm and two dense layers, under 50,000 parameters (report S1 Q1)."""
 
     target: ClassVar[Any] = "jaxnets.models.small_cnn:SmallCNN"
 
     filters: tuple[int, int, int] = (16, 32, 64)
+    """Filters of each convolution."""
     dense: int = 16
+    """Units of the hidden dense layer."""
 
 
 @dataclasses.dataclass(frozen=True)
 class CNNConfig(ModelConfig):
-    """Convolutions, each with ReLU and 2×2 max-pooling, then dense layers (report S3 Q1)."""
+    """Convolutions, each with ReLU and 2×2 max-pooling, then two dense layers (report S3 Q1)."""
 
     target: ClassVar[Any] = "jaxnets.models.cnn:CNN"
 
     width: int = 32
     """Filters of the first convolution; each further one has twice as many."""
     convolutions: int = 2
+    """Number of convolutions, at least 1."""
     kernel: int = 3
+    """Side of the convolution kernels, an odd number."""
     batch_norm: bool = False
-    """BatchNorm before each ReLU."""
+    """BatchNorm after each convolution, before its ReLU."""
     dropout_conv: float = 0.0
-    """After each pooling."""
+    """Dropout rate after each pooling, in [0, 1)."""
     dense: int = 128
+    """Units of the hidden dense layer."""
     dropout_dense: float = 0.0
+    """Dropout rate before the last layer, in [0, 1)."""
 
     def bad_fields(self) -> Iterator[tuple[str, Any]]:
-        """Also kernels that have no middle."""
+        """Adds kernels without a central pixel."""
         yield from super().bad_fields()
         if self.kernel < 1 or self.kernel % 2 == 0:
             yield "kernel", self.kernel
@@ -116,67 +126,69 @@ class CNNConfig(ModelConfig):
 
 @dataclasses.dataclass(frozen=True)
 class MLPConfig(ModelConfig):
-    """Dense layers on the pixels of an image (report S2 Q3)."""
+    """A multilayer perceptron on the pixels of an image (report S2 Q3)."""
 
     target: ClassVar[Any] = "jaxnets.models.mlp:MLP"
     weights_are_images: ClassVar[bool] = True
 
     hidden: tuple[int, ...] = (128,)
+    """Units of each hidden layer."""
     activation: Literal["sigmoid", "tanh", "relu"] = "sigmoid"
+    """Nonlinearity of the hidden layers."""
 
 
 @dataclasses.dataclass(frozen=True)
 class AutoencoderConfig(ModelConfig):
-    """Images through a narrow layer and back (report S2 Q5)."""
+    """An autoencoder: images through a narrow layer and back (report S2 Q5)."""
 
     target: ClassVar[Any] = "jaxnets.models.autoencoder:Autoencoder"
     task: ClassVar[str] = "jaxnets.tasks.autoencoding"
 
     hidden: tuple[int, ...] = (32, 32, 32)
-    """Widths of the dense layers between the pixels and the pixels."""
+    """Units of each dense layer between the input and the reconstruction."""
     filters: tuple[int, ...] = ()
-    """Of convolutions that halve the image on its way in, and double it on its way out."""
+    """Filters of convolutions that halve the image in the encoder and double it in the decoder; () for dense layers only."""
 
 
 @dataclasses.dataclass(frozen=True)
 class ResNetConfig(ModelConfig):
-    """Residual blocks of two 3×3 convolutions (report S4 §2.5)."""
+    """ResNet with residual blocks of two 3×3 convolutions; by default ResNet-34 for small images (report S4 §2.5)."""
 
     target: ClassVar[Any] = "jaxnets.models.resnet:ResNet"
 
     blocks: tuple[int, ...] = (3, 4, 6, 3)
-    """In each stage."""
+    """Residual blocks in each stage."""
     width: int = 64
-    """Channels of the first stage; each further stage has twice as many."""
+    """Channels of the first stage; each further stage has twice as many as the one before."""
     dropout: float = 0.0
-    """Share of channels dropped after each BatchNorm that is not on a shortcut."""
+    """Spatial dropout: share of channels dropped after each BatchNorm except those of shortcuts, in [0, 1)."""
     dtype: Literal["float32", "bfloat16"] = "float32"
-    """Type of activations and of products. Parameters, statistics and the loss are always float32."""
+    """Type of activations and matrix products. Parameters, BatchNorm's statistics and the loss are always float32."""
     remat: bool = False
-    """Recompute each block's inside in the backward pass: less memory for a third more work."""
+    """Recompute the activations inside each block in the backward pass: less memory for about a third more work."""
 
 
 @dataclasses.dataclass(frozen=True)
 class ResNet50Config(ModelConfig):
-    """Bottleneck blocks for photographs (He et al. 2015; report S2 Q6.1.4)."""
+    """ResNet-50: bottleneck blocks for photographs of about 224×224 pixels (He et al. 2015; report S2 Q6.1.4)."""
 
     target: ClassVar[Any] = "jaxnets.models.resnet50:ResNet50"
     from_torch: ClassVar[str] = "jaxnets.models.resnet50:from_torch"
 
     weights: str = "hub"
-    """What to start from: a safetensors file in the layout of torchvision and timm; "hub": ImageNet weights, downloaded on
-    first use; "none": random weights. A last layer for another number of classes is left random."""
+    """Initial weights: a safetensors file in the layout of torchvision and timm; "hub": ImageNet weights, downloaded on
+    first use; "none": random weights. A last layer for another number of classes stays random."""
     blocks: tuple[int, ...] = (3, 4, 6, 3)
-    """In each stage."""
+    """Residual blocks in each stage."""
     width: int = 64
-    """Channels inside the first stage's blocks; each further stage has twice as many."""
+    """Inner channels of the first stage's blocks; each further stage has twice as many as the one before."""
     dtype: Literal["float32", "bfloat16"] = "float32"
-    """Type of activations and of products. Parameters, statistics and the loss are always float32."""
+    """Type of activations and matrix products. Parameters, BatchNorm's statistics and the loss are always float32."""
     remat: bool = False
-    """Recompute each block's inside in the backward pass: less memory for a third more work."""
+    """Recompute the activations inside each block in the backward pass: less memory for about a third more work."""
 
     def bad_fields(self) -> Iterator[tuple[str, Any]]:
-        """Also an empty name of a file."""
+        """Adds an empty file name."""
         yield from super().bad_fields()
         if not self.weights:
             yield "weights", self.weights
@@ -184,52 +196,60 @@ class ResNet50Config(ModelConfig):
 
 @dataclasses.dataclass(frozen=True)
 class LinearConfig(ModelConfig):
-    """One dense layer."""
+    """Linear classifier: one dense layer."""
 
     target: ClassVar[Any] = "jaxnets.models.linear:Linear"
 
 
 @dataclasses.dataclass(frozen=True)
 class RowRNNConfig(ModelConfig):
-    """A recurrent net that reads an image row by row (report S3 Q3)."""
+    """A recurrent network that reads an image row by row (report S3 Q3)."""
 
     target: ClassVar[Any] = "jaxnets.models.row_rnn:RowRNN"
 
     cell: CellName = "lstm"
+    """Kind of recurrent cell."""
     hidden: int = 128
+    """Units of the recurrent layer."""
 
 
 @dataclasses.dataclass(frozen=True)
 class CharRNNConfig(ModelConfig):
-    """Spells names letter by letter (reports S4 §6.8 and S1 Q2)."""
+    """A recurrent network that spells names letter by letter (reports S4 §6.8 and S1 Q2)."""
 
     target: ClassVar[Any] = "jaxnets.models.char_rnn:CharRNN"
 
     cell: Literal["linear", "gru", "lstm"] = "linear"
-    """"linear" is the reports' own cell, whose state is a linear map of the state and the letter before."""
+    """Kind of recurrent cell. linear is the reports' cell: its next state is a linear map of the letter and the state."""
     hidden: int = 128
+    """Units of the recurrent layer."""
     dropout: float = 0.1
+    """Dropout rate of the outputs, in [0, 1)."""
     conditional: bool = False
-    """Whether the category of the name is an input."""
+    """Whether the name's category is an input."""
 
 
 @dataclasses.dataclass(frozen=True)
 class LanguageModelConfig(ModelConfig):
-    """Predicts the next token of running text (reports S0 §2, S4 §6.9 and §6.10)."""
+    """A recurrent language model of running text (reports S0 §2, S4 §6.9 and §6.10)."""
 
     target: ClassVar[Any] = "jaxnets.models.language_model:LanguageModel"
 
     cell: CellName = "lstm"
+    """Kind of recurrent cell."""
     embedding: int = 256
+    """Width of the token embeddings."""
     hidden: int = 256
+    """Units of each recurrent layer."""
     layers: int = 2
+    """Number of recurrent layers."""
     dropout: float = 0.0
-    """On the embeddings, between layers, and before the head."""
+    """Dropout rate on the embeddings, between layers and before the head, in [0, 1)."""
     tied: bool = False
-    """Whether the head's weights are the embedding's; needs embedding = hidden."""
+    """Use the embedding matrix as the head's weights. Requires embedding = hidden."""
 
     def bad_fields(self) -> Iterator[tuple[str, Any]]:
-        """Also a tied head that does not fit."""
+        """Adds a tied head whose width does not match."""
         yield from super().bad_fields()
         if self.tied and self.embedding != self.hidden:
             yield "tied", f"{self.tied} where embedding is {self.embedding} and hidden {self.hidden}"
@@ -237,31 +257,37 @@ class LanguageModelConfig(ModelConfig):
 
 @dataclasses.dataclass(frozen=True)
 class SentimentRNNConfig(ModelConfig):
-    """Tells good reviews from bad ones (report S4 §6.11)."""
+    """A recurrent classifier of reviews as positive or negative (report S4 §6.11)."""
 
     target: ClassVar[Any] = "jaxnets.models.sentiment_rnn:SentimentRNN"
 
     cell: CellName = "lstm"
+    """Kind of recurrent cell."""
     embedding: int = 64
+    """Width of the word embeddings."""
     hidden: int = 256
+    """Units of each recurrent layer."""
     layers: int = 2
+    """Number of recurrent layers."""
     dropout: float = 0.3
-    """Before the last layer."""
+    """Dropout rate before the last layer, in [0, 1)."""
     dropout_inner: float = 0.0
-    """On the embeddings and between recurrent layers."""
+    """Dropout rate on the embeddings and between recurrent layers, in [0, 1)."""
     pool: Literal["last", "mean_max"] = "last"
-    """What of the recurrent outputs is classified: the last one, or their mean and maximum over the words."""
+    """What is classified: the last recurrent output, or the outputs' mean and maximum over the words."""
 
 
 @dataclasses.dataclass(frozen=True)
 class TranslatorConfig(ModelConfig):
-    """Encoder and decoder (report S4 §6.12)."""
+    """A recurrent encoder and decoder for translation (report S4 §6.12)."""
 
     target: ClassVar[Any] = "jaxnets.models.translator:Translator"
 
     cell: CellName = "gru"
+    """Kind of recurrent cell."""
     hidden: int = 256
-    """Also the width of the embeddings."""
+    """Units of the encoder and of the decoder, and width of the embeddings."""
     dropout: float = 0.0
+    """Dropout rate on the embeddings and before the head, in [0, 1)."""
     attention: bool = False
-    """Luong's dot-product attention over the encoder's outputs."""
+    """Dot-product attention over the encoder's outputs (Luong et al. 2015)."""

@@ -1,4 +1,4 @@
-"""Configs of update rules."""
+"""Optimizer configs."""
 
 import dataclasses
 from typing import Literal
@@ -6,46 +6,59 @@ from typing import Literal
 
 @dataclasses.dataclass(frozen=True)
 class Spsa:
-    """Gains of simultaneous perturbation stochastic approximation, in Spall's notation (see jaxnets.optim.spsa)."""
+    """Hyper-parameters of simultaneous perturbation stochastic approximation (SPSA), in Spall's notation.
+
+    At step k = 1, 2, … the step size is a / (k + A)^alpha and the perturbation size c / k^gamma (see jaxnets.optim.spsa).
+    """
 
     a: float = 0.05
+    """Scale of the step size, above 0."""
     big_a: float = 100.0
+    """Stability constant A of the step size, 0 or more: about a tenth of the number of steps."""
     c: float = 0.01
+    """Initial size of the perturbation of each parameter, above 0."""
     alpha: float = 0.602
+    """Decay exponent of the step size, in (0, 1]."""
     gamma: float = 0.101
+    """Decay exponent of the perturbation size, in (0, 1/2]."""
     num_perturbations: int = 1
-    """Perturbations averaged in one gradient estimate; each costs two evaluations of the loss."""
+    """Perturbations averaged in one gradient estimate, at least 1. Each costs two evaluations of the loss."""
     rule: Literal["sgd", "adam"] = "sgd"
-    """What the estimate is given to: Spall's falling steps, or Adam at optim.lr, which a, big_a and alpha do not touch."""
+    """What uses the estimate: gradient descent with Spall's decaying step sizes, or Adam at the rate optim.lr, for which a,
+    big_a and alpha have no effect."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Optim:
-    """The update rule."""
+    """The optimizer, with the conventions of torch.optim. SPSA uses no momentum, weight_decay or clip."""
 
     name: Literal["sgd", "adam", "adamw", "rmsprop", "spsa"] = "adam"
+    """Update rule. spsa estimates gradients from evaluations of the loss alone."""
     lr: float = 1e-3
-    """Peak learning rate. SPSA has its own gains instead."""
+    """Peak learning rate, above 0. SPSA has its own step sizes instead."""
     momentum: float = 0.0
+    """Momentum of sgd and rmsprop, in [0, 1)."""
     weight_decay: float = 0.0
-    """L2 penalty, added to the gradient before the update rule as torch.optim does; adamw decays the weights directly."""
+    """L2 penalty, 0 or more: times the weights, it is added to the gradient before the update rule. adamw decays the weights
+    directly instead."""
     schedule: Literal["constant", "cosine", "linear"] = "constant"
-    """How the rate changes from its peak to the end of training: not at all, or down to 0 along a curve."""
+    """Learning rate after the warm-up: constant, or decaying to 0 at the end of training along a cosine or a line."""
     warmup_epochs: float = 0.0
-    """Linear rise from 0 to the peak rate."""
+    """Epochs in which the learning rate rises linearly from 0 to its peak, 0 or more; fractions are allowed."""
     clip: float = 0.0
-    """Longest gradient, as a norm over all trained parameters: longer ones are shortened to it. 0: as they come."""
+    """Largest norm of the gradient over all trained parameters; larger gradients are scaled down to it. 0: no clipping."""
     trainable: Literal["all", "head"] = "all"
-    """"head" trains the last dense layer alone. The rest is a fixed map to features, in evaluation mode: BatchNorm keeps its
-    statistics and nothing is dropped."""
+    """Parameters to train: all, or only the last layer (head) on fixed features. The rest of the model is then in evaluation
+    mode: BatchNorm keeps its statistics and dropout is off."""
     spsa: Spsa = Spsa()
+    """Hyper-parameters of spsa; the other rules ignore them."""
 
     @property
     def evaluations_per_step(self) -> int:
-        """How often the update rule evaluates the loss: twice for each of SPSA's directions; a gradient counts as one."""
+        """Loss evaluations in one step: two for each perturbation of SPSA. A gradient counts as one."""
         return 2 * self.spsa.num_perturbations if self.name == "spsa" else 1
 
 
 TRACED = ("lr", "momentum", "weight_decay", "clip", "spsa.a", "spsa.big_a", "spsa.c", "spsa.alpha", "spsa.gamma")
-"""Fields that a compiled step takes as values, so that replicas of one program may differ in them (see
-jaxnets.runs.sweep)."""
+"""Fields that a compiled step takes as values and not as constants, so that the replicas of one program can differ in them
+(see jaxnets.runs.sweep)."""

@@ -9,7 +9,7 @@ from jaxnets.errors import UserError
 
 
 def to_json(config: Any) -> Any:
-    """Plain dicts, lists and numbers. A dataclass that is one of several choices names itself under "type"."""
+    """Converts a config to plain dicts, lists and numbers. A dataclass becomes a dict with its class name as "type"."""
     if dataclasses.is_dataclass(config) and not isinstance(config, type):
         fields = {field.name: to_json(getattr(config, field.name)) for field in dataclasses.fields(config)}
         return {"type": type(config).__name__, **fields}
@@ -23,15 +23,15 @@ def to_json(config: Any) -> Any:
 def from_json(kind: Any, value: Any) -> Any:
     """The inverse of `to_json`: an object of type `kind`, which is a dataclass, a tuple or a plain type.
 
-    A dict that names a subclass of `kind` under "type" becomes an object of that subclass. Names of fields that `kind`
-    does not have are left out. Raises UserError for a subclass that is not known, such as one of a config file that was
-    not loaded.
+    A dict whose "type" names a subclass of `kind` becomes an object of that subclass. Keys that are not fields of the class
+    are ignored. Raises UserError if there is no such subclass, for example because the config file that defines it has not
+    been loaded.
     """
     if dataclasses.is_dataclass(kind):
         kind = _subclass(kind, value["type"])
         hints = typing.get_type_hints(kind)
-        known = {field.name for field in dataclasses.fields(kind)}
-        return kind(**{name: from_json(hints[name], item) for name, item in value.items() if name in known})
+        names = {field.name for field in dataclasses.fields(kind)}
+        return kind(**{name: from_json(hints[name], item) for name, item in value.items() if name in names})
     if isinstance(value, list):
         inner = typing.get_args(kind)
         return tuple(from_json(inner[0] if inner else Any, item) for item in value)
@@ -39,7 +39,7 @@ def from_json(kind: Any, value: Any) -> Any:
 
 
 def _subclass(base: Any, name: str) -> Any:
-    """The class called `name` among `base` and its subclasses; the one defined last if there are several."""
+    """The class called `name` among `base` and its subclasses. If there are several, the one defined last."""
     candidates = [kind for kind in _with_subclasses(base) if kind.__name__ == name]
     if not candidates:
         raise UserError(f"there is no {base.__name__} called {name!r}; load the config file that defines it first")

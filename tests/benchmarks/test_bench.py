@@ -1,4 +1,4 @@
-"""The command: mistakes in one line, rows as they are measured, and our side alone where PyTorch is missing."""
+"""The command: errors in one line, rows saved as they are measured, and only our side where PyTorch is missing."""
 
 import functools
 import json
@@ -9,7 +9,7 @@ import jax
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks import facts, harness, measures, workloads
+from benchmarks import facts, harness, measurements, workloads
 from jaxnets import cli
 from jaxnets.cli import bench
 from jaxnets.errors import UserError
@@ -24,7 +24,7 @@ from jaxnets.errors import UserError
         (["lenet", "--rounds", "3"], "at least 7 rounds, got 3"),
         (["lenet", "--rounds", "many"], "--rounds"),
         (["lenet", "--speed"], "Unrecognized options: --speed"),
-        (["lenet", "--measure", "epoch"], "'epoch' is measured of lenet_super alone"),
+        (["lenet", "--measure", "epoch"], "'epoch' is not measured of this workload: lenet_super has epoch"),
     ],
 )
 def test_mistakes_end_in_one_line(args, message):
@@ -55,25 +55,25 @@ def in_this_process(run, called, args, **options):
 
 def test_rows_are_kept_whatever_comes_after(tmp_path, monkeypatch, capsys):
     called = []
-    monkeypatch.setattr(measures, "MEASURES", {"train step": fake})
+    monkeypatch.setattr(measurements, "MEASUREMENTS", {"train step": fake})
     monkeypatch.setattr(subprocess, "run", functools.partial(in_this_process, subprocess.run, called))
     path = tmp_path / "rows.jsonl"
     assert command.main(["lenet", "small_cnn", "lenet_bn", "--rounds", "7", "--json", str(path)]) == 2
     out, err = capsys.readouterr()
-    assert out.count("| lenet_bn | train step |") == 2  # As soon as it is measured, and in the end.
+    assert out.count("| lenet_bn | train step |") == 2  # As soon as it is measured, and at the end.
     assert err == "jaxnets: error: no luck\n"
     assert command.main(["gray_cnn", "resnet34", "lenet", "--json", str(path)]) == harness.INTERRUPTED
     out, err = capsys.readouterr()
     assert "| lenet |" not in out
-    assert err == "jaxnets: interrupted; what was measured before is kept\n"
+    assert err == "jaxnets: interrupted; the rows measured before are saved\n"
     assert [args[0] for args in called] == ["lenet", "small_cnn", "lenet_bn", "gray_cnn", "resnet34"]
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     assert [row["workload"] for row in rows] == ["lenet", "lenet_bn", "gray_cnn"]
-    wanted = {"workload", "measure", "device", "ratio", "hardware", "versions", "commit", "n"}
-    assert all(wanted <= set(row) and row["ratio"] is None for row in rows)
+    fields = {"workload", "measure", "device", "ratio", "hardware", "versions", "commit", "n"}
+    assert all(fields <= set(row) and row["ratio"] is None for row in rows)
 
 
-def test_every_workload_and_measure_has_a_process_of_its_own(monkeypatch):
+def test_every_workload_and_measure_runs_in_a_separate_process(monkeypatch):
     called = []
     run = lambda args: (called.append(args[3:]), subprocess.CompletedProcess(args, len(called) - 1))[1]
     monkeypatch.setattr(subprocess, "run", run)
@@ -86,14 +86,14 @@ def test_every_workload_and_measure_has_a_process_of_its_own(monkeypatch):
     called.clear()
     command.main(["--measure", "all"])
     assert [name for name, _, measure, *_ in called if measure == "train step"] == list(workloads.WORKLOADS)
-    assert list(dict.fromkeys(measure for _, _, measure, *_ in called)) == list(measures.MEASURES)
+    assert list(dict.fromkeys(measure for _, _, measure, *_ in called)) == list(measurements.MEASUREMENTS)
     assert called[-1][0] == "lenet_super"
 
 
 def test_without_torch_our_side_is_measured_alone(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "torch", None)
-    case = workloads.prepare(workloads.WORKLOADS["lenet"])
-    assert measures._torch_steps(case) == {}
+    workload = workloads.prepare(workloads.WORKLOADS["lenet"])
+    assert measurements._torch_steps(workload) == {}
     assert "torch is not installed: our side alone" in capsys.readouterr().out
 
 
@@ -116,14 +116,14 @@ def test_a_device_that_is_not_there_is_named(capfd):
 
 def test_every_workload_can_be_prepared():
     for name, workload in workloads.WORKLOADS.items():
-        case = workloads.prepare(workload)
-        assert case.experiment.optim.schedule == "constant"
-        size = case.experiment.data.batch_size
-        assert case.units["examples"] == size, name
+        prepared = workloads.prepare(workload)
+        assert prepared.experiment.optim.schedule == "constant"
+        size = prepared.experiment.data.batch_size
+        assert prepared.units["examples"] == size, name
         # Images have no tokens; of padded sequences only the real ones count.
         if name.startswith("word_lm"):
-            assert case.units["tokens"] == 35 * size
+            assert prepared.units["tokens"] == 35 * size
         elif name.startswith(("char", "imdb", "translate")):
-            assert 4 * size < case.units["tokens"] < 100 * size
+            assert 4 * size < prepared.units["tokens"] < 100 * size
         else:
-            assert set(case.units) == {"examples"}
+            assert set(prepared.units) == {"examples"}

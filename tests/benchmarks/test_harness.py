@@ -1,4 +1,4 @@
-"""Turns, ratios, noise, and rows; with a clock of the test's own."""
+"""Turns, ratios, noise and rows, with a fake clock."""
 
 import json
 
@@ -14,7 +14,7 @@ FACTS = {"device": "cpu", "hardware": "none", "versions": {}, "commit": "0"}
 
 
 class Clock:
-    """Time that passes only while a candidate runs: so many seconds a step."""
+    """A clock that advances only while a candidate runs."""
 
     def __init__(self):
         self.now, self.turns = 0.0, []
@@ -32,42 +32,42 @@ class Clock:
 
 def test_candidates_take_turns():
     clock = Clock()
-    found = harness.interleave({n: clock.candidate(n, 1.0) for n in "abc"}, rounds=7, clock=clock)
+    timings = harness.interleave({n: clock.candidate(n, 1.0) for n in "abc"}, rounds=7, clock=clock)
     assert [name for name, _ in clock.turns] == [*"aabbcc", *("abc" * 7)]
-    assert all(timing.rounds == (1.0,) * 7 and timing.peak_bytes == 7 for timing in found.values())
+    assert all(timing.rounds == (1.0,) * 7 and timing.peak_bytes == 7 for timing in timings.values())
 
 
 def test_a_round_is_long_enough_to_time_and_takes_whole_calls():
     clock = Clock()
-    found = harness.interleave({"a": clock.candidate("a", 0.001), "b": clock.candidate("b", 0.001, 32)}, 7, clock=clock)
+    timings = harness.interleave({"a": clock.candidate("a", 0.001), "b": clock.candidate("b", 0.001, 32)}, 7, clock=clock)
     steps = dict(clock.turns[4:])
     assert steps == {"a": 300, "b": 320}
-    assert found["a"].median == pytest.approx(found["b"].median) == pytest.approx(0.001)
+    assert timings["a"].median == pytest.approx(timings["b"].median) == pytest.approx(0.001)
 
 
-def test_a_whole_step_is_one_a_round():
+def test_a_round_can_be_a_single_step():
     clock = Clock()
-    harness.interleave({"a": clock.candidate("a", 0.001)}, rounds=7, whole=True, clock=clock)
+    harness.interleave({"a": clock.candidate("a", 0.001)}, rounds=7, single_step=True, clock=clock)
     assert clock.turns == [("a", 1)] * 8
 
 
 @pytest.mark.parametrize(
-    ("error", "said"),
+    ("error", "message"),
     [
         (RuntimeError("RESOURCE_EXHAUSTED: Out of memory"), "torch x is left out: out of memory"),
         (MemoryError(), "torch x is left out: out of memory"),
         (ValueError("no twin\nat all"), "torch x is left out: ValueError: no twin"),
     ],
 )
-def test_a_candidate_that_fails_is_named_and_left_out(error, said, capsys):
+def test_a_candidate_that_fails_is_named_and_left_out(error, message, capsys):
     def fail(steps):
         raise error
 
     clock = Clock()
-    found = harness.interleave({OURS: clock.candidate(OURS, 1.0), "torch x": Candidate(fail)}, 7, clock=clock)
-    assert set(found) == {OURS}
-    assert capsys.readouterr().out.startswith(said)
-    assert harness.row("lenet", "train step", found, FACTS, {})["ratio"] is None
+    timings = harness.interleave({OURS: clock.candidate(OURS, 1.0), "torch x": Candidate(fail)}, 7, clock=clock)
+    assert set(timings) == {OURS}
+    assert capsys.readouterr().out.startswith(message)
+    assert harness.row("lenet", "train step", timings, FACTS, {})["ratio"] is None
 
 
 def test_too_few_rounds_are_refused():
@@ -95,7 +95,7 @@ def test_the_opponent_is_the_fastest_form_and_the_ratio_is_per_round():
     assert json.loads(json.dumps(row)) == row
 
 
-def test_replicas_count_as_so_many_steps():
+def test_a_step_of_replicas_counts_as_one_step_of_each():
     timings = {OURS: Timing(0, (4.0,) * 7), "torch eager": Timing(0, (1.0,) * 7)}
     row = harness.row("lenet", "8 seeds", timings, FACTS, {"examples": 10}, replicas=8)
     assert row["ratio"] == 2

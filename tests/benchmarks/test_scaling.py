@@ -22,21 +22,25 @@ def test_what_has_no_slope_is_refused(sizes, costs):
         scaling.slope(sizes, costs)
 
 
-def fake(candidates, rounds):
+def fake_interleave(candidates, rounds):
     """Time grows as the square of the position, memory linearly; the largest does not fit."""
-    kept = list(candidates)[:-1]
-    return {name: harness.Timing(0, ((k + 1) ** 2 / 1e3,) * rounds, 1000 * (k + 1)) for k, name in enumerate(kept)}
+    fitting = list(candidates)[:-1]
+    return {name: harness.Timing(0, ((k + 1) ** 2 / 1e3,) * rounds, 1000 * (k + 1)) for k, name in enumerate(fitting)}
 
 
 @pytest.mark.parametrize("name", scaling.AXES)
 def test_rows_and_a_plot_for_every_axis(name, monkeypatch, tmp_path):
-    monkeypatch.setattr(harness, "interleave", fake)
+    monkeypatch.setattr(harness, "interleave", fake_interleave)
+    axis = scaling.AXES[name]._replace(sizes=scaling.AXES[name].sizes[:3])
+    monkeypatch.setitem(scaling.AXES, name, axis)
     rows = scaling.measure(name, 7)
     sizes = [row["size"] for row in rows]
-    assert len(rows) == len(scaling.AXES[name].sizes) - 1
+    assert len(rows) == 2
     assert sizes == sorted(set(sizes))
+    assert [row["workload"] for row in rows] == [axis.workload(size).id for size in axis.sizes[:2]]
     assert {"axis", "workload", "device", "hardware", "versions", "commit", "n"} <= set(rows[0])
-    assert rows[1]["milliseconds"] == 4
+    assert [row["milliseconds"] for row in rows] == [1, 4]
+    assert [row["peak_bytes"] for row in rows] == [1000, 2000]
     scaling.draw(rows, tmp_path / "plots" / "a.png")
     assert (tmp_path / "plots" / "a.png").stat().st_size > 1000
 

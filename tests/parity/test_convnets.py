@@ -9,26 +9,28 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed: agreement with PyTorch is not tested")
 
-from benchmarks.torch import convnets, weights  # noqa: E402
+from benchmarks.torch import twins, weights  # noqa: E402
 from jaxnets import models, registry  # noqa: E402
-from jaxnets.config.model import ResNetConfig  # noqa: E402
+from jaxnets.config.model import Init, ResNetConfig  # noqa: E402
 from jaxnets.nn.layers import Dropout  # noqa: E402
 from jaxnets.tasks import classification  # noqa: E402
 from jaxnets.training import state  # noqa: E402
 
 TASK = classification.objective("image")
-# One of each architecture. ResNets twice: narrow ones of every kind, and the whole of ResNet-34 once, which is slow.
+# One of each architecture; the initialization makes no difference here. ResNets are narrow ones of every kind. The full
+# ResNet-34, which is slow, has one test.
 CONFIGS = {
     **{e.id: e.model for e in registry.select(["cifar10"]) if not isinstance(e.model, ResNetConfig)},
     "narrow resnet": ResNetConfig(blocks=(1, 2, 1), width=8),
     "narrow resnet, dropout and remat": ResNetConfig(blocks=(1, 2), width=8, dropout=0.1, remat=True),
 }
-CONFIGS = {name: config for i, (name, config) in enumerate(CONFIGS.items()) if config not in [*CONFIGS.values()][:i]}
+_ARCHITECTURES = [dataclasses.replace(config, init=Init()) for config in CONFIGS.values()]
+CONFIGS = {name: config for i, (name, config) in enumerate(CONFIGS.items()) if _ARCHITECTURES[i] not in _ARCHITECTURES[:i]}
 
 
 def relative(ours, theirs, scale):
-    """Error relative to the tensor's norm. A bias ahead of BatchNorm has no effect, so both sides hold rounding alone there:
-    what is below a millionth of the largest gradient counts as nothing."""
+    """Error relative to the tensor's norm. A bias before BatchNorm has no effect, so its gradients are only rounding errors:
+    norms below a millionth of the largest gradient count as 0."""
     if max(np.linalg.norm(ours), np.linalg.norm(theirs)) < 1e-6 * scale:
         return 0
     return np.linalg.norm(ours - theirs) / np.linalg.norm(theirs)
@@ -37,23 +39,24 @@ def relative(ours, theirs, scale):
 def make(config, seed=0, batch=16, noise=0.1):
     """Our model and its twin with the same random weights, biases and statistics, and a batch.
 
-    `noise` is what is added to all parameters, kernels not least, so that none is at a special value. The twin computes in
-    float64, so that what is measured is our rounding alone.
+    `noise` is the standard deviation of what is added to all parameters, so that none has a special value. The twin computes
+    in float64, so only our rounding is measured.
     """
-    model, rng = models.build(config, {"classes": 10}), np.random.default_rng(seed)
+    sizes, rng = {"classes": 10}, np.random.default_rng(seed)
+    model = models.build(config, sizes)
     variables = dict(model.init(jax.random.key(seed), jnp.zeros((1, 32, 32, 3)), train=False))
     jitter = lambda x: jnp.asarray(x + noise * rng.normal(size=x.shape), jnp.float32)
     params = jax.tree.map(jitter, variables.pop("params"))
     variables = jax.tree.map(lambda x: jnp.abs(jitter(x)) + 0.1, variables)
-    twin = convnets.build(config, 10).double()
+    twin = twins.build_module(config, sizes, (32, 32, 3)).double()
     weights.copy_to_torch(params, variables, twin)
     images = rng.normal(size=(batch, 32, 32, 3)).astype(np.float32).astype(np.float64)  # Exact in both precisions.
     labels = rng.integers(0, 10, batch)
     return model, params, variables, twin, images, labels
 
 
-def compare(config, train, tolerance=1e-5, **made):
-    model, params, variables, twin, images, labels = make(config, **made)
+def compare(config, train, tolerance=1e-5, **options):
+    model, params, variables, twin, images, labels = make(config, **options)
     batch = {"image": jnp.asarray(images, jnp.float32), "label": jnp.asarray(labels), "mask": jnp.ones(len(labels))}
 
     def loss_fn(params):
@@ -101,12 +104,12 @@ def test_training_mode(name):
 
 
 def test_resnet34():
-    """The whole net in evaluation mode. In training mode its 34 BatchNorms magnify rounding beyond any comparison."""
+    """The full network in evaluation mode. In training mode its BatchNorms amplify rounding errors beyond comparison."""
     compare(ResNetConfig(), train=False, batch=4, noise=0.01)
 
 
 def test_running_variance_differs_by_the_bessel_factor():
-    """Ours averages the biased variance, PyTorch's the unbiased one; nothing else differs."""
+    """Ours averages the biased variance, PyTorch the unbiased one; nothing else differs."""
     config = without_dropout(registry.all_experiments()["cifar10/lenet/super"].model)
     _, _, variables, _, _, _ = make(config)
     updated, twin, batch = compare(config, train=True)
@@ -119,15 +122,15 @@ def test_running_variance_differs_by_the_bessel_factor():
 
 
 @pytest.mark.parametrize("name", [name for name, config in CONFIGS.items() if without_dropout(config) != config])
-def test_dropout_stands_in_the_same_places_with_the_same_rates(name, monkeypatch):
-    """With dropout replaced on both sides by a factor 1 - rate, training passes agree."""
+def test_dropout_is_in_the_same_places_with_the_same_rates(name, monkeypatch):
+    """With dropout replaced by a factor of 1 - rate on both sides, training passes agree."""
     monkeypatch.setattr(Dropout, "__call__", lambda self, x, *, train: x * (1 - self.rate / (2 if self.spatial else 1)))
     monkeypatch.setattr(torch.nn.Dropout, "forward", lambda self, x: x * (1 - self.p))
     monkeypatch.setattr(torch.nn.Dropout2d, "forward", lambda self, x: x * (1 - self.p / 2))
     compare(CONFIGS[name], train=True)
 
 
-def test_a_step_of_training_moves_both_alike():
+def test_a_training_step_updates_both_sides_alike():
     """One update by Adam from copied weights gives the same weights."""
     experiment = registry.all_experiments()["cifar10/lenet/plain"]
     from jaxnets.optim import optimizer
@@ -136,7 +139,7 @@ def test_a_step_of_training_moves_both_alike():
     model, params, variables, twin, images, labels = make(experiment.model)
     tx = optimizer.build(experiment.optim, 1, 1)
     start = state.create(jax.random.key(0), model, tx, (jnp.asarray(images[:1], jnp.float32),))._replace(
-        params=params, variables=variables, opt_state=tx.init(params)
+        params=params, model_state=variables, opt_state=tx.init(params)
     )
     batch = {"image": jnp.asarray(images, jnp.float32), "label": jnp.asarray(labels), "mask": jnp.ones(len(labels))}
     after, _ = jax.jit(make_train_step(model, TASK, tx))(start, batch)
