@@ -1,6 +1,6 @@
 # make quickstart   trains four nets on synthetic data and names the report
 # make test         the whole test suite
-# make test-fast    what takes less than a second each: the inner loop of development
+# make test-fast    configs, registry, imports, update rules: the part without training, within a minute
 # make lint         style and types
 # make newest       the fast tests and a run from end to end, on the newest Python there is with the newest jax
 # make sanitize     the tests of the CPU kernels under address and undefined-behavior sanitizers
@@ -16,6 +16,7 @@ INSTALL = $(PIP) --no-build-isolation --editable
 PYTEST = $(VENV)/bin/pytest --numprocesses $(JOBS) --dist loadfile
 # Tests that compare arithmetic run programs as users do; all others compile without optimization, in half the time.
 ARITHMETIC = tests/nn tests/parity
+FAST = tests/config tests/optim tests/test_architecture.py tests/test_readme.py tests/test_registry.py
 
 # The kernels' tests once more, with kernels that check every access (GCC's sanitizers), by each of their instruction sets.
 SANITIZERS = -fsanitize=address,undefined -fno-sanitize-recover=all
@@ -36,7 +37,7 @@ test: $(VENV)/test
 	$(PYTEST) --durations 5 $(ARITHMETIC)
 
 test-fast: $(VENV)/test
-	JAXNETS_TEST_UNOPTIMIZED=1 $(PYTEST) -m "not slow" tests jaxnets
+	JAXNETS_TEST_UNOPTIMIZED=1 $(PYTEST) $(FAST)
 
 lint: $(VENV)/test
 	$(VENV)/bin/ruff check .
