@@ -6,8 +6,10 @@ import re
 import pytest
 
 from jaxnets import registry
+from jaxnets.cli import run
 from jaxnets.errors import UserError
 
+CONFIG_FILES = sorted(registry.config_folder().glob("*.py"))
 LENETS = ("plain", "bn", "dropout", "bn_dropout", "l2", "super_badinit", "super", "best", "spsa")
 
 
@@ -63,7 +65,7 @@ def test_reported_figures_have_names_that_tables_know():
         assert [name for name in experiment.reported if not REPORTED.fullmatch(name)] == [], experiment.id
 
 
-@pytest.mark.parametrize("file", sorted(registry.config_folder().glob("*.py")), ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", CONFIG_FILES, ids=lambda file: file.stem)
 def test_every_config_file_states_command_sources_and_expectations(file):
     text = ast.get_docstring(ast.parse(file.read_text()))
     assert "    jaxnets run " in text
@@ -71,6 +73,19 @@ def test_every_config_file_states_command_sources_and_expectations(file):
     assert re.search(r"^(Expected|Not run)", text, re.MULTILINE)
     family = {id_.split("/")[0] for id_ in registry.family(file.stem)}
     assert all(name in text for name in family)
+
+
+@pytest.mark.parametrize("file", CONFIG_FILES, ids=lambda file: file.stem)
+def test_the_commands_of_config_files_are_valid(file, monkeypatch):
+    """Comments follow after two spaces or more."""
+    started = []
+    monkeypatch.setattr(run, "_train_all", lambda runs: started.extend(runs) or 0)
+    commands = re.findall(r"^    jaxnets run (.+?)(?:  |$)", ast.get_docstring(ast.parse(file.read_text())), re.MULTILINE)
+    for command in commands:
+        started.clear()
+        assert run.run(command.split()) == 0
+        assert started
+    assert commands
 
 
 def test_a_user_can_have_config_files(tmp_path):
