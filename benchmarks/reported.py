@@ -73,7 +73,7 @@ def comparisons(experiments: Iterable[Experiment], runs: Iterable[Json]) -> tupl
     timed = {e.id: e for e in experiments if "gpu_seconds" in e.reported}
     longest: dict[tuple[str, str], Json] = {}
     for run in runs:
-        if run["id"] not in timed or run["synthetic"] or not results.whole(run):
+        if run["id"] not in timed or run["synthetic"] or not results.is_complete(run):
             continue
         key = run["id"], run["hardware"]
         if key not in longest or run["epochs"] > longest[key]["epochs"]:

@@ -14,6 +14,7 @@ from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import tyro
+from matplotlib.figure import Figure
 
 from benchmarks import data, harness
 from benchmarks.workloads import PreparedWorkload, Workload
@@ -122,7 +123,7 @@ def slopes(rows: Sequence[Row]) -> dict[str, float]:
 
 def draw(rows: Sequence[Row], path: Path) -> None:
     """Plots time and memory against the size, with their power laws. Raises UserError if the file cannot be written."""
-    figure = plots.plt.figure(figsize=(6.4, 2.8), layout="constrained")
+    figure = Figure((6.4, 2.8), layout="constrained")
     sizes = np.array([row["size"] for row in rows])
     titles = {"milliseconds": ("milliseconds a step", 1.0), "peak_bytes": ("memory, MB", 1e-6)}
     for axes, (cost, exponent) in zip(figure.subplots(1, 2), slopes(rows).items(), strict=True):

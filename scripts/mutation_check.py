@@ -38,9 +38,7 @@ MUTATIONS = (
         "stream(state.key, Stream.STEP), 0)",
         "tests/training",
     ),
-    Mutation(
-        "tasks/losses.py", "Mean(-(picked * mask).sum(), mask.sum())", "Mean(-picked.sum(), mask.sum())", "tests/tasks"
-    ),
+    Mutation("tasks/losses.py", "-(label_log_probs * mask).sum()", "-label_log_probs.sum()", "tests/tasks"),
     Mutation("tasks/losses.py", "dbias + dlogits.sum(0)", "dbias", "tests/tasks"),
     Mutation(
         "tasks/metrics.py",
@@ -50,7 +48,7 @@ MUTATIONS = (
     ),
     Mutation("tasks/metrics.py", "-10 * jnp.log10(error)", "-20 * jnp.log10(error)", "tests/tasks"),
     Mutation("tasks/decode.py", "logits / temperature", "logits * temperature", "tests/tasks"),
-    Mutation("tasks/decode.py", "jnp.where(ended, only_end, log_probs)", "log_probs", "tests/tasks"),
+    Mutation("tasks/decode.py", "jnp.where(has_ended, end_log_probs, log_probs)", "log_probs", "tests/tasks"),
     Mutation("tasks/language_model.py", 'x * (1 - batch["reset"])', "x", "tests/models tests/tasks"),
     Mutation("optim/optimizer.py", "optax.chain(*clip, *decay, rule)", "optax.chain(rule, *clip, *decay)", "tests/optim"),
     Mutation("optim/spsa.py", "/ (2 * size)", "/ size", "tests/optim"),
@@ -61,7 +59,9 @@ MUTATIONS = (
         "jnp.concatenate([dr, dz, dn], axis=-1)",
         "tests/nn/test_rnn.py",
     ),
-    Mutation("nn/norm.py", "jnp.square(mean - whole)", "0.0 * (mean - whole)", "tests/nn/test_norm.py tests/training"),
+    Mutation(
+        "nn/norm.py", "jnp.square(mean - global_mean)", "0.0 * (mean - global_mean)", "tests/nn/test_norm.py tests/training"
+    ),
     Mutation("pipeline/loaders.py", "places < count", "places <= count", "tests/pipeline/test_loaders.py"),
     Mutation("training/best.py", "score > best.score", "score < best.score", "tests/runs/test_train.py"),
     Mutation("training/loop.py", "arrived + pending", "arrived", "tests/runs/test_train.py"),

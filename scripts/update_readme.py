@@ -2,8 +2,8 @@
 
     python scripts/update_readme.py
 
-A table stands between `<!-- results: FILE -->` and `<!-- end -->`, where FILE is a name under benchmarks/results/; those
-between `<!-- overview -->` or `<!-- reported seconds -->` and `<!-- end -->` are of all of them.
+`<!-- results: FILE -->` marks the start of a table made from benchmarks/results/FILE; `<!-- overview -->` and
+`<!-- reported seconds -->` mark tables made from all files. Each ends at `<!-- end -->`.
 """
 
 import re
@@ -23,53 +23,54 @@ from benchmarks import harness, reported  # noqa: E402
 
 
 def table(path: Path) -> str:
-    """Runs beside reported figures, or benchmarks beside PyTorch."""
+    """The Markdown table of one file: runs beside reported metrics, or benchmarks beside PyTorch."""
     rows = results.read(path)
     if rows[0]["kind"] != "benchmark":
         return results.table(path)
     first = rows[0]
     versions = f"jax {first['versions']['jax']}, torch {first['versions']['torch']}"
     rounds = " or ".join(str(n) for n in sorted({row["n"] for row in rows}))
-    return f"{harness.table(rows)}\n\n{first['hardware']}; {versions}; n = {rounds} rounds; raw figures in `{path.name}`\n"
+    return f"{harness.table(rows)}\n\n{first['hardware']}; {versions}; n = {rounds} rounds; raw data in `{path.name}`\n"
 
 
 def overview() -> str:
-    """For each experiment with a reported accuracy, on test data or else on validation data, its longest run."""
+    """A row for each experiment with a reported test or validation accuracy: its longest run."""
     longest: dict[tuple[str, str], dict[str, Any]] = {}
     for path in sorted(RESULTS.glob("*.jsonl")):
         for row in results.read(path):
             key = row.get("id", ""), row.get("dataset", "")
-            if row["kind"] == "run" and results.whole(row) and row["epochs"] >= longest.get(key, row)["epochs"]:
+            if row["kind"] == "run" and results.is_complete(row) and row["epochs"] >= longest.get(key, row)["epochs"]:
                 longest[key] = row
     header = ["experiment", "data", "accuracy %", "reported", "ours", "seeds", "epochs"]
-    body = []
+    body, epochs = [], []
     for _, run in sorted(longest.items()):
         split = next((s for s in ("test", "validation") if f"{s}_accuracy" in run["reported"]), None)
-        if split and not run["synthetic"] and not run["id"].startswith("study/"):  # Studies look at more than that.
-            shown = tables.row(run)
-            said, ours = shown.figures[f"{split}_accuracy"]
-            body.append([shown.id, shown.dataset, split, said, ours, shown.seeds, " | ".join(shown.epochs)])
-    return tables.markdown(header, body)
+        if split and not run["synthetic"] and not run["id"].startswith("study/"):  # Studies are not about accuracy alone.
+            row = tables.row(run)
+            body.append([row.id, row.dataset, split, *row.metrics[f"{split}_accuracy"], row.seeds])
+            epochs.append(row.epochs)
+    cells = tables.compared(epochs)
+    return tables.markdown(header, [[*line, cell] for line, cell in zip(body, cells, strict=True)])
 
 
 def seconds() -> str:
-    """The reports' seconds beside those of the committed runs."""
+    """The training times that the reports state beside those of the committed runs."""
     runs = reported.read(sorted(RESULTS.glob("*.jsonl")))
-    found, _ = reported.comparisons(registry.all_experiments().values(), runs)
-    return f"{reported.table(found)}\n"
+    comparisons, _ = reported.comparisons(registry.all_experiments().values(), runs)
+    return f"{reported.table(comparisons)}\n"
 
 
 def updated(text: str) -> str:
-    """The text with every marked table made anew."""
+    """The text of a page with every marked table made anew."""
     text = re.sub(
         r"(<!-- results: (\S+) -->\n).*?(<!-- end -->)",
         lambda match: match[1] + table(RESULTS / match[2]) + match[3],
         text,
         flags=re.DOTALL,
     )
-    for name, made in (("overview", overview), ("reported seconds", seconds)):
+    for name, make in (("overview", overview), ("reported seconds", seconds)):
         mark = rf"(<!-- {name} -->\n).*?(<!-- end -->)"
-        text = re.sub(mark, lambda match, made=made: match[1] + made() + match[2], text, flags=re.DOTALL)
+        text = re.sub(mark, lambda match, make=make: match[1] + make() + match[2], text, flags=re.DOTALL)
     return text
 
 

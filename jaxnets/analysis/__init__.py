@@ -1,1 +1,1 @@
-"""Looking at runs and at trained nets: reports, pictures of what is inside CNNs, reading pages, theory."""
+"""Analysis of runs and trained nets: reports, views inside CNNs, reading pages, numerical checks of theory."""

@@ -1,7 +1,7 @@
-"""What report S2 asks to be shown on paper (Q1, Q2), shown by running it.
+"""Numerical checks of what report S2 asks to be proved on paper (Q1, Q2).
 
-Softmax does not change when all its inputs are shifted; the derivatives of sigmoid and tanh are bounded by 1/4 and 1, so
-that gradients vanish over many layers; units that start equal stay equal.
+Softmax does not change if all its inputs are shifted; the derivatives of sigmoid and tanh are bounded by 1/4 and 1, so
+gradients vanish over many layers; units that start equal stay equal.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,11 +24,11 @@ _INPUTS, _CLASSES, _EXAMPLES = 64, 10, 128
 
 
 def softmax_shifts(key: Array, shifts: Sequence[float] = (0.0, 10.0, 100.0, 1000.0)) -> dict[float, tuple[float, float]]:
-    """By how much softmax of 1,000 random rows changes at most when `shift` is added to each input.
+    """The largest change of the softmax of 1,000 random rows of 10 when `shift` is added to all inputs.
 
     Returns:
-      {shift: (change of jax.nn.softmax, which takes the largest input off first; change of exp(x) / sum exp(x))}; NaN where
-      that overflows.
+      {shift: (change of jax.nn.softmax, which first subtracts the largest input, change of exp(x) / sum exp(x))}. The second
+      is NaN where it overflows.
     """
     x = jax.random.normal(key, (1000, _CLASSES))
     naive = lambda x: jnp.exp(x) / jnp.exp(x).sum(-1, keepdims=True)
@@ -37,16 +37,16 @@ def softmax_shifts(key: Array, shifts: Sequence[float] = (0.0, 10.0, 100.0, 1000
 
 
 def steepest(activation: str) -> tuple[float, float]:
-    """The largest derivative of an activation between -8 and 8, and where it is."""
+    """(largest derivative of an activation function on [-8, 8], its position)."""
     x = jnp.linspace(-8.0, 8.0, 1601)
     slopes = jax.vmap(jax.grad(ACTIVATIONS[activation]))(x)
     return float(slopes.max()), float(x[slopes.argmax()])
 
 
 def gradient_norms(activation: str, depth: int, key: Array, seeds: int = 8) -> np.ndarray:
-    """Norm of the loss's gradient for each layer's kernel, first layer first: [depth + 1], geometric mean over seeds.
+    """Gradient norm of each layer's kernel, first layer first: [depth + 1], geometric mean over seeds.
 
-    The nets have `depth` hidden layers of 64 units, Xavier weights, and see random inputs.
+    The nets have `depth` hidden layers of 64 units with Xavier weights. Inputs and labels are random.
     """
     config = MLPConfig(hidden=(_INPUTS,) * depth, activation=activation, init=Init("xavier_uniform", bias=0.0))  # type: ignore[arg-type]
     model = models.build(config, {"classes": _CLASSES})
@@ -62,7 +62,7 @@ def gradient_norms(activation: str, depth: int, key: Array, seeds: int = 8) -> n
 
 
 def distinct_units(zero: bool, key: Array, steps: int = 200) -> tuple[int, float]:
-    """(Hidden units of 32 that differ from each other, loss) after training from all-zero or from Xavier weights."""
+    """(number of distinct units among 32 hidden ones, loss) after training from all-zero or from Xavier weights."""
     model = models.build(MLPConfig(hidden=(32,), init=Init("xavier_uniform", bias=0.0)), {"classes": _CLASSES})
     params, images, labels = _start(model, key)
     if zero:
@@ -75,17 +75,17 @@ def distinct_units(zero: bool, key: Array, steps: int = 200) -> tuple[int, float
         updates, state = tx.update(grads, state)
         return (optax.apply_updates(params, updates), state), loss
 
-    found: Array
-    (params, _), found = jax.lax.scan(step, (params, tx.init(params)), length=steps)
+    step_losses: Array
+    (params, _), step_losses = jax.lax.scan(step, (params, tx.init(params)), length=steps)
     units = np.concatenate([params["Dense_0"]["kernel"].T, params["head"]["kernel"]], axis=1)
-    return len(np.unique(units, axis=0)), float(found[-1])
+    return len(np.unique(units, axis=0)), float(step_losses[-1])
 
 
 def _start(model: Any, key: Array) -> tuple[Mapping, Array, Array]:
-    """Fresh parameters, and random images and labels."""
-    own, pixels, classes = jax.random.split(key, 3)
+    """Initial parameters, and random images and labels."""
+    weights, pixels, classes = jax.random.split(key, 3)
     images = jax.random.normal(pixels, (_EXAMPLES, 8, 8, 1))
-    params = model.init(own, images, train=False)["params"]
+    params = model.init(weights, images, train=False)["params"]
     return params, images, jax.random.randint(classes, (_EXAMPLES,), 0, _CLASSES)
 
 

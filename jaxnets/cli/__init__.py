@@ -12,25 +12,27 @@ usage: jaxnets COMMAND [ARGUMENTS]
 
 Classic small-network experiments, re-run in JAX with error bars over seeds.
 
-  list                    the experiments: id, data set, source, reported figure
-  show ID                 one experiment: configuration, parameter count, reported figures, state of its data
+  list                    the experiments: id, data set, source, reported accuracy
+  show ID                 one experiment: configuration, parameter count, reported results, state of its data
   data status             the data sets and whether they are ready
-  data prepare NAME       downloads a data set, or reads it from --manual-dir, and stores it for training
-  run ID…                 trains; any field of the configuration can be set, for example --optim.lr 3e-4
-  sweep ID                searches: --over optim.lr=1e-3,1e-2 --over model.width=16,32; values train together
-  report DIR…             makes a page with plots and tables from finished runs
+  data prepare NAME       download a data set, or read it from --manual-dir, and store it for training
+  run ID…                 train; any field of the configuration can be set, for example --optim.lr 3e-4
+  sweep ID                search hyperparameters: --over optim.lr=1e-3,1e-2 --over model.width=16,32
+  report DIR…             make an HTML page with tables and plots of finished runs
 
-  sample RUN              lets a trained net write: names, or text that goes on from --prompt
-  classify RUN TEXT…      tells whether texts are positive or negative
-  translate RUN TEXT…     translates French sentences
-  ocr RUN PAGE            reads the letters on a page; RUN is a net of nist36
-  visualize RUN WHAT      draws what is inside a CNN: filters, activations, maximize, deconvnet, occlusion, transfer
+  sample RUN              generate names, or text that continues a --prompt
+  classify RUN TEXT…      tell whether reviews are positive or negative
+  translate RUN TEXT…     translate French sentences into English
+  ocr RUN PAGE            read the text on an image of a page, with a net trained on nist36
+  visualize RUN VIEW      look inside a CNN: filters, activations, maximize, deconvnet, occlusion, transfer
 
-  theory                  softmax's invariance, vanishing gradients, zero starts: shown by running them
-  bench [WORKLOAD…]       times training against PyTorch; works from a checkout
+  theory                  three facts checked numerically: shift invariance of softmax, vanishing gradients,
+                          symmetry of zero initialization
+  bench [WORKLOAD…]       time training against PyTorch (needs a source checkout)
 
-`jaxnets COMMAND --help` tells more about each. An ID may be a family (cifar10/lenet) or a config file of your own
-(mine.py). RUN is the folder of one run. Exit status: 0 done, 1 some experiments failed, 2 bad input, 130 or 143 interrupted.
+`jaxnets COMMAND --help` lists the options of a command. An ID names one experiment (cifar10/lenet/super), a family
+(cifar10/lenet) or a config file of your own (mine.py). RUN is the folder of one run.
+Exit status: 0 done, 1 some experiments failed, 2 bad input, 130 or 143 interrupted.
 """
 
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
@@ -41,7 +43,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "sweep": sweep.sweep,
     "report": report.report,
     "sample": inference.sample,
-    "classify": inference.classify,
+    "classify": inference.classify_reviews,
     "translate": inference.translate,
     "ocr": ocr.ocr,
     "theory": theory.theory,

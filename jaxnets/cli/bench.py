@@ -1,4 +1,4 @@
-"""`jaxnets bench`: hands over to the benchmarks, which stand beside the package in its source tree."""
+"""`jaxnets bench`: starts the benchmarks, which are part of the source tree but not of the installed package."""
 
 import os
 import subprocess
@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def bench(args: list[str]) -> int:
-    """Times training against PyTorch. Raises UserError where only the package is installed."""
+    """Runs `python -m benchmarks` and returns its exit status. Raises UserError if there is no source tree."""
     if not (ROOT / "benchmarks" / "__main__.py").is_file():
         raise UserError("bench needs jaxnets' source tree: install it from there, with pip install --editable .")
     path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))

@@ -2,35 +2,36 @@
 
 import dataclasses
 import json
-from typing import Any
+from typing import Annotated, Any
 
 import tyro
 
 from jaxnets import registry
-from jaxnets.cli.parse import parse
+from jaxnets.cli.parse import parse, shown_as
 from jaxnets.config import Experiment, to_json
 from jaxnets.data import catalog, store
 
 
 @dataclasses.dataclass(frozen=True)
 class ListOptions:
-    """Lists the experiments."""
+    """Lists all experiments."""
 
-    json: bool = False
-    """One JSON array instead of a table."""
+    json: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Print a JSON array instead of a table."""
 
 
 @dataclasses.dataclass(frozen=True)
 class ShowOptions:
-    """Shows one experiment."""
+    """Shows an experiment: its configuration, parameter count, reported results and the state of its data."""
 
-    id: tyro.conf.Positional[str]
-    json: bool = False
-    """JSON instead of text."""
+    id: tyro.conf.Positional[Annotated[str, shown_as("ID")]]
+    """An experiment, a family of experiments or a config file, for example cifar10/lenet/super."""
+    json: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Print JSON instead of text; an array for several experiments."""
 
 
 def list_all(args: list[str]) -> int:
-    """All experiments, a line each."""
+    """Prints all experiments, one per line, and returns exit status 0."""
     options = parse(ListOptions, "list", args)
     experiments = registry.all_experiments().values()
     if options.json:
@@ -51,11 +52,11 @@ def _headline(experiment: Experiment) -> str:
 
 
 def show(args: list[str]) -> int:
-    """One experiment, or a family, in full."""
+    """Prints one experiment, or each of a family, in full and returns exit status 0."""
     options = parse(ShowOptions, "show", args)
     [*experiments] = registry.select([options.id])
     from jaxnets.tasks import task as tasks
-    from jaxnets.training import engine  # These import jax, which `list` can do without.
+    from jaxnets.training import engine  # Imported here because they import jax, which `list` does not need.
 
     shown = []
     for experiment in experiments:

@@ -1,59 +1,60 @@
-"""`jaxnets ocr`: reads the letters on a page with a trained net."""
+"""`jaxnets ocr`: reads the text on a page with a trained net."""
 
 import dataclasses
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 
-from jaxnets.cli.parse import parse
+from jaxnets.cli.parse import optional, parse, shown_as
 from jaxnets.config import ImageData
 from jaxnets.errors import UserError
 
 
 @dataclasses.dataclass(frozen=True)
 class OcrOptions:
-    """Reads the capital letters and figures on a page and prints them with spaces and line breaks."""
+    """Reads the capital letters and digits on a page and prints them, with spaces and line breaks."""
 
-    run: tyro.conf.Positional[Path]
+    run: tyro.conf.Positional[Annotated[Path, shown_as("RUN")]]
     """The folder of a run, for example runs/nist36/cnn."""
-    page: tyro.conf.Positional[Path]
+    page: tyro.conf.Positional[Annotated[Path, shown_as("PAGE")]]
     """An image file."""
-    out: Path | None = None
-    """Where to save a picture of the page with what was read, for example annotated.png."""
-    truth: Path | None = None
-    """A text file with what stands on the page: adds the character error rate."""
-    words: Path | None = None
-    """A text file of known words, to which what is read is corrected."""
+    out: Annotated[Path | None, optional("FILE")] = None
+    """Save the page here, with each letter framed and labeled as it was read, for example annotated.png."""
+    truth: Annotated[Path | None, optional("FILE")] = None
+    """A text file with the true text of the page. Prints the character error rate."""
+    words: Annotated[Path | None, optional("FILE")] = None
+    """A text file of known words. Words that were misread by a letter or so are corrected to these."""
     replica: int = 0
-    """Which of the run's seeds reads."""
+    """Which of the run's replicas to use, counted from 0; a run trains one per seed."""
 
 
 def ocr(args: list[str]) -> int:
-    """The text, and the error rate if there is a truth to compare it with."""
+    """Prints the text, and its error rate if --truth is given. Returns exit status 0."""
     options = parse(OcrOptions, "ocr", args)
     truth = _text(options.truth) if options.truth else None
     words = frozenset(_text(options.words).upper().split()) if options.words else frozenset()
     from jaxnets.analysis.ocr.annotate import annotate
+    from jaxnets.analysis.ocr.binarize import open_page
     from jaxnets.analysis.ocr.error_rate import character_errors
-    from jaxnets.analysis.ocr.page import open_page
     from jaxnets.analysis.ocr.read import read
     from jaxnets.data.letter_form import SIDE
-    from jaxnets.runs import load  # Heavy imports, which the help text can do without.
+    from jaxnets.runs import load  # Slow imports, which the help text does not need.
 
     page = open_page(options.page)
     net = load.load(options.run, options.replica)
     if not isinstance(net.experiment.data, ImageData):
-        raise UserError(f"{options.run}: this net does not look at images; use one of nist36")
+        raise UserError(f"{options.run}: this net does not look at images; use one trained on nist36")
     names = net.dataset.meta["class_names"]
     shape = net.dataset.splits["train"]["image"].shape[1:]
     if shape != (SIDE, SIDE, 1) or not all(len(name) == 1 for name in names):
         raise UserError(
-            f"{options.run}: this net was not trained on letters of {SIDE}×{SIDE} gray pixels; use one of nist36"
+            f"{options.run}: this net was not trained on letters of {SIDE}×{SIDE} gray pixels; use one trained on nist36"
         )
-    known = frozenset(word for word in words if set(word) <= set(names))
-    if options.words and not known:
+    readable = frozenset(word for word in words if set(word) <= set(names))
+    if options.words and not readable:
         raise UserError(f"--words {options.words}: no word in it consists of the net's characters ({''.join(names)})")
-    reading = read(page.ink, net.predictor, names, known)
+    reading = read(page.ink, net.predictor, names, readable)
     if reading.text:
         print(reading.text)
     if truth is not None:

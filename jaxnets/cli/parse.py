@@ -11,8 +11,21 @@ import tyro
 from jaxnets.errors import UserError
 
 
+def shown_as(metavar: str) -> Any:
+    """An annotation that shows a positional argument as `metavar` in help texts, for example RUN instead of PATH."""
+    return tyro.conf.arg(metavar=metavar)
+
+
+def optional(metavar: str) -> Any:
+    """The same for an option whose default is explained in its docstring: help texts leave out "(default: None)"."""
+    return tyro.conf.arg(metavar=metavar, help_behavior_hint="")
+
+
 def parse(kind: Any, command: str, args: list[str], default: Any = None, description: str | None = None) -> Any:
-    """An object of type `kind` from arguments. Raises UserError for what cannot be parsed."""
+    """An object of type `kind`, parsed from the arguments of `jaxnets COMMAND`.
+
+    Raises UserError for arguments that cannot be parsed, and SystemExit after printing the help text.
+    """
     config = (tyro.conf.AvoidSubcommands,)
     errors = io.StringIO()
     try:
@@ -27,11 +40,14 @@ def parse(kind: Any, command: str, args: list[str], default: Any = None, descrip
 
 
 def _one_line(box: str) -> str:
-    """The gist of tyro's framed error text: its first paragraph, and the option it suggests."""
-    # Frames are drawn with box characters, or with rows of hyphens where the terminal has no others.
+    """The gist of tyro's framed error message: its first paragraph, and the option it suggests."""
+    # Frames are drawn with box characters, or with rows of hyphens on terminals without them.
     lines = [re.sub(r"[╭╮╰╯│─]|^\s*-{4,}\s*$", "", line).strip() for line in box.strip().splitlines()]
     after_title = itertools.dropwhile(lambda line: not line, lines[1:])
     paragraph = " ".join(itertools.takewhile(bool, after_title)) or "bad arguments"
+    if paragraph.startswith("Missing from"):  # Then each argument is followed by its help text and "(required)".
+        missing = [argument.split()[0] for argument in paragraph.partition(": ")[2].split("(required)") if argument.strip()]
+        paragraph = f"missing {', '.join(missing)}"
     suggestion = re.search(r"Perhaps you meant:\s+(--[\w.-]+)", " ".join(lines))
     hint = f"; did you mean {suggestion.group(1)}?" if suggestion else "; see --help"
     return paragraph.rstrip(".") + hint

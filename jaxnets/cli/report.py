@@ -2,26 +2,28 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 
-from jaxnets.cli.parse import parse
+from jaxnets.cli.parse import optional, parse
 from jaxnets.errors import UserError
 
 
 @dataclasses.dataclass(frozen=True)
 class ReportOptions:
-    """Makes a report from all finished runs at or below some folders."""
+    """Makes an HTML page with tables and plots of all finished runs in some folders and their subfolders."""
 
-    folders: tyro.conf.Positional[tuple[Path, ...]]
-    out: Path | None = None
-    """Where to write it; by default into the first folder."""
-    jsonl: Path | None = None
-    """Also write the raw figures, a line a run, to this file."""
+    folders: tyro.conf.Positional[Annotated[tuple[Path, ...], optional("FOLDER…")]] = ()
+    """Folders of runs, for example runs or runs/cifar10."""
+    out: Annotated[Path | None, optional("FOLDER")] = None
+    """The page is OUT/report/index.html. By default OUT is the first folder."""
+    jsonl: Annotated[Path | None, optional("FILE")] = None
+    """Also write configuration, metrics and curves of each run to this file, as one JSON object per line."""
 
 
 def report(args: list[str]) -> int:
-    """A page for finished runs."""
+    """Writes the page, prints its path, and returns exit status 0."""
     options = parse(ReportOptions, "report", args)
     if not options.folders:
         raise UserError("report needs at least one folder of runs, for example: jaxnets report runs")

@@ -1,6 +1,7 @@
 """`jaxnets run`."""
 
 import dataclasses
+import itertools
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -20,21 +21,26 @@ class RunOptions:
 
     experiment: Annotated[Experiment, tyro.conf.arg(name="")]
     out: Path = Path("runs")
-    """Each experiment gets the folder OUT/ID. A run that was stopped there is gone on with."""
+    """Each experiment is written to the folder OUT/ID. An interrupted run in that folder is resumed."""
     checkpoint_every: float = 60.0
-    """Seconds between checkpoints, at least."""
+    """Minimum number of seconds between checkpoints."""
     tensorboard: tyro.conf.FlagCreatePairsOff[bool] = False
-    """Also write event files for TensorBoard into the run folder."""
+    """Also write TensorBoard event files into the run folder."""
 
 
 def run(args: list[str]) -> int:
-    """Trains experiments, one after the other."""
-    names = [arg for arg in args[: next((i for i, arg in enumerate(args) if arg.startswith("-")), len(args))]]
+    """Trains experiments one after the other, and prints their progress and a table of results.
+
+    Returns the exit status: 0, 1 if some experiments failed, 128 + the signal's number after SIGINT or SIGTERM.
+    """
+    names = list(itertools.takewhile(lambda arg: not arg.startswith("-"), args))
     rest = args[len(names) :]
     if not names and not {"-h", "--help"} & set(rest):
         raise UserError("run needs the id of an experiment first, for example: jaxnets run cifar10/lenet/super --epochs 5")
     experiments = registry.select(names or ["cifar10/lenet/super"])
-    description = f"Trains experiments: jaxnets run ID… [OPTIONS]. The defaults below are those of {experiments[0].id}."
+    description = (
+        f"Trains experiments, each with several seeds at once. The defaults below are those of {experiments[0].id}."
+    )
     runs = [parse(RunOptions, f"run {' '.join(names) or 'ID…'}", rest, RunOptions(e), description) for e in experiments]
     runs = [dataclasses.replace(run, experiment=validate(run.experiment)) for run in runs]
     if runs[0].checkpoint_every < 0:
@@ -60,7 +66,7 @@ def _train_all(runs: list[RunOptions]) -> int:
             try:
                 summaries.append(train(run.experiment, folder, reporter, run.checkpoint_every, run.tensorboard))
             except UserError as error:
-                # The other experiments are not lost for one that cannot run.
+                # One experiment that cannot run does not stop the others.
                 if len(runs) == 1:
                     raise
                 failures.append(run.experiment.id)
@@ -70,7 +76,8 @@ def _train_all(runs: list[RunOptions]) -> int:
         return 128 + stop.signal
     finally:
         if summaries:
-            print("\nreported | ours, mean ± standard deviation over seeds")
-            print(tables.text(*tables.cells([tables.row(summary) for summary in summaries], brief=True)))
-    print(f"\nruns are in {runs[0].out}; a page with plots: jaxnets report {runs[0].out}")
+            header, body = tables.cells([tables.row(summary) for summary in summaries], brief=True)
+            print(f"\n{tables.legend(body)}")
+            print(tables.text(header, body))
+    print(f"\nruns are in {runs[0].out}; for a page with plots: jaxnets report {runs[0].out}")
     return 1 if failures else 0

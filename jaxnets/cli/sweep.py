@@ -7,30 +7,33 @@ from typing import Annotated
 import tyro
 
 from jaxnets import registry
-from jaxnets.cli.parse import parse
+from jaxnets.cli.parse import optional, parse
 from jaxnets.config import Experiment, validate
 from jaxnets.errors import UserError
 
 
 @dataclasses.dataclass(frozen=True)
 class SweepOptions:
-    """Searches for hyper-parameters."""
+    """Searches for hyperparameters."""
 
     experiment: Annotated[Experiment, tyro.conf.arg(name="")]
     over: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
-    """A field and its values, optim.lr=1e-3,1e-2, or with --random a range, optim.lr=1e-4..1e-1. May be given repeatedly."""
-    random: int | None = None
-    """Draw so many settings instead of trying all combinations."""
-    metric: str | None = None
-    """What to choose by: val_accuracy, val_loss, val_perplexity, …; by default what picks the best epoch."""
+    """A field and its values, optim.lr=1e-3,1e-2, or with --random a range, optim.lr=1e-4..1e-1."""
+    random: Annotated[int | None, optional("INT")] = None
+    """Draw this many random settings instead of trying all combinations."""
+    metric: Annotated[str | None, optional("STR")] = None
+    """The metric to choose by: val_accuracy, val_loss, val_perplexity, … By default the one that selects the best epoch."""
     out: Path = Path("runs")
-    """The sweep gets the folder OUT/sweep/ID. One that was stopped there is gone on with."""
+    """The sweep is written to the folder OUT/sweep/ID. An interrupted sweep in that folder is resumed."""
     checkpoint_every: float = 60.0
-    """Seconds between checkpoints, at least."""
+    """Minimum number of seconds between checkpoints."""
 
 
 def sweep(args: list[str]) -> int:
-    """Trains all settings, then the best again from fresh seeds."""
+    """Trains all settings, then the best one again with new seeds. Prints a table, best first, and writes it with a plot.
+
+    Returns the exit status: 0, or 128 + the signal's number after SIGINT or SIGTERM.
+    """
     if not args or (args[0].startswith("-") and not {"-h", "--help"} & set(args)):
         raise UserError(
             "sweep needs the id of an experiment first, for example: jaxnets sweep cifar10/gray_cnn/plain --over …"
@@ -39,7 +42,9 @@ def sweep(args: list[str]) -> int:
     [first, *more] = registry.select([name])
     if more:
         raise UserError(f"{name} is a family; sweep one of its experiments, for example {first.id}")
-    description = f"Searches for hyper-parameters: jaxnets sweep ID --over FIELD=VALUES… The defaults are {first.id}'s."
+    description = (
+        f"Searches for hyperparameters: jaxnets sweep ID --over FIELD=VALUES… The defaults are those of {first.id}."
+    )
     options = parse(SweepOptions, f"sweep {name}", rest, SweepOptions(first), description)
     if not options.over:
         raise UserError("sweep needs --over, for example --over optim.lr=1e-3,1e-2")
@@ -53,7 +58,7 @@ def _search(options: SweepOptions) -> int:
 
     from rich.console import Console
 
-    from jaxnets.analysis.report import search
+    from jaxnets.analysis.report import sweep_table
     from jaxnets.data import catalog
     from jaxnets.runs import sweep
     from jaxnets.runs.progress import Reporter
@@ -68,8 +73,8 @@ def _search(options: SweepOptions) -> int:
     settings = sweep.settings(experiment, axes, options.random)
     groups = sweep.groups(experiment, settings)
     task = tasks.build(experiment, catalog.open_dataset(experiment.dataset, experiment.data.synthetic))
-    known = engine.metric_names(experiment, task)
-    metric = sweep.parse_metric(options.metric or f"val_{known[0]}", known)
+    metric_names = engine.metric_names(experiment, task)
+    metric = sweep.parse_metric(options.metric or f"val_{metric_names[0]}", metric_names)
     print(f"{len(settings)} settings × {experiment.seeds} seeds in {len(groups)} programs")
     process.prepare()
     split_cpu(groups[0].experiment.seeds)
@@ -78,11 +83,11 @@ def _search(options: SweepOptions) -> int:
     train_in = lambda experiment, folder: train(experiment, folder, reporter, options.checkpoint_every)
     try:
         results = sweep.run(experiment, settings, metric, folder, train_in)
-        print(search.text(results, metric))
+        print(sweep_table.text(results, metric))
         confirmed = sweep.confirm(experiment, results[0].setting, folder, train_in)
     except Interrupted as stop:
         print(f"jaxnets: {stop}", file=sys.stderr)
         return 128 + stop.signal
-    print(search.final_words(results, metric, confirmed))
-    print(f"table and plot: {search.write(results, metric, confirmed, folder)}")
+    print(sweep_table.final_words(results, metric, confirmed))
+    print(f"table and plot: {sweep_table.write(results, metric, confirmed, folder)}")
     return 0

@@ -8,17 +8,18 @@ from jaxnets.cli.parse import parse
 
 @dataclasses.dataclass(frozen=True)
 class TheoryOptions:
-    """Shows by running them: the shift invariance of softmax, vanishing gradients, and what an all-zero start does."""
+    """Checks numerically: the shift invariance of softmax, vanishing gradients, and the symmetry of zero initialization."""
 
     depth: int = 12
     """Hidden layers of the nets whose gradients are compared."""
     seed: int = 0
+    """Seed of the random weights and inputs."""
     out: Path = Path("runs")
-    """The plot goes to OUT/theory.png."""
+    """The plot is written to OUT/theory.png."""
 
 
 def theory(args: list[str]) -> int:
-    """Prints figures and draws a plot."""
+    """Prints the results, writes a plot of gradient norms by layer, and returns exit status 0."""
     options = parse(TheoryOptions, "theory", args)
     from jaxnets.errors import UserError
 
@@ -31,16 +32,16 @@ def theory(args: list[str]) -> int:
     from jaxnets.analysis.report.gradients import by_layer
 
     key = jax.random.key(options.seed)
-    print("Softmax does not change when the same number is added to all its inputs (largest change of 10,000 outputs):")
+    print("Softmax does not change if the same number is added to all its inputs (largest change in 10,000 outputs):")
     for shift, (ours, naive) in theory.softmax_shifts(key).items():
         print(f"  {shift:6g} added: {ours:.1e}; computed as exp(x) / sum exp(x): {naive:.1e}")
     print("\nThe derivatives of sigmoid and tanh are bounded, so gradients shrink from layer to layer:")
     norms = {name: theory.gradient_norms(name, options.depth, key) for name in theory.SATURATING}
-    for name, found in norms.items():
+    for name, by_depth in norms.items():
         slope, at = theory.steepest(name)
-        share = found[0] / found[-1]
-        print(f"  {name:7s} slope at most {slope:.2f} (at {abs(at):.2f}); first layer's gradient / last's: {share:.1e}")
-    print("\nUnits that start equal stay equal (32 hidden units, 200 steps):")
+        ratio = by_depth[0] / by_depth[-1]
+        print(f"  {name:7s} largest slope {slope:.2f} (at {abs(at):.2f}); first layer's gradient / last's: {ratio:.1e}")
+    print("\nUnits that start equal stay equal (32 hidden units, 200 steps of gradient descent):")
     for zero, start in ((True, "zero"), (False, "Xavier")):
         units, loss = theory.distinct_units(zero, key)
         print(f"  from {start} weights: {units} different unit{'s' if units > 1 else ''}, loss {loss:.3f}")

@@ -1,4 +1,4 @@
-"""From the options of `jaxnets visualize` to a figure and what is printed beside it: compute, then draw."""
+"""The views of `jaxnets visualize`: each computes from its options, then draws. Returns a figure and lines to print."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -20,11 +20,11 @@ from jaxnets.runs.statistics import mean_std
 
 Drawn = tuple[Any, Sequence[str]]
 """A figure, and lines to print."""
-_MOST_LAYERS, _SEARCHED, _SHOWN = 6, 1000, 5
+_MAX_LAYERS, _SEARCHED, _SHOWN = 6, 1000, 5
 
 
 def filters_view(options: options_of.FilterOptions, net: TrainedNet, cnn: TrainedCNN) -> Drawn:
-    """The weights of a convolution."""
+    """The weights of one convolution, filter by filter, and their range."""
     convolutions = [layer.name for layer in cnn.filter_layers()]
     layer = cnn.layer(options.layer or convolutions[0])
     if layer.name not in convolutions:
@@ -37,16 +37,19 @@ def filters_view(options: options_of.FilterOptions, net: TrainedNet, cnn: Traine
 
 
 def activations_view(options: options_of.ActivationOptions, net: TrainedNet, cnn: TrainedCNN) -> Drawn:
-    """Statistics of feature maps."""
+    """Mean, standard deviation and histogram of each channel of some layers, over test images and all positions.
+
+    The printed table pools the channels of a layer, and counts those whose value is the same everywhere.
+    """
     layers = [cnn.layer(name) for name in options.layer]
     if not layers:
-        known = cnn.feature_layers()
-        places = np.linspace(0, len(known) - 1, min(len(known), _MOST_LAYERS)).round().astype(int)
-        layers = [known[place] for place in places]
+        every = cnn.feature_layers()
+        depths = np.linspace(0, len(every) - 1, min(len(every), _MAX_LAYERS)).round().astype(int)
+        layers = [every[depth] for depth in depths]
     split = network.test_split(net)
     images = network.examples(net, split, range(min(options.examples, net.dataset.examples(split)))).images
-    found = activations.statistics(cnn.features, tuple(layer.name for layer in layers), images)
-    header = ["layer", "shape", "mean", "std", "least", "largest", "constant channels"]
+    statistics = activations.statistics(cnn.features, tuple(layer.name for layer in layers), images)
+    header = ["layer", "shape", "mean", "std", "min", "max", "constant channels"]
     body = [
         [
             layer.name,
@@ -57,14 +60,14 @@ def activations_view(options: options_of.ActivationOptions, net: TrainedNet, cnn
             f"{one.edges[-1]:.3f}",
             f"{int((one.std == 0).sum())}",
         ]
-        for layer, one in zip(layers, found.values(), strict=True)
+        for layer, one in zip(layers, statistics.values(), strict=True)
     ]
     title = f"{net.experiment.id}: activations on {len(images):,} {split} images of {net.dataset.name}"
-    return image_sheets.activations(found, title), [title, tables.text(header, body)]
+    return image_sheets.activations(statistics, title), [title, tables.text(header, body)]
 
 
 def maximize_view(options: options_of.MaximizeOptions, net: TrainedNet, cnn: TrainedCNN) -> Drawn:
-    """Images that excite channels most."""
+    """Images that maximize the mean activation of channels of one layer, found by gradient ascent from noise."""
     layer = cnn.layer(options.layer or cnn.filter_layers()[-1].name)
     channels = _channels(options.channels, layer) or tuple(range(min(16, layer.channels)))
     ascent = maximize.Ascent(options.steps, options.rate, options.decay, options.variation, options.jitter)
@@ -74,26 +77,26 @@ def maximize_view(options: options_of.MaximizeOptions, net: TrainedNet, cnn: Tra
     shape = network.examples(net, "train", (0,)).images.shape[1:]
     ends = maximize.climb(score, targets, keys, shape, ascent)
     by_channel = lambda x: np.asarray(x).reshape(len(channels), options.restarts, *x.shape[1:])
-    found = jax.tree.map(by_channel, ends)
+    maxima = jax.tree.map(by_channel, ends)
     is_last = layer.name == list(cnn.layers)[-1]
     labels = [cnn.class_names[i] if is_last else f"{i}" for i in channels]
-    title = f"{net.experiment.id}: images that excite the {'classes' if is_last else f'channels of {layer.name}'} most"
+    title = f"{net.experiment.id}: images that maximize the {'classes' if is_last else f'channels of {layer.name}'}"
     lines = [
         f"{label}: {start.mean():.3f} for noise, {', '.join(f'{value:.3f}' for value in ends)} after {options.steps} steps"
-        for label, start, ends in zip(labels, found.start, found.activation, strict=True)
+        for label, start, ends in zip(labels, maxima.start, maxima.activation, strict=True)
     ]
     words = f"L2 decay {options.decay:g}, total variation {options.variation:g}, jitter {options.jitter} pixels"
-    return image_sheets.maxima(found, labels, f"{title}\n(activation; {words})"), [title, words, *lines]
+    return image_sheets.maxima(maxima, labels, f"{title}\n(activation; {words})"), [title, words, *lines]
 
 
 def deconvnet_view(options: options_of.DeconvnetOptions, net: TrainedNet, cnn: TrainedCNN) -> Drawn:
-    """Projections of the strongest activations."""
-    # tanh saturates, so that many images would share the first place.
+    """The test images that activate channels of one layer most, and the pixels responsible for it."""
+    # tanh saturates: many images would tie for the largest activation.
     saturates = getattr(net.experiment.model, "activation", "relu") == "tanh"
-    usual = cnn.filter_layers() if saturates else cnn.feature_layers()
-    layer = cnn.layer(options.layer or usual[-1].name)
+    candidates = cnn.filter_layers() if saturates else cnn.feature_layers()
+    layer = cnn.layer(options.layer or candidates[-1].name)
     if not layer.is_spatial:
-        maps = [known.name for known in cnn.layers.values() if known.is_spatial]
+        maps = [other.name for other in cnn.layers.values() if other.is_spatial]
         raise UserError(f"the outputs of {layer.name} are not maps: choose from {', '.join(maps)}")
     channels = _channels(options.channels, layer)
     split = network.test_split(net)
@@ -110,23 +113,23 @@ def deconvnet_view(options: options_of.DeconvnetOptions, net: TrainedNet, cnn: T
     back = deconvnet.project(
         lambda images: cnn.deconvolutional(images)[layer.name], images, jnp.repeat(jnp.asarray(channels), chosen.shape[1])
     )
-    places = deconvnet.windows(np.asarray(back))
-    patches, sent_back = (
-        deconvnet.cut(np.asarray(x), places).reshape(*chosen.shape, *2 * (places[0, 2],), -1) for x in (images, back)
+    windows = deconvnet.windows(np.asarray(back))
+    patches, projected = (
+        deconvnet.cut(np.asarray(x), windows).reshape(*chosen.shape, *2 * (windows[0, 2],), -1) for x in (images, back)
     )
-    title = f"{net.experiment.id}: what excites channels of {layer.name}, of {len(shown.images):,} {split} images"
+    title = f"{net.experiment.id}: what activates channels of {layer.name} most, among {len(shown.images):,} {split} images"
     lines = [
         f"channel {channel}: {best.activations[channel, 0]:.3f} to {best.activations[channel, -1]:.3f}, "
         f"images {', '.join(map(str, numbers[:_SHOWN]))}{', …' if len(numbers) > _SHOWN else ''}"
         for channel, numbers in zip(channels, chosen, strict=True)
     ]
     labels = [f"channel {channel}: up to {best.activations[channel, 0]:.2f}" for channel in channels]
-    size = f"patches of {places[0, 2]}×{places[0, 2]} pixels: what the projections reach"
-    return image_sheets.projections(patches, sent_back, labels, f"{title}\n({size})"), [title, size, *lines]
+    size = f"patches of {windows[0, 2]}×{windows[0, 2]} pixels, which hold the whole projection"
+    return image_sheets.projections(patches, projected, labels, f"{title}\n({size})"), [title, size, *lines]
 
 
 def occlusion_view(options: options_of.OcclusionOptions, net: TrainedNet, cnn: TrainedCNN) -> Drawn:
-    """Sensitivity to a covered square."""
+    """The predicted probability of an image's class, and the predicted class, while a gray square covers part of it."""
     split = network.test_split(net)
     if options.images:
         shown = network.examples(net, split, options.images)
@@ -136,61 +139,61 @@ def occlusion_view(options: options_of.OcclusionOptions, net: TrainedNet, cnn: T
     if options.side > min(height, width):
         raise UserError(f"side must be at most {min(height, width)}, the image's, got {options.side}")
     measure = jax.jit(lambda x, label: occlusion.sensitivity(cnn.probabilities, x, label, options.side, options.stride))
-    found = [
+    maps = [
         jax.device_get(measure(image, jnp.asarray(label))) for image, label in zip(shown.images, shown.labels, strict=True)
     ]
-    whole = np.asarray(jax.jit(cnn.probabilities)(shown.images))
+    uncovered = np.asarray(jax.jit(cnn.probabilities)(shown.images))
     labels, lines = [], []
-    for number, label, own, map_ in zip(shown.numbers, shown.labels, whole, found, strict=True):
+    for number, label, probabilities, map_ in zip(shown.numbers, shown.labels, uncovered, maps, strict=True):
         name, probability = cnn.class_names[label], map_.probability
-        labels.append(f"{name} ({split} image {number}): {own[label]:.2f}")
+        labels.append(f"{name} ({split} image {number}): {probabilities[label]:.2f}")
         wrong = np.mean(map_.prediction != label)
         lines.append(
-            f"{split} image {number}, {name}: probability {own[label]:.3f} uncovered, {probability.min():.3f} to "
-            f"{probability.max():.3f} covered; taken for another class at {100 * wrong:.0f} % of places"
+            f"{split} image {number}, {name}: probability {probabilities[label]:.3f} uncovered, {probability.min():.3f} to "
+            f"{probability.max():.3f} covered; misclassified at {100 * wrong:.0f} % of positions"
         )
     title = f"{net.experiment.id}: a gray square of {options.side}×{options.side} pixels over the image"
     images = np.asarray(shown.images)
-    return image_sheets.occlusions(images, labels, found, cnn.class_names, options.side, title), [title, *lines]
+    return image_sheets.occlusions(images, labels, maps, cnn.class_names, options.side, title), [title, *lines]
 
 
 def _correct(examples: Examples, cnn: TrainedCNN) -> Examples:
-    """Of the classes that come first, an example each: the first that is classified correctly."""
-    right = np.asarray(jax.jit(cnn.probabilities)(examples.images)).argmax(-1) == examples.labels
-    if not right.any():
-        raise UserError(f"none of {len(right)} images is classified correctly; choose some with --images")
-    _, first = np.unique(examples.labels[right], return_index=True)
-    chosen = np.flatnonzero(right)[np.sort(first)[:_SHOWN]]
+    """The first correctly classified example of each of the first few classes."""
+    correct = np.asarray(jax.jit(cnn.probabilities)(examples.images)).argmax(-1) == examples.labels
+    if not correct.any():
+        raise UserError(f"none of {len(correct)} images is classified correctly; choose some with --images")
+    _, first = np.unique(examples.labels[correct], return_index=True)
+    chosen = np.flatnonzero(correct)[np.sort(first)[:_SHOWN]]
     return Examples(examples.images[chosen], examples.labels[chosen], examples.numbers[chosen])
 
 
 def transfer_view(options: options_of.TransferOptions, net: TrainedNet, cnn: TrainedCNN) -> Drawn:
-    """The last layer on another data set."""
+    """Validation accuracy by epoch on another data set: last layer alone, on trained or random features, or all layers."""
     assert isinstance(net.experiment.data, ImageData)
     shape = network.examples(net, "train", (0,)).images.shape[1:]
-    data, config, fitted = transfer.adapt_images(catalog.open_dataset(options.data), net.experiment.data, shape)
+    data, config, changes = transfer.adapt_images(catalog.open_dataset(options.data), net.experiment.data, shape)
     experiment = transfer.experiment_on(net.experiment, options.data, config, options.epochs, options.seeds, options.lr)
     last = list(cnn.layers)[-1]
-    found = transfer.compare(experiment, data, cnn.variables)
+    outcomes = transfer.compare(experiment, data, cnn.variables)
     split = "test" if "test" in data.splits else "validation"
     body = []
-    for label, outcome in found.items():
+    for label, outcome in outcomes.items():
         accuracy = tables.format_mean_std(mean_std(outcome.accuracy), 100)
         body.append([label, f"{outcome.parameters:,}", accuracy, f"{outcome.seconds:.1f}"])
     title = f"{net.experiment.id}, trained on {net.dataset.name}, on {options.data}"
-    figure = image_sheets.learning({label: outcome.epochs for label, outcome in found.items()}, title)
+    figure = image_sheets.learning({label: outcome.epochs for label, outcome in outcomes.items()}, title)
     lines = [
-        f"{title}: {options.epochs} epochs, {options.seeds} seeds; its images: {fitted}",
+        f"{title}: {options.epochs} epochs, {options.seeds} seeds; its images: {changes}",
         tables.text([f"what is trained ({last} is the last layer)", "parameters", f"{split} %", "seconds"], body),
     ]
     return figure, lines
 
 
-def _channels(asked: tuple[int, ...], layer: Layer) -> tuple[int, ...]:
-    """The channels asked for. Raises UserError for one that the layer does not have."""
-    if bad := [channel for channel in asked if not 0 <= channel < layer.channels]:
+def _channels(channels: tuple[int, ...], layer: Layer) -> tuple[int, ...]:
+    """`channels` itself. Raises UserError for one that the layer does not have."""
+    if bad := [channel for channel in channels if not 0 <= channel < layer.channels]:
         raise UserError(f"layer {layer.name} has channels 0 to {layer.channels - 1}, not {bad[0]}")
-    return asked
+    return channels
 
 
 VIEWS: dict[str, Callable[[Any, TrainedNet, TrainedCNN], Drawn]] = {

@@ -2,101 +2,107 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import tyro
+
+from jaxnets.cli.parse import optional, shown_as
 
 
 @dataclasses.dataclass(frozen=True)
 class ViewOptions:
-    """Draws what is inside a trained CNN, as a PNG file."""
+    """Looks inside a trained CNN and writes a PNG file."""
 
-    run: tyro.conf.Positional[Path]
+    run: tyro.conf.Positional[Annotated[Path, shown_as("RUN")]]
     """The folder of a run of a CNN, for example runs/cifar10/small_cnn."""
     what: tyro.conf.Positional[Literal["filters", "activations", "maximize", "deconvnet", "occlusion", "transfer"]]
-    """The view; `jaxnets visualize RUN WHAT --help` tells the options of each."""
-    out: Path | None = None
-    """The picture's folder; by default RUN/visualize."""
+    """The view. `jaxnets visualize RUN VIEW --help` lists the options of each."""
+    out: Annotated[Path | None, optional("FOLDER")] = None
+    """The folder to write to. Default: RUN/visualize."""
     replica: int = 0
-    """Which of the run's seeds is looked into."""
+    """Which of the run's replicas to use, counted from 0; a run trains one per seed."""
 
 
 @dataclasses.dataclass(frozen=True)
 class FilterOptions(ViewOptions):
-    """The filters of a convolution."""
+    """Draws the filters of a convolution."""
 
-    layer: str | None = None
-    """By default the first convolution."""
+    layer: Annotated[str | None, optional("NAME")] = None
+    """The convolution, such as Conv_0. Default: the first one."""
 
 
 @dataclasses.dataclass(frozen=True)
 class ActivationOptions(ViewOptions):
-    """Mean, standard deviation and histogram of feature maps, by channel, over test images."""
+    """Draws mean, standard deviation and histogram of each channel of feature maps, over test images and positions."""
 
-    layer: tuple[str, ...] = ()
-    """By default the outputs of activation functions, of at most six layers evenly spread over the depth."""
+    layer: Annotated[tuple[str, ...], optional("NAME…")] = ()
+    """The layers. Default: up to six activation functions, evenly spread over the depth of the net."""
     examples: int = 1000
-    """Test images, from the first on."""
+    """The number of test images, from the first one on."""
 
 
 @dataclasses.dataclass(frozen=True)
 class MaximizeOptions(ViewOptions):
-    """Images that excite a channel most, by gradient ascent with L2 decay, total variation and jitter."""
+    """Finds images that maximize a channel's mean activation, by gradient ascent on the pixels."""
 
-    layer: str | None = None
-    """By default the last convolution. The last dense layer shows the classes."""
-    channels: tuple[int, ...] = ()
-    """By default the first 16."""
+    layer: Annotated[str | None, optional("NAME")] = None
+    """The layer. Default: the last convolution. With head, the last layer, images maximize the logits of classes."""
+    channels: Annotated[tuple[int, ...], optional("INT…")] = ()
+    """The channels, counted from 0. Default: the first 16."""
     restarts: int = 2
-    """Climbs for each channel, from noise of their own."""
+    """Independent ascents for each channel, each from its own noise."""
     steps: int = 200
+    """Steps of gradient ascent."""
     rate: float = 0.05
-    """Size of the first step, in pixel values."""
+    """Size of the first step, in units of pixel values from 0 to 1. It decays linearly to 0."""
     decay: float = 1.0
-    """L2: pulls towards mid-gray."""
+    """Strength of the L2 penalty, which pulls pixels towards mid-gray."""
     variation: float = 1.0
-    """Total variation: smooths."""
+    """Strength of the penalty on differences between neighboring pixels, which smooths the image."""
     jitter: int = 2
-    """Pixels by which the image is moved about."""
+    """Before each step the image is shifted at random by up to this many pixels."""
     seed: int = 0
+    """Seed of the noise and the shifts."""
 
 
 @dataclasses.dataclass(frozen=True)
 class DeconvnetOptions(ViewOptions):
-    """The test images that excite a channel most, and what in them does, by a deconvolutional network."""
+    """Shows the test images that activate a channel most, and the pixels responsible, by a deconvolutional network."""
 
-    layer: str | None = None
-    """By default the last activation function whose outputs are maps; of tanh nets the last convolution."""
-    channels: tuple[int, ...] = ()
-    """By default the first 8 that respond at all."""
+    layer: Annotated[str | None, optional("NAME")] = None
+    """The layer, whose outputs must be maps. Default: the last activation function; in tanh nets the last convolution."""
+    channels: Annotated[tuple[int, ...], optional("INT…")] = ()
+    """The channels, counted from 0. Default: the first 8 that respond to any image."""
     number: int = 9
-    """Images for each channel."""
+    """Images per channel."""
     examples: int = 1000
-    """Test images that are looked through, from the first on."""
+    """The number of test images to search, from the first one on."""
 
 
 @dataclasses.dataclass(frozen=True)
 class OcclusionOptions(ViewOptions):
-    """The probability of an image's class while a gray square slides over it."""
+    """Maps the predicted probability of an image's class while a gray square slides over the image."""
 
-    images: tuple[int, ...] = ()
-    """Numbers of test images; by default the first of each of five classes that the net classifies correctly."""
+    images: Annotated[tuple[int, ...], optional("INT…")] = ()
+    """Indices of test images. Default: one correctly classified image of each of the first five classes."""
     side: int = 8
-    """Of the square, in pixels."""
+    """Side of the square, in pixels."""
     stride: int = 1
-    """Pixels between places."""
+    """Distance between neighboring positions of the square, in pixels."""
 
 
 @dataclasses.dataclass(frozen=True)
 class TransferOptions(ViewOptions):
-    """Retrains only the last layer on another data set, and compares with training from scratch."""
+    """Retrains only the last layer on another data set, and compares this with random features and training from scratch."""
 
     data: str = "shapes10"
-    """The other data set. Its images are brought to the size and the channels that the net takes."""
+    """The other data set. Its images are converted to the size and number of channels that the net takes."""
     epochs: int = 5
+    """Epochs of training."""
     seeds: int = 3
+    """Replicas, each with its own initial weights and data order."""
     lr: float = 1e-3
-    """Adam's rate."""
+    """Learning rate of Adam."""
 
 
 KINDS: dict[str, type[ViewOptions]] = {

@@ -12,10 +12,19 @@ Array = jax.Array
 
 
 class Autoencoder(nn.Module):
-    """Images [N, H, W, C] in [0, 1] -> what is left of them behind a narrow layer, of the same shape and range.
+    """Images [N, H, W, C] in [0, 1] -> reconstructions of the same shape and range.
 
-    With filters there are convolutions around the dense layers: on the way in 3×3 at stride 2, each with a ReLU, on the way
-    out the same mirrored, pixels being doubled before each.
+    Dense layers of `config.hidden` units with ReLU, a dense layer back to the size of the input, and a sigmoid. With
+    `config.filters`, convolutions surround the dense layers. The encoder's are 3×3 at stride 2 with ReLU. The decoder
+    mirrors them: it doubles rows and columns before each 3×3 convolution.
+
+    >>> import jax, jax.numpy as jnp
+    >>> from jaxnets.config.model import AutoencoderConfig
+    >>> model = Autoencoder(AutoencoderConfig())  # Report S2 Q5: 1024-32-32-32-1024.
+    >>> run = lambda key, images: model.init_with_output(key, images, train=False)
+    >>> outputs, variables = jax.eval_shape(run, jax.random.key(0), jnp.zeros((1, 32, 32, 1)))
+    >>> outputs.shape, sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
+    ((1, 32, 32, 1), 68704)
     """
 
     config: AutoencoderConfig

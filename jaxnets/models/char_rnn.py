@@ -1,4 +1,4 @@
-"""Nets that spell names (reports S4 §6.8 and S1 Q2)."""
+"""Character-level models of names (reports S4 §6.8 and S1 Q2)."""
 
 from typing import NamedTuple
 
@@ -19,21 +19,32 @@ class CharRNNOutput(NamedTuple):
     """Outputs of CharRNN."""
 
     logits: Array
-    """Of the letter behind each letter: [N, T, vocab_size]."""
+    """Of the letter that follows each letter: [N, T, vocab_size]."""
     state: RNNState
-    """Behind each name's last letter."""
+    """The state after each name's last letter, [1, N, hidden]."""
 
 
 class CharRNN(nn.Module):
-    """Letters [N, T], lengths [N], categories [N] -> CharRNNOutput.
+    """Letters int [N, T], lengths int [N], categories int [N], a state or None (zeros) -> CharRNNOutput.
 
-    The linear cell is the reports' net. From the letter x (one-hot, with the category's one-hot beside it where names have
-    one) and the state h it computes
+    The linear cell is the reports' net. From the letter x (one-hot, joined with the category's one-hot vector if
+    `config.conditional`) and the state h it computes
 
         h' = W_i2h [x, h] + b,   o = W_i2o [x, h] + b,   logits = dropout(W_o2o [h', o] + b)
 
-    so the state is a linear map of what came before. With "gru" or "lstm", that recurrence replaces the first line and a
-    dense layer on its outputs the rest.
+    so the state is a linear function of the letters before it. With "gru" or "lstm", that recurrence replaces h', and a
+    dense layer on its outputs gives the logits.
+
+    >>> import jax, jax.numpy as jnp
+    >>> from jaxnets.config.model import CharRNNConfig
+    >>> model = CharRNN(CharRNNConfig(), vocab_size=59, categories=1)  # Report S4 §6.8: 46,248 parameters.
+    >>> run = lambda key, *inputs: model.init_with_output(key, *inputs, train=False)
+    >>> inputs = jnp.zeros((4, 12), int), jnp.full(4, 12), jnp.zeros(4, int)
+    >>> outputs, variables = jax.eval_shape(run, jax.random.key(0), *inputs)
+    >>> outputs.logits.shape, outputs.state.h.shape
+    ((4, 12, 59), (1, 4, 128))
+    >>> sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
+    46248
     """
 
     config: CharRNNConfig
@@ -51,26 +62,26 @@ class CharRNN(nn.Module):
         if config.conditional:
             one_hot = jax.nn.one_hot(category, self.categories)
             x = jnp.concatenate([jnp.broadcast_to(one_hot, (steps, *one_hot.shape)), x], axis=-1)
-        start = state or zero_carry(1, batch, config.hidden)
+        state = state or zero_carry(1, batch, config.hidden)
         if config.cell != "linear":
-            h, state = Recurrent(config.cell, config.hidden)(x, lengths, start, train=train)
+            h, state = Recurrent(config.cell, config.hidden)(x, lengths, state, train=train)
             h = Dropout(config.dropout)(h, train=train)
             return CharRNNOutput(Dense(self.vocab_size, config.init, name="head")(h).swapaxes(0, 1), state)
         init = config.init
         to_hidden = _Split(config.hidden, config.hidden, init, name="i2h")
         to_output = _Split(self.vocab_size, config.hidden, init, name="i2o")
         w, b, gx = to_hidden(x)
-        h, (last, _) = rnn_scan("linear", gx, w, b, start.h[0], start.c[0], lengths)
-        before = jnp.concatenate([start.h, h[:-1]])
+        h, (last_h, _) = rnn_scan("linear", gx, w, b, state.h[0], state.c[0], lengths)
+        h_before = jnp.concatenate([state.h, h[:-1]])
         w, b, ox = to_output(x)
-        output = ox + before @ w + b.reshape(1, 1, -1)
+        output = ox + h_before @ w + b.reshape(1, 1, -1)
         logits = Dense(self.vocab_size, init, name="head")(jnp.concatenate([h, output], axis=-1))
         logits = Dropout(config.dropout)(logits, train=train)
-        return CharRNNOutput(logits.swapaxes(0, 1), RNNState(last[None], start.c))
+        return CharRNNOutput(logits.swapaxes(0, 1), RNNState(last_h[None], state.c))
 
 
 class _Split(nn.Module):
-    """An affine map of [x, h], taken apart: returns (its weights for h, its bias, its product with x)."""
+    """The parts of an affine map of [x, h]: its weights for h, its bias, and its product with x."""
 
     features: int
     hidden: int

@@ -1,4 +1,4 @@
-"""What goes on inside a CNN: its layers' outputs by name, and signals sent back from them."""
+"""The inside of a model: outputs of its layers by name, and deconvolutional networks that project them back."""
 
 import functools
 from collections.abc import Callable, Mapping
@@ -17,10 +17,26 @@ Kind = Literal["conv", "activation", "dense"]
 
 
 def feature_maps(model: nn.Module, variables: Any, images: Array) -> Maps:
-    """Outputs, in float32, of every convolution, activation function and dense layer in evaluation, in the order of calls.
+    """The outputs of every convolution, activation function and dense layer, in evaluation and in the order of calls.
 
-    Names are paths of modules, such as "Conv_0", "Activation_0" or "Block_3/Conv_1"; shapes [N, H, W, C] or [N, units].
-    Under jit, only what is used of the result is computed.
+    Under jit, only the outputs that are used are computed.
+
+    >>> import jax, jax.numpy as jnp
+    >>> from jaxnets import models
+    >>> from jaxnets.config.model import CNNConfig
+    >>> model, images = models.build(CNNConfig(), {"classes": 10}), jnp.zeros((1, 32, 32, 3))
+    >>> variables = jax.eval_shape(lambda key: model.init(key, images, train=False), jax.random.key(0))
+    >>> maps = jax.eval_shape(lambda variables: feature_maps(model, variables, images), variables)
+    >>> maps["Conv_0"].shape, maps["head"].shape
+    ((1, 32, 32, 32), (1, 10))
+
+    Args:
+      model: a Linen module that takes images and `train`.
+      variables: its variables.
+      images: [N, H, W, C].
+
+    Returns:
+      float32 [N, H, W, C] or [N, units] by the path of the module, such as "Conv_0", "Activation_0" or "Block_3/Conv_1".
     """
     _, state = model.apply(variables, images, train=False, capture_intermediates=_is_captured, mutable=["intermediates"])
     outputs = flatten_dict(state["intermediates"])
@@ -35,50 +51,87 @@ _KINDS: Mapping[type, Kind] = {Conv: "conv", Activation: "activation", Dense: "d
 
 
 class Layer(NamedTuple):
-    """A layer whose outputs `feature_maps` returns."""
+    """A layer whose outputs `feature_maps` returns.
+
+    >>> layer = Layer("Conv_0", "conv", (32, 32, 6))
+    >>> layer.channels, layer.is_spatial
+    (6, True)
+    """
 
     name: str
+    """The path of its module."""
     kind: Kind
     shape: tuple[int, ...]
     """Of its output for one image: (H, W, channels) or (units,)."""
 
     @property
     def channels(self) -> int:
-        """Channels or units."""
+        """Number of channels or units."""
         return self.shape[-1]
 
     @property
     def is_spatial(self) -> bool:
-        """Whether its outputs are maps."""
+        """Whether its outputs are maps (H, W, channels)."""
         return len(self.shape) == 3
 
 
 def layers(model: nn.Module, variables: Any, images: Array) -> dict[str, Layer]:
-    """The layers of `feature_maps` by name, in the order of calls. Nothing is computed."""
+    """The layers of `feature_maps` by name, in the order of calls. Computes only shapes.
+
+    >>> import jax, jax.numpy as jnp
+    >>> from jaxnets import models
+    >>> from jaxnets.config.model import CNNConfig
+    >>> model, images = models.build(CNNConfig(), {"classes": 10}), jnp.zeros((1, 32, 32, 3))
+    >>> variables = jax.eval_shape(lambda key: model.init(key, images, train=False), jax.random.key(0))
+    >>> [layer.name for layer in layers(model, variables, images).values() if layer.kind != "activation"]
+    ['Conv_0', 'Conv_1', 'Dense_0', 'head']
+
+    Args:
+      model: a Linen module that takes images and `train`.
+      variables: its variables, or their shapes.
+      images: [N, H, W, C], or their shape.
+
+    Returns:
+      Layers by name.
+    """
     kinds: dict[str, Kind] = {}
 
-    def note_kind(call: Callable, args: Any, kwargs: Any, context: Any) -> Any:
+    def record_kind(call: Callable, args: Any, kwargs: Any, context: Any) -> Any:
         if _is_captured(context.module, context.method_name):
             kinds["/".join(context.module.path)] = _KINDS[type(context.module)]
         return call(*args, **kwargs)
 
-    with nn.intercept_methods(note_kind):
-        maps = jax.eval_shape(lambda images: feature_maps(model, variables, images), images)
-    # The order of calls is that of `kinds`: eval_shape sorts the names.
+    with nn.intercept_methods(record_kind):
+        maps = jax.eval_shape(functools.partial(feature_maps, model), variables, images)
+    # `kinds` is in the order of calls; eval_shape sorts the names.
     return {name: Layer(name, kind, maps[name].shape[1:]) for name, kind in kinds.items()}
 
 
 def deconvolutional(feature_maps: Callable[[Array], Maps]) -> Callable[[Array], Maps]:
-    """The same function, whose VJP is a deconvolutional network (Zeiler and Fergus 2014) instead of the gradient.
+    """The same function with another VJP: a deconvolutional network in place of the gradient.
 
-    The paper's three steps back are those of the gradient, but for one: max-pooling's transpose puts a signal back where the
-    maximum was ("unpooling by switches"; where windows overlap and share a maximum, their signals add up), a convolution's
-    transpose is the convolution with flipped filters; but ReLU rectifies the signal itself, whatever its input was.
+    Two of the paper's three backward steps are the gradient's: max-pooling returns a signal to the position of the maximum
+    ("unpooling by switches"; signals of overlapping windows that share a maximum add up), and a convolution applies its
+    transpose. The third differs: ReLU rectifies the backward signal itself, whatever its forward input was.
 
-    What the paper does not treat is done in the same spirit. Leaky ReLU is applied to the signal as ReLU is. tanh, whose
-    outputs have either sign, leaves nothing to rectify: there it is the gradient, which saturated units hold back. Average
-    pooling spreads a signal evenly, BatchNorm multiplies it by its fixed factors, a shortcut adds its signal to the block's:
-    each its own transpose.
+    For layers that the paper does not have: leaky ReLU acts on the signal as ReLU does; tanh keeps its gradient, as its
+    outputs have either sign and leave nothing to rectify; average pooling, BatchNorm in evaluation and shortcuts are linear
+    and apply their transpose.
+
+    >>> import jax, jax.numpy as jnp
+    >>> relu = lambda images: {"Activation_0": Activation("relu").apply({}, images)}
+    >>> images, signal = jnp.asarray([-1.0, 1.0]), {"Activation_0": jnp.asarray([3.0, -3.0])}
+    >>> jax.vjp(relu, images)[1](signal)[0].tolist(), jax.vjp(deconvolutional(relu), images)[1](signal)[0].tolist()
+    ([0.0, -3.0], [3.0, 0.0])
+
+    Args:
+      feature_maps: from images to outputs by name, such as a partial application of `feature_maps`.
+
+    Returns:
+      A function with the same values.
+
+    References:
+      Zeiler, M. and Fergus, R. (2014), Visualizing and understanding convolutional networks (report S3 Q2).
     """
 
     def intercept(call: Callable, args: Any, kwargs: Any, context: Any) -> Any:

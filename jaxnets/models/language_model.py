@@ -14,23 +14,43 @@ Array = jax.Array
 
 
 class LanguageModelOutput(NamedTuple):
-    """Outputs of LanguageModel. The logits are features @ kernel + bias; whoever needs them decides how many at once."""
+    """Outputs of LanguageModel. The logits are features @ kernel + bias: [N, T, vocab_size].
+
+    They are not computed here because all of them at once may not fit in memory (see
+    jaxnets.tasks.losses.head_cross_entropy).
+    """
 
     features: Array
-    """Behind each token: [N, T, F]."""
+    """After each token: [N, T, F]."""
     kernel: Array
     """[F, vocab_size]."""
     bias: Array
     """[vocab_size]."""
     state: RNNState
-    """Behind the last token."""
+    """After the last token: [layers, N, hidden]."""
 
 
 class LanguageModel(nn.Module):
-    """Tokens [N, T], state -> LanguageModelOutput.
+    """Tokens int [N, T], a state or None (zeros) -> LanguageModelOutput.
 
-    A tied head shares the embedding's table and has no bias (Press and Wolf 2017). Tables start with the standard deviation
-    of numbers uniform in ±0.1, PyTorch's word-model example's: a tied table of deviation 1 would make the first losses huge.
+    Embedding, `config.layers` recurrent layers, and a dense head; dropout on the embeddings, between layers and before the
+    head. A tied head shares the embedding's table and has no bias. Tables are initialized with the standard deviation of a
+    uniform distribution over ±0.1, which PyTorch's word model example uses: a tied table of standard deviation 1 would make
+    the first losses huge.
+
+    >>> import jax, jax.numpy as jnp
+    >>> from jaxnets.config.model import LanguageModelConfig
+    >>> config = LanguageModelConfig(embedding=256, hidden=256, layers=3, tied=True)  # Report S4 §6.9.
+    >>> model = LanguageModel(config, vocab_size=21_949)
+    >>> run = lambda key, tokens: model.init_with_output(key, tokens, train=False)
+    >>> outputs, variables = jax.eval_shape(run, jax.random.key(0), jnp.zeros((4, 35), int))
+    >>> outputs.features.shape, outputs.kernel.shape
+    ((4, 35, 256), (256, 21949))
+    >>> sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
+    7197952
+
+    References:
+      Press, O. and Wolf, L. (2017), Using the output embedding to improve language models.
     """
 
     config: LanguageModelConfig

@@ -1,4 +1,4 @@
-"""Weights that were trained elsewhere: from a file, or fetched once from where they are published."""
+"""Weights trained elsewhere: from a file, or downloaded once from where they are published."""
 
 import urllib.error
 import urllib.request
@@ -14,17 +14,30 @@ from jaxnets.data import store
 from jaxnets.errors import UserError, first_line
 
 HUB, NONE = "hub", "none"
-"""Values of a config's `weights` beside a path: what is published, and none."""
+"""Values of a config's `weights` other than a path: the published weights, and none."""
 _URL = "https://huggingface.co/timm/resnet50.tv_in1k/resolve/main/model.safetensors"
-"""torchvision's first ImageNet weights (76.13 % top-1), as timm publishes them. The publisher gives no lasting sum to pin;
-that the file is whole, and of the right net, is seen from its header and from every tensor's name and shape."""
+"""torchvision's first ImageNet weights (76.13 % top-1), as timm publishes them. The publisher gives no permanent checksum;
+the file's header and the name and shape of every tensor show whether it is complete and of the right net."""
 _TIMEOUT = 30.0
 
 
 def load(config: ModelConfig, like: dict[str, Any]) -> dict[str, Any] | None:
-    """Variables to start from instead of random ones, as far as there are some; None for a config that asks for none.
+    """Loads the pretrained variables that a model's config names.
 
-    `like` are the model's variables or their shapes. Raises UserError for a file that cannot be had, read or used.
+    >>> from jaxnets.config.model import LeNetConfig
+    >>> load(LeNetConfig(), like={}) is None
+    True
+
+    Args:
+      config: of the model. Its `weights` is "hub", "none" or the path of a safetensors file; a config without that field has
+        no pretrained weights. `config.from_torch` names the function that converts the file's tensors.
+      like: the model's variables, or their shapes.
+
+    Returns:
+      Variables to use in place of randomly initialized ones, perhaps only some of those in `like`; None if there are none.
+
+    Raises:
+      UserError: the file cannot be downloaded or read, or holds another net.
     """
     weights = getattr(config, "weights", NONE)
     if weights == NONE:
@@ -40,14 +53,21 @@ def load(config: ModelConfig, like: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def fetch() -> Path:
-    """The published weights, downloaded on first use. Raises UserError, which says what to do, where there is no network."""
+    """Downloads ResNet-50's published ImageNet weights on first use.
+
+    Returns:
+      The path of the safetensors file, in the data folder.
+
+    Raises:
+      UserError: the download failed; the message says what to do.
+    """
     path = store.root() / "weights" / "resnet50.tv_in1k.safetensors"
     if path.exists():
         return path
     part = path.with_suffix(".part")
     try:
-        with urllib.request.urlopen(_URL, timeout=_TIMEOUT) as answer:
-            content = answer.read()
+        with urllib.request.urlopen(_URL, timeout=_TIMEOUT) as response:
+            content = response.read()
         path.parent.mkdir(parents=True, exist_ok=True)
         part.write_bytes(content)
         part.replace(path)

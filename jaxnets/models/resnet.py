@@ -15,9 +15,23 @@ Array = jax.Array
 class ResNet(nn.Module):
     """Images [N, H, W, C] -> logits [N, classes] in float32.
 
-    A 3×3 stem at stride 1, then stages of blocks that halve the image and double the width from the second stage on, then
-    the mean over the image. The first block of every stage, of the first too, has a projection as its shortcut: this is what
-    makes the reported parameter count come out.
+    A 3×3 convolution at stride 1; stages of `config.blocks` residual blocks, which from the second stage on halve the image
+    and double the channels; the mean over the image; the head. The first block of every stage, including the first, has a
+    projection as its shortcut, which gives the reported number of parameters.
+
+    Activations have the type `config.dtype`; parameters are float32.
+
+    >>> import jax, jax.numpy as jnp
+    >>> from jaxnets.config.model import ResNetConfig
+    >>> model = ResNet(ResNetConfig(blocks=(3, 4, 6, 3)), classes=10)  # ResNet-34.
+    >>> run = lambda key, images: model.init_with_output(key, images, train=False)
+    >>> logits, variables = jax.eval_shape(run, jax.random.key(0), jnp.zeros((1, 32, 32, 3)))
+    >>> logits.shape, sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
+    ((1, 10), 21286346)
+
+    References:
+      He, K. et al. (2016), Deep residual learning for image recognition.
+      Report S4 §2.5.
     """
 
     config: ResNetConfig
@@ -29,24 +43,44 @@ class ResNet(nn.Module):
         config = self.config
         x = Conv(config.width, 3, config.init, padding=1, bias=False)(images.astype(config.dtype))
         x = Activation()(_norm(config, self.axis_name, x, train))
-        # Recomputed in the backward pass, a block keeps nothing but its input.
+        # A block that is recomputed in the backward pass saves only its input.
         block = nn.remat(Block, static_argnums=(2,)) if config.remat else Block
-        for number, (stage, first) in enumerate(stages(config.blocks)):
-            stride = 2 if first and stage else 1
-            made = block(config, config.width * 2**stage, stride, first, self.axis_name, name=f"Block_{number}")
-            x = made(x, train)
+        for number, (stage, is_first) in enumerate(stages(config.blocks)):
+            stride = 2 if is_first and stage else 1
+            x = block(config, config.width * 2**stage, stride, is_first, self.axis_name, name=f"Block_{number}")(x, train)
         return Dense(self.classes, config.init, name="head")(x.mean((1, 2)).astype(jnp.float32))
 
 
 def stages(blocks: Sequence[int]) -> Iterator[tuple[int, bool]]:
-    """(stage, whether it is the stage's first) of every block; `blocks` counts those of each stage."""
-    for stage, number in enumerate(blocks):
-        for i in range(number):
+    """The blocks of a residual net, in order.
+
+    >>> list(stages((2, 1)))
+    [(0, True), (0, False), (1, True)]
+
+    Args:
+      blocks: number of blocks in each stage.
+
+    Returns:
+      (stage, whether the block is its stage's first) of every block.
+    """
+    for stage, count in enumerate(blocks):
+        for i in range(count):
             yield stage, i == 0
 
 
 class Block(nn.Module):
-    """Two 3×3 convolutions and a shortcut: [N, H, W, C] -> [N, H / stride, W / stride, features]."""
+    """A basic residual block: [N, H, W, C] -> [N, ceil(H / stride), ceil(W / stride), features].
+
+    Two 3×3 convolutions, each with BatchNorm and dropout of channels, a ReLU between them, the shortcut added, and a ReLU.
+    The shortcut is the identity or, with `project`, a 1×1 convolution with BatchNorm.
+
+    >>> import jax, jax.numpy as jnp
+    >>> from jaxnets.config.model import ResNetConfig
+    >>> block = Block(ResNetConfig(), features=32, stride=2, project=True, axis_name=None)
+    >>> run = lambda key, x: block.init_with_output(key, x, False)[0]
+    >>> jax.eval_shape(run, jax.random.key(0), jnp.zeros((1, 32, 32, 16))).shape
+    (1, 16, 16, 32)
+    """
 
     config: ResNetConfig
     features: int
@@ -68,6 +102,6 @@ class Block(nn.Module):
 
 
 def _norm(config: ResNetConfig, axis_name: str | None, x: Array, train: bool, dropout: bool = True) -> Array:
-    """BatchNorm, then dropout of whole channels. Called in a compact method, whose module owns the layers."""
+    """BatchNorm, then dropout of whole channels. The layers belong to the module whose compact method calls this."""
     x = BatchNorm(axis_name)(x, train=train)
     return Dropout(config.dropout, spatial=True)(x, train=train) if dropout else x

@@ -1,4 +1,4 @@
-"""Sentiment of reviews (report S4 §6.11)."""
+"""A recurrent classifier of reviews (report S4 §6.11)."""
 
 import jax
 import jax.numpy as jnp
@@ -12,10 +12,19 @@ Array = jax.Array
 
 
 class SentimentRNN(nn.Module):
-    """Words [N, T], lengths [N] -> logits [N, 2] of "negative" and "positive".
+    """Words int [N, T], lengths int [N] -> logits [N, 2] of "negative" and "positive".
 
-    The report's net ends in one sigmoid unit. Softmax over (0, z) is the sigmoid of z and its cross entropy the binary
-    one, so the logits here are that unit's z beside a constant 0.
+    Embedding, recurrent layers, their last output or the mean and maximum of all outputs, and the head. The report's head is
+    one sigmoid unit. The softmax of (0, z) is the sigmoid of z, and its cross entropy the binary one, so the logits here are
+    a constant 0 and that unit's z.
+
+    >>> import jax, jax.numpy as jnp
+    >>> from jaxnets.config.model import SentimentRNNConfig
+    >>> model = SentimentRNN(SentimentRNNConfig(), vocab_size=1001)  # Report S4 §6.11.
+    >>> run = lambda key, words, lengths: model.init_with_output(key, words, lengths, train=False)
+    >>> logits, variables = jax.eval_shape(run, jax.random.key(0), jnp.zeros((4, 200), int), jnp.full(4, 200))
+    >>> logits.shape, sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
+    ((4, 2), 920385)
     """
 
     config: SentimentRNNConfig
@@ -25,15 +34,15 @@ class SentimentRNN(nn.Module):
     @nn.compact
     def __call__(self, words: Array, lengths: Array, *, train: bool) -> Array:
         config = self.config
-        lengths = jnp.maximum(lengths, 1)  # A review of unknown words alone is one word of padding.
+        lengths = jnp.maximum(lengths, 1)  # A review with no known word is read as one word of padding.
         x = Embed(self.vocab_size, config.embedding)(words.T)
         x = Dropout(config.dropout_inner)(x, train=train)
         h, _ = Recurrent(config.cell, config.hidden, config.layers, config.dropout_inner)(x, lengths, train=train)
         if config.pool == "mean_max":
-            # Outputs behind the end are 0, which neither sum nor maximum may take for outputs.
-            ended = jnp.arange(h.shape[0]).reshape(-1, 1, 1) >= lengths.reshape(1, -1, 1)
-            top = jnp.where(ended, -jnp.inf, h).max(0)
-            pooled = jnp.concatenate([h.sum(0) / lengths.reshape(-1, 1), top], axis=-1)
+            # Outputs after the end are 0: they do not change the sum, but must not enter the maximum.
+            is_padding = jnp.arange(h.shape[0]).reshape(-1, 1, 1) >= lengths.reshape(1, -1, 1)
+            maximum = jnp.where(is_padding, -jnp.inf, h).max(0)
+            pooled = jnp.concatenate([h.sum(0) / lengths.reshape(-1, 1), maximum], axis=-1)
         else:
             pooled = last_outputs(h, lengths)
         z = Dense(1, config.init, name="head")(Dropout(config.dropout)(pooled, train=train))

@@ -10,11 +10,21 @@ from jaxnets.nn import kernels
 
 Array = jax.Array
 Padding = tuple[tuple[int, int], tuple[int, int]]
-_MOST_TAPS = 256  # What the kernels have room for.
+_MAX_TAPS = 256  # Filters of more taps do not fit the kernels' buffers.
 
 
 def conv2d(x: Array, w: Array, b: Array, *, stride: int = 1, padding: int | Padding = 0) -> Array:
     """Cross-correlates images with filters, as torch.nn.functional.conv2d does.
+
+        y[n, i, j, o] = b[o] + Σ_(u, v, c) x[n, i·stride + u - top, j·stride + v - left, c] · w[u, v, c, o]
+
+    On CPUs, float32 runs in a native kernel. Other dtypes and platforms use XLA's convolution.
+
+    >>> import jax.numpy as jnp
+    >>> images, filters = jnp.ones((2, 28, 28, 1)), jnp.ones((3, 3, 1, 16))
+    >>> y = conv2d(images, filters, jnp.zeros(16), stride=2, padding=1)
+    >>> y.shape, float(y[0, 0, 0, 0]), float(y[0, 1, 1, 0])  # At the corner, 4 of 9 taps see the image.
+    ((2, 14, 14, 16), 4.0, 9.0)
 
     Args:
       x: images [N, H, W, C_in].
@@ -22,20 +32,23 @@ def conv2d(x: Array, w: Array, b: Array, *, stride: int = 1, padding: int | Padd
       b: biases [C_out].
       stride: step of the window along both axes.
       padding: zero rows and columns around the image: one number for all sides, or ((top, bottom), (left, right)).
+        Negative padding crops.
 
     Returns:
       [N, H', W', C_out] with H' = (H + top + bottom - KH) // stride + 1, W' likewise.
+
+    Raises:
+      TypeError: x and w differ in dtype or number of axes.
+      ValueError: x and w differ in C_in.
     """
     pads = ((padding, padding), (padding, padding)) if isinstance(padding, int) else padding
-    fits = w.shape[0] * w.shape[1] <= _MOST_TAPS and min(pads[0] + pads[1]) >= 0
-    return (_conv2d if fits and kernels.is_supported(x, w, b) else _xla_conv2d)(
-        stride, pads, *kernels.promote_varying(x, w, b)
-    )
+    has_kernel = w.shape[0] * w.shape[1] <= _MAX_TAPS and min(pads[0] + pads[1]) >= 0 and kernels.is_supported(x, w, b)
+    return (_conv2d if has_kernel else _xla_conv2d)(stride, pads, *kernels.promote_varying(x, w, b))
 
 
 def _xla_conv2d(stride: int, padding: Padding, x: Array, w: Array, b: Array) -> Array:
     if any(pad >= size for pads, size in zip(padding, w.shape[:2], strict=True) for pad in pads):
-        # The gradient would need a negative padding, for which XLA reads outside its operand on CPUs (jax 0.10.2).
+        # The gradient would need negative padding, for which XLA on CPUs reads outside its operand (jax 0.10.2).
         x, padding = jnp.pad(x, ((0, 0), *padding, (0, 0))), ((0, 0), (0, 0))
     y = lax.conv_general_dilated(x, w, (stride, stride), padding, dimension_numbers=("NHWC", "HWIO", "NHWC"))
     return _add_bias(y, b)
@@ -93,5 +106,5 @@ _conv2d.defvjp(_conv2d_fwd, _conv2d_bwd)
 
 
 def _attributes(stride: int, padding: Padding) -> dict[str, int]:
-    # The bottom and right padding are implied by the shapes.
+    # The shapes imply the padding at the bottom and on the right.
     return {"stride": stride, "pad_top": padding[0][0], "pad_left": padding[1][0]}

@@ -1,6 +1,6 @@
 """Initial values of weights and biases.
 
-With fan_in and fan_out the number of inputs and outputs of one unit:
+fan_in and fan_out are the numbers of inputs and outputs of one unit:
 
     torch             weights and biases uniform in ±1/sqrt(fan_in)              (the default of torch.nn layers)
     xavier_normal     normal, variance gain² · 2 / (fan_in + fan_out)            (Glorot and Bengio 2010; report S4 §3.1.1)
@@ -8,7 +8,7 @@ With fan_in and fan_out the number of inputs and outputs of one unit:
     kaiming_normal    normal, standard deviation gain / sqrt(fan_in)             (He et al. 2015; report S4 §3.1.2)
     normal            normal, standard deviation std                             (the report's "large Gaussian": std 1)
 
-A dense_std, where given, replaces the scheme for dense layers: normal with that standard deviation.
+If `dense_std` is set, dense weights are normal with that standard deviation, whatever the scheme.
 """
 
 import math
@@ -23,13 +23,51 @@ Initializer = Callable[[jax.Array, tuple[int, ...]], jax.Array]
 
 
 def fans(shape: tuple[int, ...]) -> tuple[int, int]:
-    """(fan_in, fan_out) of a dense kernel [in, out] or a convolution kernel [height, width, in, out]."""
-    receptive = math.prod(shape[:-2])
-    return shape[-2] * receptive, shape[-1] * receptive
+    """The numbers of inputs and outputs of one unit.
+
+    >>> fans((784, 128))
+    (784, 128)
+    >>> fans((5, 5, 3, 6))
+    (75, 150)
+
+    Args:
+      shape: of a dense kernel [in, out] or a convolution kernel [height, width, in, out].
+
+    Returns:
+      (fan_in, fan_out); for a convolution both include the height · width taps.
+    """
+    receptive_field = math.prod(shape[:-2])
+    return shape[-2] * receptive_field, shape[-1] * receptive_field
 
 
 def kernel_init(init: Init) -> Initializer:
-    """A function (key, shape) -> float32 weights, by `init.scheme`."""
+    """An initializer of dense and convolution kernels.
+
+        torch             uniform in ±1/sqrt(fan_in)
+        xavier_normal     normal, variance gain² · 2 / (fan_in + fan_out)
+        xavier_uniform    uniform in ±gain · sqrt(6 / (fan_in + fan_out))
+        kaiming_normal    normal, standard deviation gain / sqrt(fan_in)
+        normal            normal, standard deviation std
+
+    >>> import jax
+    >>> from jaxnets.config.model import Init
+    >>> initialize = kernel_init(Init("kaiming_normal", gain=2**0.5))
+    >>> kernel = initialize(jax.random.key(0), (5000, 200))
+    >>> kernel.shape, round(float(kernel.std()), 3)  # sqrt(2 / 5000)
+    ((5000, 200), 0.02)
+
+    Args:
+      init: the scheme with its gain and standard deviations. `init.dense_std`, if set, replaces the scheme for kernels
+        of two axes.
+
+    Returns:
+      A function (key, shape) -> float32 weights of that shape. It raises KeyError for an unknown scheme.
+
+    References:
+      Glorot, X. and Bengio, Y. (2010), Understanding the difficulty of training deep feedforward neural networks (report S4
+      §3.1.1).
+      He, K. et al. (2015), Delving deep into rectifiers (report S4 §3.1.2).
+    """
 
     def initialize(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
         fan_in, fan_out = fans(shape)
@@ -52,7 +90,20 @@ def kernel_init(init: Init) -> Initializer:
 
 
 def bias_init(init: Init, fan_in: int) -> Initializer:
-    """A function (key, shape) -> float32 biases of a layer with `fan_in` inputs a unit."""
+    """An initializer of biases: `init.bias` if set, else uniform in ±1/sqrt(fan_in) under "torch", else 0.
+
+    >>> import jax
+    >>> from jaxnets.config.model import Init
+    >>> bias_init(Init(bias=0.5), fan_in=75)(jax.random.key(0), (2,)).tolist()
+    [0.5, 0.5]
+
+    Args:
+      init: the constant and the scheme.
+      fan_in: number of inputs of one unit of the layer.
+
+    Returns:
+      A function (key, shape) -> float32 biases of that shape.
+    """
 
     def initialize(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
         if init.bias is not None:

@@ -1,4 +1,4 @@
-"""Layers the models are made of: thin Linen modules over our own convolution, initializers and dropout."""
+"""Linen layers over this library's convolution, batch normalization and initializers, with dropout that is cheap on CPUs."""
 
 import math
 from collections.abc import Callable
@@ -21,12 +21,34 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "relu": jax.nn.relu,
     "leaky_relu": lambda x: jax.nn.leaky_relu(x, 0.01),
 }
+"""Activation functions by name: element-wise, of any shape."""
 
 _EPSILON, _MOMENTUM = 1e-5, 0.9
 
 
 class Conv(nn.Module):
-    """Convolution: [N, H, W, C] -> [N, H', W', features]."""
+    """Two-dimensional convolution with a square kernel: [N, H, W, C] -> [N, H', W', features].
+
+    H' = (H + top + bottom - kernel) // stride + 1, W' likewise (see `conv2d`).
+
+    Parameters: `kernel` [kernel, kernel, C, features] and, with `bias`, `bias` [features]. They are float32; a call casts
+    them to the dtype of its input.
+
+    >>> import jax, jax.numpy as jnp
+    >>> from jaxnets.config.model import Init
+    >>> run = lambda key, x: Conv(16, kernel=5, init_config=Init(), padding=2).init_with_output(key, x)
+    >>> y, variables = jax.eval_shape(run, jax.random.key(0), jnp.zeros((8, 32, 32, 3)))
+    >>> y.shape, {name: leaf.shape for name, leaf in variables["params"].items()}
+    ((8, 32, 32, 16), {'bias': (16,), 'kernel': (5, 5, 3, 16)})
+
+    Attributes:
+      features: number of filters.
+      kernel: side of the filters.
+      init_config: how the parameters are initialized (see `kernel_init` and `bias_init`).
+      stride: step of the window along both axes.
+      padding: zeros around the image: one number for all sides, or ((top, bottom), (left, right)).
+      bias: whether a bias is added.
+    """
 
     features: int
     kernel: int
@@ -38,7 +60,7 @@ class Conv(nn.Module):
     @nn.compact
     def __call__(self, x: Array) -> Array:
         shape = (self.kernel, self.kernel, x.shape[-1], self.features)
-        # Parameters are drawn in float32 whatever the compute dtype.
+        # Parameters are float32 whatever the compute dtype.
         w = self.param("kernel", kernel_init(self.init_config), shape)
         if self.bias:
             b = self.param("bias", bias_init(self.init_config, fans(shape)[0]), (self.features,))
@@ -48,7 +70,21 @@ class Conv(nn.Module):
 
 
 class DenseParams(nn.Module):
-    """The parameters of a dense layer, for models that apply it themselves: kernel [inputs, features], bias [features]."""
+    """The parameters of a dense layer, for models that apply it themselves.
+
+    Called without arguments; returns (kernel [inputs, features], bias [features]), float32.
+
+    >>> import jax
+    >>> from jaxnets.config.model import Init
+    >>> kernel, bias = jax.eval_shape(lambda key: DenseParams(256, 1000, Init()).init_with_output(key)[0], jax.random.key(0))
+    >>> kernel.shape, bias.shape
+    ((256, 1000), (1000,))
+
+    Attributes:
+      inputs: number of inputs of a unit.
+      features: number of units.
+      init_config: how the parameters are initialized (see `kernel_init` and `bias_init`).
+    """
 
     inputs: int
     features: int
@@ -62,7 +98,22 @@ class DenseParams(nn.Module):
 
 
 class Dense(nn.Module):
-    """Affine map of the last axis: [..., inputs] -> [..., features]."""
+    """Affine map of the last axis, x @ kernel + bias: [..., inputs] -> [..., features].
+
+    Parameters: `kernel` [inputs, features] and `bias` [features]. They are float32; a call casts them to the dtype of its
+    input.
+
+    >>> import jax, jax.numpy as jnp
+    >>> from jaxnets.config.model import Init
+    >>> run = lambda key, x: Dense(10, Init()).init_with_output(key, x)
+    >>> y, variables = jax.eval_shape(run, jax.random.key(0), jnp.zeros((8, 84)))
+    >>> y.shape, {name: leaf.shape for name, leaf in variables["params"].items()}
+    ((8, 10), {'bias': (10,), 'kernel': (84, 10)})
+
+    Attributes:
+      features: number of units.
+      init_config: how the parameters are initialized (see `kernel_init` and `bias_init`).
+    """
 
     features: int
     init_config: Init
@@ -78,7 +129,17 @@ class Dense(nn.Module):
 
 
 class Activation(nn.Module):
-    """One of ACTIVATIONS, element by element. A module, so that its outputs have a name and it can be intercepted."""
+    """An activation function, element by element: [...] -> [...].
+
+    It is a module so that its outputs can be captured by name and its calls intercepted (see jaxnets.models.features).
+
+    >>> import jax.numpy as jnp
+    >>> Activation("leaky_relu").apply({}, jnp.asarray([-100.0, 2.0])).tolist()
+    [-1.0, 2.0]
+
+    Attributes:
+      kind: a key of ACTIVATIONS: "sigmoid", "tanh", "relu" or "leaky_relu" (slope 0.01).
+    """
 
     kind: str = "relu"
 
@@ -88,13 +149,32 @@ class Activation(nn.Module):
 
 
 class BatchNorm(nn.Module):
-    """Batch normalization of [N, H, W, C] or [N, C] with PyTorch's constants (running average 0.9, epsilon 1e-5).
+    """Batch normalization of each channel: [N, H, W, C] or [N, C], of any dtype, to the same shape and dtype.
 
-    The running variance averages the batch's biased variance, as Flax does; PyTorch's is unbiased.
+        y = (x - mean) / sqrt(variance + 1e-5) · scale + bias
+
+    With train=True, mean and variance are the batch's, and the running averages become 0.9 · average + 0.1 · batch. With
+    train=False they are the running averages. The constants are PyTorch's. The running variance averages the batch's biased
+    variance, as in Flax; PyTorch averages the unbiased one.
+
+    Parameters: `scale` [C], initially 1, and `bias` [C], initially 0. Collection "batch_stats": `mean` and `var` [C]. All
+    are float32.
+
+    >>> import jax, jax.numpy as jnp
+    >>> x = jnp.asarray([[0.0], [20.0]])
+    >>> y, variables = BatchNorm().init_with_output(jax.random.key(0), x, train=True)
+    >>> jnp.round(y, 3).tolist(), jnp.round(variables["batch_stats"]["mean"], 3).tolist()
+    ([[-1.0], [1.0]], [1.0])
+
+    Attributes:
+      axis_name: the mesh axis over which a per-device program shares its statistics; None if a call sees the whole batch.
+
+    References:
+      Ioffe, S. and Szegedy, C. (2015), Batch normalization: accelerating deep network training by reducing internal
+      covariate shift.
     """
 
     axis_name: str | None = None
-    """See jaxnets.nn.norm.batch_norm."""
 
     @nn.compact
     def __call__(self, x: Array, *, train: bool) -> Array:
@@ -117,12 +197,25 @@ class BatchNorm(nn.Module):
 
 
 class Dropout(nn.Module):
-    """Zeroes a share `rate` of the elements in training and scales the rest so that their mean stays.
+    """With train=True, zeroes each element with probability `rate` and divides the others by 1 - rate: [...] -> [...].
 
-    With `spatial` whole channels of images [N, H, W, C] are zeroed (Tompson et al. 2015), as torch.nn.Dropout2d does.
+    With train=False, the identity. The random numbers come from the "dropout" stream.
 
-    Sixteen random bits decide each element, two elements per generated word: random bits are what dropout costs on a
-    CPU. The rate is met to within 2⁻¹⁷ and the scale corrects for the rest.
+    Dropout on CPUs spends its time on random bits. Here an element takes 16 of them, so a generated word serves two
+    elements. The rate is rounded to a multiple of 2⁻¹⁶, and the scale is that of the rounded rate.
+
+    >>> import jax, jax.numpy as jnp
+    >>> y = Dropout(0.5).apply({}, jnp.ones(1000), train=True, rngs={"dropout": jax.random.key(0)})
+    >>> sorted(set(y.tolist())), 400 < int((y == 0).sum()) < 600
+    ([0.0, 2.0], True)
+
+    Attributes:
+      rate: probability that an element is zeroed, in [0, 1).
+      spatial: whether whole channels of images [N, H, W, C] are zeroed, as by torch.nn.Dropout2d.
+
+    References:
+      Srivastava, N. et al. (2014), Dropout: a simple way to prevent neural networks from overfitting.
+      Tompson, J. et al. (2015), Efficient object localization using convolutional networks (`spatial`).
     """
 
     rate: float

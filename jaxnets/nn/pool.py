@@ -12,9 +12,25 @@ from jaxnets.nn import kernels
 Array = jax.Array
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
 def avg_pool(x: Array, window: int = 2) -> Array:
-    """Mean over non-overlapping windows: [N, H, W, C] -> [N, H // window, W // window, C]."""
+    """Mean over non-overlapping windows. Rows and columns that fill no window are dropped.
+
+    >>> import jax.numpy as jnp
+    >>> avg_pool(jnp.arange(16.0).reshape(1, 4, 4, 1))[0, ..., 0].tolist()
+    [[2.5, 4.5], [10.5, 12.5]]
+
+    Args:
+      x: images [N, H, W, C].
+      window: side of the windows and distance between them.
+
+    Returns:
+      [N, H // window, W // window, C].
+    """
+    return _avg_pool(x, window)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
+def _avg_pool(x: Array, window: int) -> Array:
     height, width = (size // window for size in x.shape[1:3])
     slices = [
         x[:, i : i + (height - 1) * window + 1 : window, j : j + (width - 1) * window + 1 : window]
@@ -25,20 +41,35 @@ def avg_pool(x: Array, window: int = 2) -> Array:
 
 
 def _avg_pool_bwd(window: int, x: Array, dy: Array) -> tuple[Array]:
-    # Each window's gradient spread evenly: one pass, where the gradient of a sum of slices takes a padded copy a slice.
+    # One pass spreads each window's gradient evenly. The gradient of a sum of slices would make a padded copy per slice.
     n, h, w, c = dy.shape
     spread = jnp.broadcast_to((dy / window**2)[:, :, None, :, None], (n, h, window, w, window, c))
     spread = spread.reshape(n, h * window, w * window, c)
-    return (jnp.pad(spread, [(0, whole - part) for whole, part in zip(x.shape, spread.shape, strict=True)]),)
+    return (jnp.pad(spread, [(0, size - pooled) for size, pooled in zip(x.shape, spread.shape, strict=True)]),)
 
 
-avg_pool.defvjp(lambda x, window: (avg_pool(x, window), x), _avg_pool_bwd)
+_avg_pool.defvjp(lambda x, window: (_avg_pool(x, window), x), _avg_pool_bwd)
 
 
 def max_pool(x: Array, window: int = 2, stride: int | None = None) -> Array:
-    """Maximum over windows, without padding: [N, H, W, C] -> [N, (H - window) // stride + 1, …, C].
+    """Maximum over windows, without padding.
 
-    Where elements of a window tie, the first, row by row, has the gradient, as in PyTorch.
+    If elements of a window tie, the gradient goes to the first in row-major order, as in PyTorch.
+
+    >>> import jax, jax.numpy as jnp
+    >>> x = jnp.asarray([[1.0, 5.0], [5.0, 2.0]]).reshape(1, 2, 2, 1)
+    >>> max_pool(x).shape, float(max_pool(x)[0, 0, 0, 0])
+    ((1, 1, 1, 1), 5.0)
+    >>> jax.grad(lambda x: max_pool(x).sum())(x)[0, ..., 0].tolist()
+    [[0.0, 1.0], [0.0, 0.0]]
+
+    Args:
+      x: images [N, H, W, C].
+      window: side of the windows.
+      stride: distance between windows; None: `window`, so that they do not overlap.
+
+    Returns:
+      [N, (H - window) // stride + 1, (W - window) // stride + 1, C].
     """
     return (_max_pool if kernels.is_supported(x) else _xla_max_pool)(window, stride or window, x)
 

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxnets.nn.sequence import sequence_mask
+from jaxnets.nn.rnn import sequence_mask
 
 Array = jax.Array
 Arrays = Mapping[str, Array]

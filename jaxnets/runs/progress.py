@@ -1,4 +1,4 @@
-"""What a person sees while nets train: bars on a terminal, plain lines elsewhere."""
+"""Progress of training: a bar on a terminal, plain lines elsewhere."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ from jaxnets.runs.statistics import Json, mean_std
 
 
 class Reporter:
-    """Prints one run's progress. On a terminal a bar moves with every call; otherwise a line an epoch."""
+    """Prints the progress of runs to `console`: on a terminal a moving bar, otherwise one line per epoch."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
@@ -19,7 +19,7 @@ class Reporter:
 
     @contextmanager
     def run(self, title: str, total_steps: int, done: int) -> Iterator[None]:
-        """The time of one run."""
+        """Context of one run of `total_steps`, of which `done` are finished already if it is resumed."""
         self.note(title)
         if not self.console.is_terminal:
             yield
@@ -36,13 +36,21 @@ class Reporter:
         self._bar = self._task = None
 
     def step(self, step: int, epoch: int, epochs: int, means: Mapping[str, float], rate: float) -> None:
-        """After each call of the compiled program: means over seeds of the epoch so far, and examples a second."""
+        """Updates the bar after each call of the compiled program.
+
+        Args:
+          step: steps done.
+          epoch: the current epoch, from 1.
+          epochs: epochs in all.
+          means: metrics of the epoch so far, means over seeds.
+          rate: examples per second, all seeds together.
+        """
         if self._bar is not None and self._task is not None:
             metrics = f"{_format(means)}  {rate:,.0f} examples/s"
             self._bar.update(self._task, completed=step, description=f"epoch {epoch}/{epochs}", metrics=metrics)
 
     def epoch(self, line: Json, epochs: int, rate: float, left: float) -> None:
-        """After each epoch: its line of metrics.jsonl, examples a second, and the seconds left."""
+        """Prints an epoch: its `line` of metrics.jsonl, `rate` in examples per second, and `left`, the seconds remaining."""
         if self._bar is None:
             means = {
                 split: {name: mean_std(values)["mean"] for name, values in line[split].items()}
@@ -54,12 +62,12 @@ class Reporter:
             )
 
     def note(self, text: str) -> None:
-        """A line of its own."""
+        """Prints one line."""
         self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 def _format(means: Mapping[str, float]) -> str:
-    """Metrics in a few words: shares in percent, everything else as it is."""
+    """Metrics on one line: accuracies in percent, everything else as it is."""
     return " ".join(
         f"{name} {100 * value:.2f}%" if name == "accuracy" else f"{name} {value:.4f}" for name, value in means.items()
     )

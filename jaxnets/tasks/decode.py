@@ -1,7 +1,7 @@
-"""Writing with a trained model: sampling, greedy choice, and beam search. Pure functions for use inside jit.
+"""Decoding from a trained model: sampling, greedy and beam search. Pure functions for use inside jit.
 
-All take `step`, which maps (state, tokens [N]) to (logits [N, types] of the next token, new state). A state is a tree whose
-leaves have the sequences on their second axis, as recurrent states [layers, N, hidden] do.
+All take a `step` function that maps (state, tokens int [N]) to (logits [N, V] of the next token, new state). A state is a
+tree whose leaves have the sequences on their second axis, as recurrent states [layers, N, hidden] do.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,24 @@ Step = Callable[[Any, Array], tuple[Array, Any]]
 
 
 def sample(step: Step, state: Any, first: Array, key: Array, length: int, temperature: Any = 1.0) -> Array:
-    """Tokens [N, length] behind `first` [N], drawn from softmax(logits / temperature)."""
+    """Samples each next token from softmax(logits / temperature).
+
+    >>> import jax, jax.numpy as jnp
+    >>> step = lambda state, tokens: (50 * jax.nn.one_hot(tokens + 1, 5), state)  # Token k is followed by k + 1.
+    >>> sample(step, (), jnp.asarray([0, 1]), jax.random.key(0), length=3).tolist()
+    [[1, 2, 3], [2, 3, 4]]
+
+    Args:
+      step: from (state, tokens int [N]) to (logits [N, V], new state).
+      state: the state before `first`; its leaves have the sequences on their second axis.
+      first: the token before the first sampled one, int [N].
+      key: a PRNG key.
+      length: number of tokens to sample.
+      temperature: below 1 sharpens the distribution, toward 0 it becomes greedy.
+
+    Returns:
+      Tokens int [N, length].
+    """
 
     def body(carry: tuple[Any, Array], key: Array) -> tuple[tuple[Any, Array], Array]:
         logits, state = step(*carry)
@@ -27,7 +44,22 @@ def sample(step: Step, state: Any, first: Array, key: Array, length: int, temper
 
 
 def greedy(step: Step, state: Any, first: Array, length: int) -> Array:
-    """Tokens [N, length] behind `first` [N], the likeliest at every step."""
+    """Takes the most likely token at every step.
+
+    >>> import jax, jax.numpy as jnp
+    >>> step = lambda state, tokens: (jax.nn.one_hot(tokens + 1, 5), state)  # Token k is followed by k + 1.
+    >>> greedy(step, (), jnp.asarray([0, 1]), length=3).tolist()
+    [[1, 2, 3], [2, 3, 4]]
+
+    Args:
+      step: from (state, tokens int [N]) to (logits [N, V], new state).
+      state: the state before `first`; its leaves have the sequences on their second axis.
+      first: the token before the first predicted one, int [N].
+      length: number of tokens to predict.
+
+    Returns:
+      Tokens int [N, length].
+    """
 
     def body(carry: tuple[Any, Array], _: None) -> tuple[tuple[Any, Array], Array]:
         logits, state = step(*carry)
@@ -38,37 +70,43 @@ def greedy(step: Step, state: Any, first: Array, length: int) -> Array:
 
 
 def beam(step: Step, state: Any, first: Array, end: Any, length: int, width: int) -> tuple[Array, Array]:
-    """The likeliest continuations of one sequence that a beam finds.
+    """Beam search for the most likely continuations of one sequence.
+
+    >>> import jax, jax.numpy as jnp
+    >>> step = lambda state, tokens: (jnp.log(jnp.asarray([[0.6, 0.3, 0.1]] * 2)), state)
+    >>> tokens, scores = beam(step, (), jnp.asarray(0), end=2, length=2, width=2)
+    >>> tokens.tolist(), [round(float(score), 2) for score in jnp.exp(scores)]
+    ([[0, 0], [0, 1]], [0.36, 0.18])
 
     Args:
-      step: as above, for N = width.
-      state: where all of the beam starts.
-      first: the token before, a scalar.
-      end: the token behind which nothing follows; -1 if there is none.
-      length: tokens at most.
-      width: sequences kept at every step.
+      step: from (state, tokens int [width]) to (logits [width, V], new state).
+      state: the state before `first`, the same for all `width` sequences on its leaves' second axis.
+      first: the token before the first predicted one, a scalar.
+      end: the token after which a sequence ends; -1 if there is none.
+      length: maximum number of tokens.
+      width: number of sequences kept at every step.
 
     Returns:
-      Tokens [width, length], best first, filled up with `end`; and their log-probabilities [width].
+      Tokens int [width, length], most likely first, padded with `end`; and their log-probabilities [width].
     """
 
-    def body(carry: tuple[Any, Array, Array, Array], at: Array) -> tuple[tuple[Any, Array, Array, Array], None]:
-        state, token, scores, written = carry
+    def body(carry: tuple[Any, Array, Array, Array], t: Array) -> tuple[tuple[Any, Array, Array, Array], None]:
+        state, token, scores, tokens = carry
         logits, state = step(state, token)
         log_probs = jax.nn.log_softmax(logits)
-        types = log_probs.shape[-1]
-        # A sequence that has ended goes on in one way only, at no cost.
-        ended = ((token == end) & (at > 0)).reshape(-1, 1)
-        only_end = jnp.where(jnp.arange(types) == end, 0.0, -jnp.inf).reshape(1, -1)
-        totals = scores.reshape(-1, 1) + jnp.where(ended, only_end, log_probs)
-        scores, chosen = lax.top_k(totals.reshape(-1), width)
-        parent, token = chosen // types, (chosen % types).astype(jnp.int32)
+        vocab_size = log_probs.shape[-1]
+        # A sequence that has ended continues with `end` only, with probability 1.
+        has_ended = ((token == end) & (t > 0)).reshape(-1, 1)
+        end_log_probs = jnp.where(jnp.arange(vocab_size) == end, 0.0, -jnp.inf).reshape(1, -1)
+        totals = scores.reshape(-1, 1) + jnp.where(has_ended, end_log_probs, log_probs)
+        scores, best = lax.top_k(totals.reshape(-1), width)
+        parent, token = best // vocab_size, (best % vocab_size).astype(jnp.int32)
         state = jax.tree.map(lambda x: jnp.take(x, parent, axis=1), state)
-        written = written[parent].at[:, at].set(token)
-        return (state, token, scores, written), None
+        tokens = tokens[parent].at[:, t].set(token)
+        return (state, token, scores, tokens), None
 
-    # At first all of the beam is the same sequence; one copy of it counts.
+    # At first the beam holds copies of one sequence, of which only one counts.
     scores = jnp.where(jnp.arange(width) == 0, 0.0, -jnp.inf)
-    start = state, jnp.full((width,), first, jnp.int32), scores, jnp.zeros((width, length), jnp.int32)
-    (_, _, scores, written), _ = lax.scan(body, start, jnp.arange(length))
-    return written, scores
+    carry = state, jnp.full((width,), first, jnp.int32), scores, jnp.zeros((width, length), jnp.int32)
+    (_, _, scores, tokens), _ = lax.scan(body, carry, jnp.arange(length))
+    return tokens, scores

@@ -8,31 +8,71 @@ from jaxnets.nn.kernels import promote_varying
 from jaxnets.tasks.metrics import Mean
 
 Array = jax.Array
-_MAX_LOGITS = 1 << 25  # 128 MB.
+_MAX_LOGITS = 1 << 25  # 128 MB in float32.
 _Triple = tuple[Array, Array, Array]
 
 
 def cross_entropy(logits: Array, labels: Array, mask: Array) -> Mean:
-    """Softmax cross entropy in nats. Shapes [..., C], [...] (class indices), [...] (1 for what counts, 0 for padding)."""
+    """Softmax cross entropy in nats: the mean of -log softmax(logits)[label] over the predictions that count.
+
+    >>> import jax.numpy as jnp
+    >>> loss = cross_entropy(jnp.zeros((2, 10)), jnp.asarray([3, 7]), jnp.ones(2))
+    >>> round(float(loss.value), 4), float(loss.weight)  # ln(10): the loss of a net that knows nothing (report S4 §4.5)
+    (2.3026, 2.0)
+
+    Args:
+      logits: [..., C], of any float type; the loss is computed in float32.
+      labels: class indices int [...].
+      mask: 1 for predictions that count, 0 for padding: [...].
+
+    Returns:
+      The summed loss and the sum of the mask.
+    """
     log_probs = jax.nn.log_softmax(logits.astype(jnp.float32))
-    picked = jnp.take_along_axis(log_probs, labels[..., None], axis=-1)[..., 0]
-    return Mean(-(picked * mask).sum(), mask.sum())
+    label_log_probs = jnp.take_along_axis(log_probs, labels[..., None], axis=-1)[..., 0]
+    return Mean(-(label_log_probs * mask).sum(), mask.sum())
 
 
 def squared_error(predictions: Array, targets: Array, mask: Array) -> Mean:
-    """Sum of squared differences over an example. Shapes [N, ...], [N, ...], [N] (1 for what counts, 0 for padding)."""
+    """Squared error: the sum of (prediction - target)² over an example's elements, averaged over examples.
+
+    >>> import jax.numpy as jnp
+    >>> float(squared_error(jnp.zeros((2, 4, 4, 1)), jnp.ones((2, 4, 4, 1)), jnp.asarray([1.0, 0.0])).value)
+    16.0
+
+    Args:
+      predictions: [N, ...].
+      targets: [N, ...].
+      mask: 1 for examples that count, 0 for padding: [N].
+
+    Returns:
+      The summed error and the sum of the mask.
+    """
     errors = jnp.square(predictions - targets).sum(range(1, targets.ndim))
     return Mean((errors * mask).sum(), mask.sum())
 
 
 def head_cross_entropy(features: Array, kernel: Array, bias: Array, labels: Array, mask: Array) -> Mean:
-    """`cross_entropy` of the logits features @ kernel + bias, a few positions at a time where there are many.
+    """`cross_entropy` of the logits features @ kernel + bias, computed in chunks of positions.
 
-    With a vocabulary of V, all logits of a batch, and their gradients, would take N · T · V numbers each; here no more than
-    some thirty million exist at once. Gradients are taken along with the loss, while a chunk's logits are there; the
-    backward pass only scales them.
+    All logits of a batch, and their gradients, would take N · T · V numbers each; here at most 2²⁵ logits exist at once. The
+    gradient of a chunk is computed together with its loss, while its logits exist. The backward pass only scales gradients.
 
-    Shapes: [N, T, F], [F, V], [V], [N, T], [N, T].
+    >>> import jax.numpy as jnp
+    >>> features, kernel, bias = jnp.ones((2, 5, 8)), jnp.zeros((8, 100)), jnp.zeros(100)
+    >>> loss = head_cross_entropy(features, kernel, bias, jnp.zeros((2, 5), int), jnp.ones((2, 5)))
+    >>> round(float(loss.value), 4), float(loss.weight)  # ln(100)
+    (4.6052, 10.0)
+
+    Args:
+      features: [N, T, F].
+      kernel: [F, V].
+      bias: [V].
+      labels: class indices int [N, T].
+      mask: 1 for predictions that count, 0 for padding: [N, T].
+
+    Returns:
+      The summed loss and the sum of the mask. It has gradients for features, kernel and bias.
     """
     positions, vocab_size = labels.size, kernel.shape[1]
     chunks = -(-positions // max(1, _MAX_LOGITS // vocab_size))
@@ -48,22 +88,22 @@ def head_cross_entropy(features: Array, kernel: Array, bias: Array, labels: Arra
 
 @jax.custom_vjp
 def _head(features: Array, kernel: Array, bias: Array, labels: Array, mask: Array) -> Array:
-    """The summed loss: [chunks, P, F], [F, V], [V], [chunks, P], [chunks, P]."""
+    """The summed loss, for features [chunks, P, F], kernel [F, V], bias [V], labels [chunks, P], mask [chunks, P]."""
 
-    def of_chunk(chunk: tuple[Array, ...]) -> Array:
+    def chunk_loss(chunk: tuple[Array, ...]) -> Array:
         features, labels, mask = chunk
         return cross_entropy(features @ kernel + bias.reshape(1, -1), labels, mask).total
 
-    return lax.map(of_chunk, (features, labels, mask)).sum()
+    return lax.map(chunk_loss, (features, labels, mask)).sum()
 
 
 def _head_fwd(features: Array, kernel: Array, bias: Array, labels: Array, mask: Array) -> tuple[Array, tuple[Array, ...]]:
-    def of_chunk(sums: _Triple, chunk: _Triple) -> tuple[_Triple, Array]:
+    def add_chunk(sums: _Triple, chunk: _Triple) -> tuple[_Triple, Array]:
         total, dkernel, dbias = sums
         features, labels, mask = chunk
         logits = (features @ kernel + bias.reshape(1, -1)).astype(jnp.float32)
-        # Written out, so that loss and gradient share their exponentials: by `cross_entropy` and a softmax the training step
-        # of a word model takes 6 % longer on a CPU.
+        # Written by hand so that loss and gradient share their exponentials. With `cross_entropy` and a softmax, the
+        # training step of a word model takes 6 % longer on a CPU.
         log_sum = jax.nn.logsumexp(logits, axis=-1, keepdims=True)
         label_logits = jnp.take_along_axis(logits, labels[:, None], axis=1)
         loss = (mask[:, None] * (log_sum - label_logits)).sum()
@@ -72,7 +112,7 @@ def _head_fwd(features: Array, kernel: Array, bias: Array, labels: Array, mask: 
         return (total + loss, dkernel + features.T @ dlogits, dbias + dlogits.sum(0)), dlogits @ kernel.T
 
     zeros = jnp.zeros_like(mask[0, 0]), jnp.zeros_like(kernel), jnp.zeros_like(bias)
-    (total, dkernel, dbias), dfeatures = lax.scan(of_chunk, zeros, (features, labels, mask))
+    (total, dkernel, dbias), dfeatures = lax.scan(add_chunk, zeros, (features, labels, mask))
     return total, (dfeatures, dkernel, dbias)
 
 

@@ -15,8 +15,8 @@ EXPERIMENTS = [e for e in registry.all_experiments().values() if "parameters" in
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS, ids=lambda e: e.id)
 def test_count_equals_the_reported_one(experiment):
-    asked = tasks.build(experiment, catalog.get(experiment.dataset).element_spec(experiment.dataset))
-    assert engine.count_parameters(experiment, asked) == experiment.reported["parameters"]
+    task = tasks.build(experiment, catalog.get(experiment.dataset).element_spec(experiment.dataset))
+    assert engine.count_parameters(experiment, task) == experiment.reported["parameters"]
 
 
 # Each architecture once, from small weights: large Gaussian ones overflow in evaluation before anything is trained.

@@ -1,4 +1,4 @@
-"""ResNets in bfloat16, with recomputation, and with channels dropped whole."""
+"""ResNets in bfloat16, with recomputation, and with whole channels dropped."""
 
 import dataclasses
 
@@ -46,15 +46,15 @@ def test_recomputation_changes_nothing():
     np.testing.assert_allclose(losses, its_losses, rtol=1e-5)
 
 
-def test_recomputation_keeps_less_for_the_backward_pass():
-    def kept(config):
+def test_recomputation_saves_less_for_the_backward_pass():
+    def residual_size(config):
         model = models.build(config, {"classes": 10})
         variables = model.init(jax.random.key(0), batch()["image"], train=False)
         loss = lambda params: model.apply({**variables, "params": params}, batch()["image"], train=False).sum()
         _, backward = jax.eval_shape(lambda params: jax.vjp(loss, params), variables["params"])
         return sum(leaf.size for leaf in jax.tree.leaves(backward))
 
-    assert kept(dataclasses.replace(NARROW, remat=True)) < 0.7 * kept(NARROW)
+    assert residual_size(dataclasses.replace(NARROW, remat=True)) < 0.7 * residual_size(NARROW)
 
 
 def test_bfloat16_trains_like_float32_and_keeps_float32_parameters():
@@ -78,9 +78,9 @@ def test_spatial_dropout_drops_whole_channels():
 def test_images_that_are_too_small_for_the_model(id_):
     experiment = registry.all_experiments()[id_]
     experiment = dataclasses.replace(experiment, data=dataclasses.replace(experiment.data, shrink=16))
-    asked = tasks.build(experiment, catalog.element_spec("cifar10"))
+    task = tasks.build(experiment, catalog.element_spec("cifar10"))
     with pytest.raises(UserError, match=rf"{id_}: nothing is left of an input of 2×2×\d after the model's layers"):
-        engine.count_parameters(experiment, asked)
+        engine.count_parameters(experiment, task)
 
 
 def test_a_shrinking_that_leaves_a_rest():

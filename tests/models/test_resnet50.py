@@ -69,24 +69,24 @@ def load_weights(path, classes=7):
 
 
 def test_every_tensor_finds_its_place(file):
-    found, tensors = load_weights(file), torch_layout()
+    variables, tensors = load_weights(file), torch_layout()
     expected = shapes(NARROW, 7)
-    assert jax.tree.structure(found) == jax.tree.structure(expected)
-    assert jax.tree.map(lambda x: x.shape, found) == jax.tree.map(lambda x: x.shape, expected)
-    block = found["params"]["Block_2"]
+    assert jax.tree.structure(variables) == jax.tree.structure(expected)
+    assert jax.tree.map(lambda x: x.shape, variables) == jax.tree.map(lambda x: x.shape, expected)
+    block = variables["params"]["Block_2"]
     np.testing.assert_array_equal(block["Conv_1"]["kernel"][0, 2, 3, 5], tensors["layer2.0.conv2.weight"][5, 3, 0, 2])
     np.testing.assert_array_equal(block["Conv_3"]["kernel"][0, 0], tensors["layer2.0.downsample.0.weight"][..., 0, 0].T)
     np.testing.assert_array_equal(block["BatchNorm_3"]["scale"], tensors["layer2.0.downsample.1.weight"])
-    statistics = found["batch_stats"]["Block_1"]["BatchNorm_2"]
+    statistics = variables["batch_stats"]["Block_1"]["BatchNorm_2"]
     np.testing.assert_array_equal(statistics["mean"], tensors["layer1.1.bn3.running_mean"])
     np.testing.assert_array_equal(statistics["var"], tensors["layer1.1.bn3.running_var"])
-    np.testing.assert_array_equal(found["params"]["head"]["kernel"], tensors["fc.weight"].T)
+    np.testing.assert_array_equal(variables["params"]["head"]["kernel"], tensors["fc.weight"].T)
 
 
 def test_a_head_for_other_classes_is_left_out(file):
-    found = load_weights(file, classes=3)
-    assert "head" not in found["params"]
-    assert set(found["params"]) == set(shapes(NARROW, 3)["params"]) - {"head"}
+    variables = load_weights(file, classes=3)
+    assert "head" not in variables["params"]
+    assert set(variables["params"]) == set(shapes(NARROW, 3)["params"]) - {"head"}
 
 
 def test_without_weights_nothing_is_loaded():
@@ -147,7 +147,7 @@ def test_without_a_network_it_is_said_what_to_do(tmp_path, monkeypatch):
         load_weights("hub")
 
 
-def test_what_was_downloaded_is_kept(tmp_path, file, monkeypatch):
+def test_a_download_is_reused(tmp_path, file, monkeypatch):
     monkeypatch.setenv("JAXNETS_DATA", str(tmp_path / "data"))
     monkeypatch.setattr(urllib.request, "urlopen", lambda url, timeout: file.open("rb"))
     first = load_weights("hub")

@@ -18,7 +18,7 @@ def integers(seed, *shape, top):
 
 
 def away_from_zero(params):
-    """Biases and all else moved, so that nothing is hidden by a zero."""
+    """All parameters, biases too, moved away from zero, so that no product with 0 hides an error."""
     leaves, structure = jax.tree.flatten(params)
     keys = jax.random.split(jax.random.key(9), len(leaves))
     return structure.unflatten([x + 0.1 * jax.random.normal(k, x.shape) for x, k in zip(leaves, keys, strict=True)])
@@ -60,12 +60,12 @@ def test_the_linear_cell_equals_the_reports_in_torch_with_gradients(conditional)
     assert float(value) == pytest.approx((total / count).item(), rel=1e-5)
     for name, layer in layers.items():
         for ours, theirs in ((grads[name]["kernel"].T, layer.weight.grad), (grads[name]["bias"], layer.bias.grad)):
-            wanted = theirs.numpy()
-            np.testing.assert_allclose(ours, wanted, rtol=1e-5, atol=1e-5 * np.abs(wanted).max())
+            expected = theirs.numpy()
+            np.testing.assert_allclose(ours, expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max())
 
 
 @pytest.mark.parametrize("cell", ["linear", "gru", "lstm"])
-def test_letters_behind_the_end_change_nothing(cell):
+def test_letters_after_the_end_change_nothing(cell):
     model = models.build(CharRNNConfig(cell=cell, hidden=5), NAMES)
     letters, lengths, category = integers(0, 3, 6, top=9), jnp.asarray([2, 6, 4]), jnp.zeros(3, jnp.int32)
     variables = model.init(jax.random.key(0), letters, lengths, category, train=False)
@@ -77,7 +77,7 @@ def test_letters_behind_the_end_change_nothing(cell):
 
 
 @pytest.mark.parametrize("pool", ["last", "mean_max"])
-def test_words_behind_a_reviews_end_change_nothing(pool):
+def test_words_after_a_reviews_end_change_nothing(pool):
     model = models.build(SentimentRNNConfig(hidden=4, embedding=3, pool=pool), {"vocab_size": 9})
     words, lengths = integers(0, 4, 6, top=9), jnp.asarray([1, 6, 3, 0])
     variables = model.init(jax.random.key(0), words, lengths, train=False)
@@ -95,7 +95,7 @@ def test_a_language_model_reads_on(tied):
     tokens = integers(0, 3, 8, top=11)
     variables = model.init(jax.random.key(0), tokens, zero_carry(2, 3, 6), train=False)
     assert ("head" in variables["params"]) != tied
-    whole = model.apply(variables, tokens, zero_carry(2, 3, 6), train=False)
+    at_once = model.apply(variables, tokens, zero_carry(2, 3, 6), train=False)
     task = language_model.objective(by_letter=True)
     carry = zero_carry(2, 3, 6)
     parts = []
@@ -104,7 +104,7 @@ def test_a_language_model_reads_on(tied):
         read = model.apply(variables, *task.inputs(task.with_carry(batch, carry)), train=False)
         parts.append(read.features)
         carry = task.carry(read)
-    np.testing.assert_allclose(jnp.concatenate(parts, 1), whole.features, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(jnp.concatenate(parts, 1), at_once.features, rtol=1e-5, atol=1e-6)
     forgotten = task.with_carry({"token": tokens, "reset": jnp.asarray(1.0)}, carry)["state"]
     assert all((x == 0).all() for x in forgotten)
 
@@ -124,7 +124,7 @@ def test_decoding_word_by_word_is_decoding_at_once(cell, attention):
         one, state = model.apply(variables, encoded, state, target[:, t : t + 1], train=False, method="decode")
         steps.append(one)
     np.testing.assert_allclose(jnp.concatenate(steps, 1), logits, rtol=1e-5, atol=1e-5)
-    # Words behind the source's end are not seen.
+    # Words after the source's end are not seen.
     other = jnp.where(jnp.arange(6)[None] < lengths[:, None], source, 7)
     np.testing.assert_array_equal(model.apply(variables, other, lengths, target, train=False), logits)
 

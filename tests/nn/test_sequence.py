@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxnets.nn.sequence import Embed, Recurrent, RNNState, last_outputs, sequence_mask
+from jaxnets.nn.rnn import sequence_mask
+from jaxnets.nn.sequence import Embed, Recurrent, RNNState, last_outputs
 
 STEPS, BATCH, INPUTS, HIDDEN, LAYERS = 9, 5, 6, 7, 2
 

@@ -24,8 +24,8 @@ def gray(image):
 @given(padding=st.integers(1, 5), seed=st.integers(0, 2**31))
 def test_crop(padding, seed):
     offsets = np.random.default_rng(seed).integers(0, 2 * padding + 1, (len(IMAGES), 2))
-    found = augment.crop_at(jnp.asarray(IMAGES), jnp.asarray(offsets), padding)
-    for image, (top, left), cropped in zip(IMAGES, offsets, found, strict=True):
+    actual = augment.crop_at(jnp.asarray(IMAGES), jnp.asarray(offsets), padding)
+    for image, (top, left), cropped in zip(IMAGES, offsets, actual, strict=True):
         padded = np.pad(image, ((padding, padding), (padding, padding), (0, 0)))
         np.testing.assert_array_equal(cropped, padded[top : top + 9, left : left + 11])
 
@@ -33,22 +33,22 @@ def test_crop(padding, seed):
 def test_random_crop_uses_every_offset():
     corner = np.zeros((600, 3, 3, 1), np.uint8)
     corner[:, 1, 1] = 1
-    found = np.asarray(augment.random_crop(jax.random.key(0), jnp.asarray(corner), 1)).sum(0)[..., 0]
-    assert (found > 600 / 9 / 2).all()
+    actual = np.asarray(augment.random_crop(jax.random.key(0), jnp.asarray(corner), 1)).sum(0)[..., 0]
+    assert (actual > 600 / 9 / 2).all()
 
 
 def test_crop_filled_from_the_edge():
     images = jnp.asarray(np.random.default_rng(0).integers(0, 255, (2, 5, 6, 1)), jnp.uint8)
-    found = augment.crop_at(images, jnp.asarray([[0, 4], [3, 1]]), 2, "edge")
+    actual = augment.crop_at(images, jnp.asarray([[0, 4], [3, 1]]), 2, "edge")
     padded = np.pad(images, ((0, 0), (2, 2), (2, 2), (0, 0)), mode="edge")
-    np.testing.assert_array_equal(found[0], padded[0, 0:5, 4:10])
-    np.testing.assert_array_equal(found[1], padded[1, 3:8, 1:7])
+    np.testing.assert_array_equal(actual[0], padded[0, 0:5, 4:10])
+    np.testing.assert_array_equal(actual[1], padded[1, 3:8, 1:7])
 
 
 def test_flip():
     flip = np.array([True, False, True, False, False, True])
-    found = augment.flip_where(jnp.asarray(IMAGES), jnp.asarray(flip))
-    for image, flipped, out in zip(IMAGES, flip, found, strict=True):
+    actual = augment.flip_where(jnp.asarray(IMAGES), jnp.asarray(flip))
+    for image, flipped, out in zip(IMAGES, flip, actual, strict=True):
         np.testing.assert_array_equal(out, image[:, ::-1] if flipped else image)
     share = (
         augment.random_flip(jax.random.key(0), jnp.tile(jnp.arange(2.0).reshape(1, 1, 2, 1), (2000, 1, 1, 1)))[:, 0, 0]
@@ -57,16 +57,16 @@ def test_flip():
 
 
 @pytest.mark.parametrize(
-    ("change", "reference"),
+    ("adjust", "reference"),
     [
         (augment.adjust_brightness, lambda image, f: image * f),
         (augment.adjust_contrast, lambda image, f: f * image + (1 - f) * gray(image).mean()),
         (augment.adjust_saturation, lambda image, f: f * image + (1 - f) * gray(image)[..., None]),
     ],
 )
-def test_color(change, reference):
-    found = change(jnp.asarray(UNIT), jnp.asarray(FACTORS))
-    for image, factor, out in zip(UNIT, FACTORS, found, strict=True):
+def test_color(adjust, reference):
+    actual = adjust(jnp.asarray(UNIT), jnp.asarray(FACTORS))
+    for image, factor, out in zip(UNIT, FACTORS, actual, strict=True):
         np.testing.assert_allclose(out, np.clip(reference(image, factor), 0, 1), atol=1e-6)
 
 
@@ -76,12 +76,12 @@ def test_gray_images_have_no_saturation_to_change():
 
 
 def test_normalize():
-    found = augment.normalize(jnp.asarray(UNIT), (0.1, 0.2, 0.3), (0.5, 2.0, 1.0))
+    actual = augment.normalize(jnp.asarray(UNIT), (0.1, 0.2, 0.3), (0.5, 2.0, 1.0))
     expected = (UNIT - np.array([0.1, 0.2, 0.3], np.float32)) / np.array([0.5, 2.0, 1.0], np.float32)
-    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-6)
 
 
-def test_nothing_asked_changes_nothing():
+def test_an_empty_config_changes_nothing():
     np.testing.assert_allclose(augment.augment(jax.random.key(0), jnp.asarray(IMAGES), Augment()), UNIT, rtol=1e-6)
 
 
@@ -99,8 +99,8 @@ def test_everything_at_once_stays_in_range_and_depends_on_the_key():
 def test_cutout(side, seed):
     rng = np.random.default_rng(seed)
     centers = np.stack([rng.integers(0, size, len(IMAGES)) for size in IMAGES.shape[1:3]], -1)
-    found = augment.cut_out_at(jnp.asarray(IMAGES), jnp.asarray(centers), side)
-    for image, center, out in zip(IMAGES, centers, found, strict=True):
+    actual = augment.cut_out_at(jnp.asarray(IMAGES), jnp.asarray(centers), side)
+    for image, center, out in zip(IMAGES, centers, actual, strict=True):
         expected = image.copy()
         # An even square has no middle pixel: it reaches one further up and to the left.
         low = np.maximum(center - side // 2, 0)
@@ -109,25 +109,25 @@ def test_cutout(side, seed):
 
 
 def test_random_cutout_reaches_every_corner():
-    found = augment.random_cutout(jax.random.key(0), jnp.ones((500, 6, 5, 1)), 3)[..., 0]
-    assert (found.min(0) == 0).all()
-    assert (found.sum((1, 2)) >= 30 - 9).all()
+    actual = augment.random_cutout(jax.random.key(0), jnp.ones((500, 6, 5, 1)), 3)[..., 0]
+    assert (actual.min(0) == 0).all()
+    assert (actual.sum((1, 2)) >= 30 - 9).all()
 
 
 @pytest.mark.parametrize("side", [2, 3])
 def test_shrink_takes_rounded_means(side):
     images = RNG.integers(0, 256, (4, 6 * side, 5 * side, 3)).astype(np.uint8)
     means = images.reshape(4, 6, side, 5, side, 3).astype(float).mean((2, 4))
-    found = augment.shrink(jnp.asarray(images), side)
-    assert found.dtype == jnp.uint8
-    np.testing.assert_array_equal(found, np.floor(means + 0.5))
+    actual = augment.shrink(jnp.asarray(images), side)
+    assert actual.dtype == jnp.uint8
+    np.testing.assert_array_equal(actual, np.floor(means + 0.5))
 
 
 def test_gray_versions_are_those_of_pillow():
     from PIL import Image
 
-    found = augment.to_gray(jnp.asarray(IMAGES))
-    assert found.shape == (*IMAGES.shape[:3], 1)
-    for image, out in zip(IMAGES, found, strict=True):
+    actual = augment.to_gray(jnp.asarray(IMAGES))
+    assert actual.shape == (*IMAGES.shape[:3], 1)
+    for image, out in zip(IMAGES, actual, strict=True):
         expected = np.asarray(Image.fromarray(image).convert("L"))
         assert np.abs(expected.astype(int) - np.asarray(out)[..., 0]).max() <= 1

@@ -260,7 +260,7 @@ def test_a_part_of_each_split_is_evaluated_and_tables_say_so(tmp_path, reporter)
     assert np.sum(summary["details"]["test"]["confusion"]) == 150
     assert tables.row(summary).dataset == "shapes10 (synthetic) (150 evaluated)"
     [row] = results.rows([RunFolder(tmp_path)])
-    assert not results.whole(row)
+    assert not results.is_complete(row)
 
 
 def test_a_part_of_running_text_is_its_first_tokens():

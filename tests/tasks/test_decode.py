@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from jaxnets.tasks import decode
 
-TYPES, END = 4, 3
+VOCAB_SIZE, END = 4, 3
 
 
 def logits_of(seed):
-    """Logits by the last two tokens: [TYPES, TYPES, TYPES]."""
-    return np.random.default_rng(seed).normal(size=(TYPES, TYPES, TYPES)) * 2
+    """Logits by the last two tokens: [VOCAB_SIZE, VOCAB_SIZE, VOCAB_SIZE]."""
+    return np.random.default_rng(seed).normal(size=(VOCAB_SIZE, VOCAB_SIZE, VOCAB_SIZE)) * 2
 
 
 def machine(seed):
@@ -34,11 +34,11 @@ def start(n):
 
 
 def all_sequences(seed, length):
-    """Every sequence of `length` tokens with its log-probability; behind END only END follows, at no cost."""
+    """Every sequence of `length` tokens with its log-probability; after END only END follows, with probability 1."""
     table = logits_of(seed)
     log_probs = table - np.log(np.exp(table).sum(-1, keepdims=True))
-    found = {}
-    for tokens in itertools.product(range(TYPES), repeat=length):
+    totals = {}
+    for tokens in itertools.product(range(VOCAB_SIZE), repeat=length):
         before, last, total = 0, 0, 0.0
         for t, token in enumerate(tokens):
             if t and tokens[t - 1] == END:
@@ -46,16 +46,16 @@ def all_sequences(seed, length):
                 continue
             total += log_probs[before, last, token]
             before, last = last, token
-        found[tokens] = total
-    return {tokens: total for tokens, total in found.items() if total > -np.inf}
+        totals[tokens] = total
+    return {tokens: total for tokens, total in totals.items() if total > -np.inf}
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_a_wide_beam_finds_the_best_sequences(seed):
-    length, width = 3, TYPES**3
+    length, width = 3, VOCAB_SIZE**3
     tokens, scores = jax.jit(lambda: decode.beam(machine(seed), start(width), jnp.asarray(0), END, length, width))()
-    wanted = sorted(all_sequences(seed, length).items(), key=lambda item: -item[1])
-    for (sequence, score), ours, our_score in zip(wanted[:8], tokens, scores, strict=False):
+    expected = sorted(all_sequences(seed, length).items(), key=lambda item: -item[1])
+    for (sequence, score), ours, our_score in zip(expected[:8], tokens, scores, strict=False):
         assert tuple(ours.tolist()) == sequence
         assert our_score == pytest.approx(score, abs=1e-4)
 

@@ -1,1 +1,1 @@
-"""Reading a page: find the letters, bring them to the classifier's form, and put the text together (report S2 Q4)."""
+"""Reading a page: find the letters, convert them to the classifier's input, and assemble the text (report S2 Q4)."""

@@ -1,25 +1,25 @@
-"""A picture of what was read where."""
+"""An image of the page with each letter framed and labeled as it was read."""
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from jaxnets.analysis.ocr.read import Character, Reading
 
-_SURE, _DOUBTFUL = "#0072B2", "#D55E00"  # Of Okabe and Ito's palette: color-blind readers can tell them apart.
+_SURE, _DOUBTFUL = "#0072B2", "#D55E00"  # Of Okabe and Ito's palette, which color-blind readers can tell apart.
 _LIMIT = 0.8
 """Probability below which a character counts as doubtful."""
 
 
 def annotate(picture: np.ndarray, reading: Reading) -> Image.Image:
-    """The page, uint8 [H, W, 3], with a box around each letter and what was read above it, and a legend below."""
+    """The page, uint8 [H, W, 3], with a frame around each letter, the character read above it, and a legend below."""
     characters = list(reading.characters())
-    usual = np.median([one.box.height for one in characters]) if characters else 32
-    label, small = max(12, min(48, round(0.4 * usual))), max(12, round(picture.shape[1] / 70))
+    letter_height = np.median([one.box.height for one in characters]) if characters else 32
+    label, small = max(12, min(48, round(0.4 * letter_height))), max(12, round(picture.shape[1] / 70))
     room, strip = round(1.4 * label), 2 * small
     height, width = picture.shape[:2]
-    drawn = Image.new("RGB", (width, room + height + strip), "white")
-    drawn.paste(Image.fromarray(picture), (0, room))  # Room above, for what is read in the topmost line.
-    draw = ImageDraw.Draw(drawn)
+    annotated = Image.new("RGB", (width, room + height + strip), "white")
+    annotated.paste(Image.fromarray(picture), (0, room))  # Room above for the labels of the topmost line.
+    draw = ImageDraw.Draw(annotated)
     for one in characters:
         _mark(draw, one, room, label)
     font, at = ImageFont.load_default(small), (small, room + height + strip / 2)
@@ -29,7 +29,7 @@ def annotate(picture: np.ndarray, reading: Reading) -> Image.Image:
     ):
         draw.text(at, text, color, font, anchor="lm")
         at = (draw.textbbox(at, text, font, anchor="lm")[2] + 2 * small, at[1])
-    return drawn
+    return annotated
 
 
 def _mark(draw: ImageDraw.ImageDraw, one: Character, down: int, size: int) -> None:

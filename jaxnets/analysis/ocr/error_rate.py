@@ -1,4 +1,4 @@
-"""How far a text is from the true one."""
+"""Character error rates of texts."""
 
 from typing import NamedTuple
 
@@ -6,15 +6,15 @@ import numpy as np
 
 
 class ErrorRate(NamedTuple):
-    """Character errors: insertions, deletions and substitutions that turn the true text into what was read."""
+    """Character errors: the insertions, deletions and substitutions between the true text and the one read."""
 
     errors: int
     characters: int
-    """Of the true text."""
+    """The length of the true text."""
 
     @property
     def rate(self) -> float:
-        """Errors for each true character; above 1 where more was read than stands there."""
+        """Errors per true character; above 1 if there are more errors than characters."""
         return self.errors / max(1, self.characters)
 
     def __str__(self) -> str:
@@ -22,7 +22,7 @@ class ErrorRate(NamedTuple):
 
 
 def character_errors(read: str, truth: str, spaces: bool) -> ErrorRate:
-    """Compares texts in upper case, with single spaces and line breaks between words, or with `spaces` False without any.
+    """Compares texts in upper case, with single spaces and line breaks between words, or without any if not `spaces`.
 
     >>> character_errors("DEEF LEARMING", "Deep learning", spaces=False)
     ErrorRate(errors=2, characters=12)
@@ -32,7 +32,7 @@ def character_errors(read: str, truth: str, spaces: bool) -> ErrorRate:
 
 
 def distance(a: str, b: str) -> int:
-    """Levenshtein's distance.
+    """Levenshtein distance of two strings.
 
     >>> distance("KITTEN", "SITTING")
     3
@@ -41,9 +41,9 @@ def distance(a: str, b: str) -> int:
     places = np.arange(len(b) + 1)
     costs = places
     for i, letter in enumerate(a, 1):
-        kept = np.concatenate([[i], np.minimum(costs[1:] + 1, costs[:-1] + (other != ord(letter)))])
-        # Letters of b that are left out to the end of the row: a running minimum along it.
-        costs = np.minimum.accumulate(kept - places) + places
+        without_insertions = np.concatenate([[i], np.minimum(costs[1:] + 1, costs[:-1] + (other != ord(letter)))])
+        # Insertions of letters of b are a running minimum along the row.
+        costs = np.minimum.accumulate(without_insertions - places) + places
     return int(costs[-1])
 
 

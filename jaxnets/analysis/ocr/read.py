@@ -9,31 +9,31 @@ from jaxnets.analysis.ocr.segment import Box, Word, find_lines
 from jaxnets.data.letter_form import letter_form
 
 Array = np.ndarray
-Classify = Callable[[Array], Array]
+Predict = Callable[[Array], Array]
 """uint8 letters [N, 32, 32, 1] -> probabilities [N, classes]."""
 
 _SWITCH = 1e-2
-"""How much less likely a word gets by each change between letters and figures: what tells O from 0 and I from 1."""
+"""Factor on a word's likelihood for each change between letters and digits, which separates O from 0 and I from 1."""
 _DOUBT = 1e-5
-"""Probability that is left to every class: nets are surer of themselves than they should be."""
+"""Probability added to every class, because nets are overconfident."""
 _CORRECTED = 3
-"""A word list may change one letter in so many; one in any case."""
+"""A word list may change one letter in this many, and always one."""
 
 
 class Character(NamedTuple):
-    """What was read in one place."""
+    """One character that was read."""
 
     name: str
     probability: float
-    """The net's, before the rest of the word was considered."""
+    """The net's probability of it, without regard to the rest of the word."""
     box: Box
 
 
 class Reading(NamedTuple):
-    """What stands on a page."""
+    """The text of a page."""
 
     lines: Sequence[Sequence[Sequence[Character]]]
-    """Characters by word and line."""
+    """Lines of words of characters."""
 
     @property
     def text(self) -> str:
@@ -45,20 +45,20 @@ class Reading(NamedTuple):
         return (one for line in self.lines for word in line for one in word)
 
 
-def read(ink: Array, classify: Classify, names: Sequence[str], words: Collection[str] = ()) -> Reading:
+def read(ink: Array, predict: Predict, names: Sequence[str], words: Collection[str] = ()) -> Reading:
     """Reads a page.
 
     Args:
-        ink: bool [H, W], lines level.
-        classify: see Classify.
-        names: of the classes, one character each.
-        words: if there are any, words are corrected to the likeliest of these that differs in few letters.
+        ink: bool [H, W], with horizontal lines.
+        predict: see Predict.
+        names: names of the classes, one character each.
+        words: known words, to which similar ones are corrected; empty for no correction.
     """
     lines = find_lines(ink)
     forms = [letter_form(letter.ink) for line in lines for word in line for letter in word]
     if not forms:
         return Reading(())
-    rows = iter(classify(np.stack(forms)[..., None]))
+    rows = iter(predict(np.stack(forms)[..., None]))
 
     def read_word(word: Word) -> list[Character]:
         probabilities = np.stack([next(rows) for _ in word])
@@ -73,21 +73,20 @@ def read(ink: Array, classify: Classify, names: Sequence[str], words: Collection
 
 
 def spell(probabilities: Array, names: Sequence[str]) -> str:
-    """The likeliest word for the probabilities [L, classes] of its characters, where letters and figures seldom mix.
+    """The most likely word for the probabilities [L, classes] of its characters, if letters and digits seldom mix.
 
-    Each change from one kind to the other inside the word costs a factor; the best sequence of kinds is found by Viterbi's
-    recursion.
+    Each change between letters and digits costs a factor. The best sequence is found by the Viterbi algorithm.
     """
     log = np.log(probabilities + _DOUBT)
-    kinds = [np.array([i for i, name in enumerate(names) if name.isdigit() == figure], int) for figure in (False, True)]
+    kinds = [np.array([i for i, name in enumerate(names) if name.isdigit() == digit], int) for digit in (False, True)]
     kinds = [kind for kind in kinds if kind.size]
     scores = np.stack([log[:, kind].max(1) for kind in kinds], 1)
     change = np.log(_SWITCH) * (1 - np.eye(len(kinds)))
     total, before = scores[0], []
     for row in scores[1:]:
-        ways = total.reshape(-1, 1) + change
-        before.append(ways.argmax(0))
-        total = ways.max(0) + row
+        candidates = total.reshape(-1, 1) + change
+        before.append(candidates.argmax(0))
+        total = candidates.max(0) + row
     path = [int(total.argmax())]
     for step in reversed(before):
         path.append(int(step[path[-1]]))
@@ -96,15 +95,15 @@ def spell(probabilities: Array, names: Sequence[str]) -> str:
 
 
 def correct(spelled: str, probabilities: Array, names: Sequence[str], words: Collection[str]) -> str:
-    """The likeliest of `words` that differs from `spelled` in no more than a third of its letters; or else `spelled`."""
+    """The most likely of the `words` that differ from `spelled` in at most a third of its letters, or `spelled` itself."""
     if spelled in words:
         return spelled
     log = np.log(probabilities + _DOUBT)
-    most = max(1, len(spelled) // _CORRECTED)
+    limit = max(1, len(spelled) // _CORRECTED)
     near = [
         word
         for word in words
-        if len(word) == len(spelled) and sum(a != b for a, b in zip(word, spelled, strict=True)) <= most
+        if len(word) == len(spelled) and sum(a != b for a, b in zip(word, spelled, strict=True)) <= limit
     ]
     likelihood = lambda word: sum(row[names.index(letter)] for row, letter in zip(log, word, strict=True))
     return max(sorted(near), key=likelihood, default=spelled)

@@ -38,7 +38,7 @@ class Box(NamedTuple):
 
 
 class Letter(NamedTuple):
-    """One letter's ink, without its neighbors'."""
+    """The ink of one letter, without that of its neighbors."""
 
     box: Box
     ink: Array
@@ -50,39 +50,39 @@ Line = list[Word]
 
 _SMALLEST = 10
 """Pixels along the longer side of the smallest letter."""
-# The rest is in heights of a usual letter of the page.
-_WHOLE = 0.6
-"""What is longer may be a letter of its own."""
+# The rest is in units of the typical height of the page's letters.
+_SINGLE = 0.6
+"""Pieces that are longer may be letters by themselves."""
 _SPECK = 0.35
-"""What is shorter and belongs to nothing is a speck or a full stop."""
+"""Isolated pieces that are shorter are specks or full stops."""
 _FRAGMENT = 0.25
-"""What is shorter is part of a letter only if it lies above or below, as dots do."""
+"""Pieces that are shorter belong to a letter only above or below it, as dots do."""
 _FLAT = 0.3
-"""What is lower and lies flat is a dash."""
+"""Flat pieces that are lower are dashes."""
 _HUGE = 4.0
-"""What is longer is a rule, a frame or the edge of the sheet."""
+"""Pieces that are longer are rules, frames or the edge of the sheet."""
 _BREAK = 0.15
 """Longest gap in a broken stroke."""
 _DOT_GAP = 0.35
-"""Longest gap between a dot, or another part, and what it stands above or below."""
+"""Longest gap between a dot, or another part, and the piece below or above it."""
 _TALLEST, _WIDEST = 1.4, 1.3
-"""What pieces make up together may not be larger."""
+"""Largest height and width of a letter that is joined from pieces."""
 _EVEN = 0.2
-"""Added to gaps, for what touches has none."""
+"""Added to gaps before taking logarithms, because touching letters have none."""
 _WORD_GAP = 1.8
-"""Least ratio of gaps between words and those between letters, on average; also the gap that is one in any case."""
+"""Smallest ratio of average gaps between words and within words; also a gap that always separates words."""
 
 
 def find_lines(ink: Array) -> list[Line]:
-    """The letters on a page [H, W], by words and lines, from left to right and from top to bottom."""
+    """The letters on a page from its ink, bool [H, W]: lines from top to bottom, of words and letters from left to right."""
     rows = _rows(find_letters(ink))
     gaps = [max(0, b.box.left - a.box.right) for row in rows for a, b in pairwise(row)]
-    widest = _widest_letter_gap(gaps, usual_height([letter.box for row in rows for letter in row]))
+    widest = _widest_letter_gap(gaps, typical_height([letter.box for row in rows for letter in row]))
     return [_words(row, widest) for row in rows]
 
 
-def usual_height(boxes: Sequence[Box]) -> float:
-    """The median of boxes' longer sides, weighted by them, so that any number of specks count for little."""
+def typical_height(boxes: Sequence[Box]) -> float:
+    """The median of the boxes' longer sides, weighted by these sides, so that specks count for little."""
     sides = np.sort([box.longer for box in boxes])
     return float(sides[np.searchsorted(np.cumsum(sides), sides.sum() / 2)]) if sides.size else 0.0
 
@@ -92,17 +92,20 @@ def usual_height(boxes: Sequence[Box]) -> float:
 
 
 def find_letters(ink: Array) -> list[Letter]:
-    """Connected pieces of ink, those of one letter taken together, without what is too small or too large for one."""
+    """The letters on a page, bool [H, W]: connected pieces of ink, joined where a letter has several.
+
+    Pieces that are too small or too large for a letter are left out.
+    """
     labels = measure.label(ink, connectivity=2)
     boxes = [_box(region) for region in ndimage.find_objects(labels)]
-    height = usual_height([box for box in boxes if _SMALLEST <= box.longer < max(ink.shape) / 2] or boxes)
-    kept = [i for i, box in enumerate(boxes) if 0.08 * height <= box.longer <= _HUGE * height]
-    pieces = [Letter(boxes[i], labels[_region(boxes[i])] == i + 1) for i in kept]
-    return [_heal(letter) for letter in _together(pieces, height) if _may_be_letter(letter.box, height)]
+    height = typical_height([box for box in boxes if _SMALLEST <= box.longer < max(ink.shape) / 2] or boxes)
+    plausible = [i for i, box in enumerate(boxes) if 0.08 * height <= box.longer <= _HUGE * height]
+    pieces = [Letter(boxes[i], labels[_region(boxes[i])] == i + 1) for i in plausible]
+    return [_heal(letter) for letter in _join_pieces(pieces, height) if _may_be_letter(letter.box, height)]
 
 
-def _together(pieces: Sequence[Letter], height: float) -> Iterator[Letter]:
-    """Unites the pieces of one letter."""
+def _join_pieces(pieces: Sequence[Letter], height: float) -> Iterator[Letter]:
+    """Joins the pieces of each letter."""
     pairs = [
         (i, i + 1 + j)
         for i, piece in enumerate(pieces)
@@ -113,28 +116,28 @@ def _together(pieces: Sequence[Letter], height: float) -> Iterator[Letter]:
     graph = sparse.coo_array((np.ones(joined.shape[1]), tuple(joined)), shape=(len(pieces),) * 2)
     _, groups = sparse.csgraph.connected_components(graph, directed=False)
     for group in range(groups.max(initial=-1) + 1):
-        yield _unite([piece for piece, own in zip(pieces, groups, strict=True) if own == group])
+        yield _unite([piece for piece, label in zip(pieces, groups, strict=True) if label == group])
 
 
 def _belong(a: Letter, b: Letter, height: float) -> bool:
-    """Whether two pieces are parts of one letter: one above the other, as dots and bars are, or a stroke that broke."""
-    whole = _around([a.box, b.box])
-    if whole.height > _TALLEST * height or whole.width > _WIDEST * height:
+    """Whether two pieces are parts of one letter: one above the other, like dots and bars, or a broken stroke."""
+    joint = _around([a.box, b.box])
+    if joint.height > _TALLEST * height or joint.width > _WIDEST * height:
         return False
     overlap = min(a.box.right, b.box.right) - max(a.box.left, b.box.left)
     gap = max(a.box.top, b.box.top) - min(a.box.bottom, b.box.bottom)
     low, narrow = min(a.box.height, b.box.height), min(a.box.width, b.box.width)
-    if overlap >= 0.5 * narrow and gap <= _DOT_GAP * height and low <= _WHOLE * height:
+    if overlap >= 0.5 * narrow and gap <= _DOT_GAP * height and low <= _SINGLE * height:
         return True
     smaller = min(a.box.longer, b.box.longer)
-    return _FRAGMENT * height <= smaller <= _WHOLE * height and _distance(a, b) <= _BREAK * height
+    return _FRAGMENT * height <= smaller <= _SINGLE * height and _distance(a, b) <= _BREAK * height
 
 
 def _distance(a: Letter, b: Letter) -> float:
-    """Pixels from one piece's ink to the other's."""
-    whole = _around([a.box, b.box])
-    away = ndimage.distance_transform_edt(~_unite([a], whole).ink)
-    return float(away[_unite([b], whole).ink].min())
+    """Distance between the ink of two pieces, in pixels."""
+    frame = _around([a.box, b.box])
+    away = ndimage.distance_transform_edt(~_unite([a], frame).ink)
+    return float(away[_unite([b], frame).ink].min())
 
 
 def _may_be_letter(box: Box, height: float) -> bool:
@@ -143,7 +146,7 @@ def _may_be_letter(box: Box, height: float) -> bool:
 
 
 def _heal(letter: Letter) -> Letter:
-    """Closes cracks and pinholes that are narrow beside the strokes."""
+    """Closes cracks and pinholes that are narrow compared with the strokes."""
     margin = 1 + letter.box.longer // 4
     ink = np.pad(letter.ink, margin)
     closed = morphology.isotropic_closing(ink, stroke_width(letter.ink) / 4)
@@ -177,9 +180,9 @@ def _region(box: Box) -> tuple[slice, slice]:
 
 
 def _rows(letters: Sequence[Letter]) -> list[Word]:
-    """Letters of each line from left to right; lines from top to bottom.
+    """Sorts letters into lines from top to bottom, each from left to right.
 
-    A letter goes on the line whose last letters stand beside it, so lines may wander up and down over the page.
+    A letter joins the line whose last letters are at its height, so lines may drift up and down over the page.
     """
     rows: list[Word] = []
     for letter in sorted(letters, key=lambda letter: letter.box.left):
@@ -193,21 +196,21 @@ def _rows(letters: Sequence[Letter]) -> list[Word]:
 
 
 def _beside(last: Sequence[Letter], box: Box) -> float:
-    """Share of the lower of two heights that they have in common: a box's, and that of a line's last letters."""
+    """Vertical overlap of a box and a line's last letters, as a fraction of the smaller height."""
     top, bottom = (float(np.mean(side)) for side in zip(*((one.box.top, one.box.bottom) for one in last), strict=True))
     return (min(bottom, box.bottom) - max(top, box.top)) / min(bottom - top, box.height)
 
 
 def _widest_letter_gap(gaps: Sequence[int], height: float) -> float:
-    """The gap between letters from which on it is one between words.
+    """The widest gap between letters of one word, in pixels.
 
-    Where gaps fall into two classes, the middle of the widest interval without any between the classes' means. Evenly
-    spaced letters are one word, however wide apart.
+    If gaps fall into two classes, it is the middle of the widest empty interval between the classes' means. Evenly spaced
+    letters are one word, however far apart.
     """
     limit = _WORD_GAP * height
     if len(gaps) < 2:
         return limit
-    # A scale on which few very wide gaps, as after a full stop, do not count for more.
+    # Very wide gaps, as after a full stop, are capped so that a few of them do not dominate.
     ordered = np.sort(np.log(np.minimum(gaps, limit) + _EVEN * height))
     low, high = _class_means(ordered)
     if high - low < np.log(_WORD_GAP):
@@ -219,7 +222,7 @@ def _widest_letter_gap(gaps: Sequence[int], height: float) -> float:
 
 
 def _class_means(ordered: Array) -> tuple[float, float]:
-    """The means of the two classes of ordered values that have least variance inside (Otsu's criterion)."""
+    """The means of the two classes of ordered values with the least variance within classes (Otsu's criterion)."""
     counts = np.arange(1, len(ordered))
     sums = np.cumsum(ordered)[:-1]
     low, high = sums / counts, (ordered.sum() - sums) / counts[::-1]

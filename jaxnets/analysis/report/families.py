@@ -1,11 +1,10 @@
-"""What the runs of one family show side by side: their first steps, and the plots of the studies."""
+"""Plots that compare the runs of one family: their first steps, batch sizes, and loss evaluations."""
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -16,7 +15,7 @@ from jaxnets.runs.folder import RunFolder
 Json = Mapping[str, Any]
 
 
-def of(summary: Json) -> str:
+def family_of(summary: Json) -> str:
     """The family of a run: its id without the variant."""
     return summary["id"].rpartition("/")[0]
 
@@ -24,38 +23,39 @@ def of(summary: Json) -> str:
 def comparisons(
     labels: Sequence[str], runs: Sequence[RunFolder], summaries: Sequence[Json], metrics: Sequence[Sequence[Json]]
 ) -> dict[str, Figure]:
-    """Title and figure of every comparison that these runs allow. The four go together, a run each."""
+    """All comparisons that these runs allow, by title. The arguments have one entry per run, in the same order."""
     experiments = [run.experiment() for run in runs]
-    family = [of(summary) for summary in summaries]
-    drawn = {}
-    for name in dict.fromkeys(family):
-        members = [i for i, own in enumerate(family) if own == name]
+    families = [family_of(summary) for summary in summaries]
+    figures = {}
+    for name in dict.fromkeys(families):
+        members = [i for i, family in enumerate(families) if family == name]
         if len(members) < 2:
             continue
         lines = {labels[i]: metrics[i] for i in members}
-        drawn[f"The first steps: {name}"] = plots.hockey_sticks(lines, len(summaries[members[0]].get("class_names") or ()))
+        figures[f"The first steps: {name}"] = plots.hockey_sticks(lines, len(summaries[members[0]].get("class_names") or ()))
         if any(experiments[i].optim.name == "spsa" for i in members):
             costs = {labels[i]: experiments[i].optim.evaluations_per_step for i in members}
-            drawn[f"By loss evaluations: {name}"] = by_evaluations(lines, costs)
-    return drawn | _batch_sizes(experiments, summaries)
+            figures[f"By loss evaluations: {name}"] = by_evaluations(lines, costs)
+    return figures | _batch_sizes(experiments, summaries)
 
 
 def _batch_sizes(experiments: Sequence[Experiment], summaries: Sequence[Json]) -> dict[str, Figure]:
-    """For each family whose runs differ in their batch size and nothing else that matters: what it does."""
+    """A plot for each family whose runs differ in their batch size and nothing else that matters."""
     families: dict[tuple[str, str], dict[int, Any]] = {}
     for experiment, summary in zip(experiments, summaries, strict=True):
         data = replace(experiment.data, batch_size=1)
         plain = replace(experiment, id="", source="", summary="", grad_accumulation_steps=1, reported={}, data=data)
         if "accuracy" in summary["final"].get("validation", {}):
-            sizes = families.setdefault((of(summary), json.dumps(to_json(plain))), {})
+            sizes = families.setdefault((family_of(summary), json.dumps(to_json(plain))), {})
             sizes[experiment.data.batch_size] = summary
     return {f"By batch size: {family}": by_batch_size(sizes) for (family, _), sizes in families.items() if len(sizes) > 1}
 
 
 def by_batch_size(summaries: Mapping[int, Json]) -> Figure:
-    """Accuracy, memory and time of runs that differ in their batch size."""
+    """Accuracy, memory and time against batch size. `summaries` maps batch sizes to summaries of runs."""
     sizes = sorted(summaries)
-    figure, panels = plt.subplots(1, 3, figsize=(9.6, 3.2), layout="constrained")
+    figure = Figure((9.6, 3.2), layout="constrained")
+    panels = figure.subplots(1, 3)
     split = "test" if all("test" in s["final"] for s in summaries.values()) else "validation"
     scores = [summaries[size]["final"][split]["accuracy"] for size in sizes]
     ours = (
@@ -65,9 +65,9 @@ def by_batch_size(summaries: Mapping[int, Json]) -> Figure:
     )
     for axes, (title, values, name) in zip(panels, ours, strict=True):
         axes.plot(sizes, values, "o-", color=plots.PALETTE[0], label="ours")
-        told = {size: summaries[size]["reported"][name] for size in sizes if name in summaries[size]["reported"]}
-        if told and not any(s["synthetic"] for s in summaries.values()):
-            axes.plot(list(told), list(told.values()), "D:", color=plots.PALETTE[1], label="reported")
+        reported = {size: summaries[size]["reported"][name] for size in sizes if name in summaries[size]["reported"]}
+        if reported and not any(s["synthetic"] for s in summaries.values()):
+            axes.plot(list(reported), list(reported.values()), "D:", color=plots.PALETTE[1], label="reported")
         axes.set_xscale("log", base=2)
         axes.set_xticks(sizes, [f"{size:,}" for size in sizes], fontsize=7, rotation=45)
         axes.minorticks_off()
@@ -86,9 +86,10 @@ def by_batch_size(summaries: Mapping[int, Json]) -> Figure:
 
 
 def by_evaluations(runs: Mapping[str, Sequence[Json]], evaluations: Mapping[str, int]) -> Figure:
-    """Training loss against the loss evaluations spent on it, both by `evaluations` a step; means over seeds.
+    """Training loss, mean over seeds, against the number of loss evaluations.
 
-    The first steps are drawn as means of ten; behind them an epoch is a point.
+    `evaluations` is the number of loss evaluations per step of each run. The first steps are averaged in tens; after them
+    each epoch is a point.
     """
     width, height = plots.WIDE
     size = width, height + 0.2 * -(-len(runs) // 2)

@@ -1,6 +1,4 @@
-"""ImageGrid of what nets learned (see jaxnets.analysis.visualize), as matplotlib figures in the style of
-jaxnets.analysis.report.plots.
-"""
+"""Sheets of images: the views of jaxnets.analysis.visualize, and image grids that runs wrote, as matplotlib figures."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,9 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap, LogNorm
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
-from matplotlib.ticker import MaxNLocator
+from matplotlib.patches import Rectangle
 
-from jaxnets.analysis.report.plots import PALETTE, compare, plt
+from jaxnets.analysis.report.plots import PALETTE, compare, new_figure
 from jaxnets.analysis.visualize import filters as kernels
 from jaxnets.analysis.visualize.activations import Statistics
 from jaxnets.analysis.visualize.maximize import Maximum
@@ -20,16 +18,16 @@ from jaxnets.analysis.visualize.occlusion import Sensitivity
 from jaxnets.runs.folder import ImageGrid
 
 _SMALL = 7
-"""Points of a panel's title."""
+"""Font size of a panel's title, in points."""
 _SLICES = 32
-"""Filters and input channels of a deep layer that are drawn, at most."""
+"""Maximum number of filters and of input channels drawn for a deep layer."""
 
 
 def filters(kernel: np.ndarray, title: str) -> Figure:
-    """A convolution's weights [KH, KW, C_in, C_out].
+    """The weights of a convolution, [KH, KW, C_in, C_out].
 
-    Filters of color images are shown in color and those of gray ones in gray, each by itself; deeper ones as a table of
-    their slices, a row for each filter and a column for each input channel.
+    With three or one input channels each filter is a color or gray image. Deeper filters are a table of slices, with a row
+    for each filter and a column for each input channel.
     """
     channels, number = kernel.shape[2:]
     if channels not in (1, 3):
@@ -45,7 +43,9 @@ def filters(kernel: np.ndarray, title: str) -> Figure:
         bar = figure.colorbar(shown, ax=panels.tolist(), shrink=0.8, aspect=30, label="weight")
         bar.set_ticks([0, 0.5, 1], labels=[f"{-scale:.2g}", "0", f"{scale:.2g}"])
     else:
-        figure.supxlabel(f"a weight of 0 is mid-gray; {-scale:.2g} is none of a color, {scale:.2g} all of it", fontsize=8)
+        figure.supxlabel(
+            f"mid-gray is a weight of 0; a color channel runs from {-scale:.2g} (dark) to {scale:.2g} (bright)", fontsize=8
+        )
     _title(figure, title)
     return figure
 
@@ -54,7 +54,7 @@ def _slices(kernel: np.ndarray, title: str) -> Figure:
     slices = kernels.as_slices(kernel)[:_SLICES, :_SLICES]
     rows, columns, height, width = slices.shape
     table = mosaic(slices[..., None], gap=np.nan)[..., 0]
-    figure, axes = plt.subplots(figsize=(1.6 + 0.2 * columns, 1.0 + 0.2 * rows), layout="constrained")
+    figure, axes = new_figure((1.6 + 0.2 * columns, 1.0 + 0.2 * rows))
     shown = axes.imshow(table, cmap="PuOr", vmin=-1, vmax=1, interpolation="nearest")
     for axis, count, side in ((axes.xaxis, columns, width), (axes.yaxis, rows, height)):
         places = range(0, count, max(1, count // 8))
@@ -67,30 +67,31 @@ def _slices(kernel: np.ndarray, title: str) -> Figure:
     return figure
 
 
-def _of(shown: int, there: int) -> str:
-    return f" (the first {shown} of {there})" if shown < there else ""
+def _of(shown: int, total: int) -> str:
+    return f" (the first {shown} of {total})" if shown < total else ""
 
 
 def activations(layers: Mapping[str, Statistics], title: str) -> Figure:
-    """For each layer: mean and deviation by channel; the histogram of all values; the histogram by channel."""
-    figure, grid = plt.subplots(
-        len(layers), 3, figsize=(10.5, 0.6 + 2.3 * len(layers)), layout="constrained", squeeze=False, width_ratios=(3, 3, 4)
-    )
-    for (by_channel, overall, table), (name, found) in zip(grid, layers.items(), strict=True):
-        channels = np.arange(len(found.mean))
-        by_channel.errorbar(channels, found.mean, yerr=found.std, fmt="o", markersize=3, linewidth=1, color=PALETTE[0])
+    """A row for each layer: mean and standard deviation by channel, histogram of all values, histogram by channel."""
+    figure = Figure((10.5, 0.6 + 2.3 * len(layers)), layout="constrained")
+    grid = figure.subplots(len(layers), 3, squeeze=False, width_ratios=(3, 3, 4))
+    for (by_channel, overall, table), (name, statistics) in zip(grid, layers.items(), strict=True):
+        channels = np.arange(len(statistics.mean))
+        by_channel.errorbar(
+            channels, statistics.mean, yerr=statistics.std, fmt="o", markersize=3, linewidth=1, color=PALETTE[0]
+        )
         by_channel.axhline(0, linewidth=0.8, color="#7F7F7F")
         by_channel.set(xlabel="channel", ylabel="mean ± std")
         by_channel.set_title(name, fontsize=9, loc="left", fontweight="bold")
-        share = found.counts / found.counts.sum(1, keepdims=True)
-        overall.stairs(share.mean(0), found.edges, fill=True, color=PALETTE[0])
+        share = statistics.counts / statistics.counts.sum(1, keepdims=True)
+        overall.stairs(share.mean(0), statistics.edges, fill=True, color=PALETTE[0])
         overall.set(yscale="log", xlabel="value", ylabel="share of values")
         for axes in (by_channel, overall):
             axes.spines[["top", "right"]].set_visible(False)
-        extent = (found.edges[0], found.edges[-1], len(channels) - 0.5, -0.5)
-        least = 1 / found.counts.sum(1).max()
+        extent = (statistics.edges[0], statistics.edges[-1], len(channels) - 0.5, -0.5)
+        smallest = 1 / statistics.counts.sum(1).max()
         shown = table.imshow(
-            np.ma.masked_equal(share, 0), cmap="viridis", norm=LogNorm(least, 1), extent=extent, aspect="auto",
+            np.ma.masked_equal(share, 0), cmap="viridis", norm=LogNorm(smallest, 1), extent=extent, aspect="auto",
             interpolation="nearest",
         )  # fmt: skip
         table.set(xlabel="value", ylabel="channel")
@@ -99,12 +100,12 @@ def activations(layers: Mapping[str, Statistics], title: str) -> Figure:
     return figure
 
 
-def maxima(found: Maximum, labels: Sequence[str], title: str) -> Figure:
-    """A panel for each channel: its climbs side by side, the highest first. `found` has axes [channels, restarts, …]."""
-    restarts = found.activation.shape[1]
+def maxima(ascents: Maximum, labels: Sequence[str], title: str) -> Figure:
+    """A panel for each channel: the results of its ascents, best first. `ascents` has axes [channels, restarts, …]."""
+    restarts = ascents.activation.shape[1]
     columns = min(len(labels), max(1, 8 // restarts))
     figure, panels = _panels(-(-len(labels) // columns), columns, (0.9 * restarts + 0.2, 1.2))
-    for axes, label, images, values in zip(panels, labels, found.image, found.activation, strict=False):
+    for axes, label, images, values in zip(panels, labels, ascents.image, ascents.activation, strict=False):
         order = np.argsort(-values)
         _image(axes, mosaic(images[None, order]))
         axes.set_title(f"{label}: {values[order[0]]:.2f}", fontsize=_SMALL + 1, pad=2)
@@ -112,18 +113,18 @@ def maxima(found: Maximum, labels: Sequence[str], title: str) -> Figure:
     return figure
 
 
-def projections(patches: np.ndarray, sent_back: np.ndarray, labels: Sequence[str], title: str) -> Figure:
-    """For each channel, on the left patches of the images that excite it most, on the right what was projected back.
+def projections(patches: np.ndarray, projected: np.ndarray, labels: Sequence[str], title: str) -> Figure:
+    """For each channel, patches of the images that activate it most (left), and their projections (right).
 
-    Both are [channels, k, H, W, C]. In a projection 0 is mid-gray, and its largest value, by size, black or white.
+    Both are [channels, k, H, W, C]. In a projection 0 is mid-gray, and its largest absolute value is black or white.
     """
     k = patches.shape[1]
     columns = 2 if len(labels) > 1 else 1
     figure, panels = _panels(-(-len(labels) // columns), 2 * columns, (2.1, 2.2))
     side = int(np.ceil(np.sqrt(k)))
     for i, label in enumerate(labels):
-        largest = np.maximum(np.abs(sent_back[i]).max((1, 2, 3), keepdims=True), 1e-20)
-        for axes, images in ((panels[2 * i], patches[i]), (panels[2 * i + 1], 0.5 + 0.5 * sent_back[i] / largest)):
+        largest = np.maximum(np.abs(projected[i]).max((1, 2, 3), keepdims=True), 1e-20)
+        for axes, images in ((panels[2 * i], patches[i]), (panels[2 * i + 1], 0.5 + 0.5 * projected[i] / largest)):
             blank = np.ones((side * side - k, *images.shape[1:]))
             _image(axes, mosaic(np.concatenate([images, blank]).reshape(side, -1, *images.shape[1:])))
         panels[2 * i].set_title(label, fontsize=_SMALL + 1, pad=2, loc="left")
@@ -135,20 +136,21 @@ def projections(patches: np.ndarray, sent_back: np.ndarray, labels: Sequence[str
 def occlusions(
     images: np.ndarray,
     labels: Sequence[str],
-    found: Sequence[Sensitivity],
+    maps: Sequence[Sensitivity],
     class_names: Sequence[str],
     side: int,
     title: str,
 ) -> Figure:
-    """A row for each image: the image, the probability of its class by where the square is, the class predicted there."""
+    """A row for each image: the image, and the probability of its class and the predicted class by the square's position."""
     rows = len(images)
-    figure, grid = plt.subplots(rows, 3, figsize=(8.4, 0.6 + 2.1 * rows), layout="constrained", squeeze=False)
-    for (image, probability, prediction), pixels, label, one in zip(grid, images, labels, found, strict=True):
+    figure = Figure((8.4, 0.6 + 2.1 * rows), layout="constrained")
+    grid = figure.subplots(rows, 3, squeeze=False)
+    for (image, probability, prediction), pixels, label, one in zip(grid, images, labels, maps, strict=True):
         height, width = pixels.shape[:2]
         extent = (-0.5, width - 0.5, height - 0.5, -0.5)
         _image(image, pixels)
         image.set_title(label, fontsize=9)
-        square = plt.Rectangle((0.5, 0.5), side - 1, side - 1, facecolor="#808080", edgecolor="white", linewidth=0.8)
+        square = Rectangle((0.5, 0.5), side - 1, side - 1, facecolor="#808080", edgecolor="white", linewidth=0.8)
         image.add_patch(square)
         shown = probability.imshow(one.probability, cmap="viridis", extent=extent, interpolation="nearest")
         probability.set_title("its probability", fontsize=9)
@@ -161,7 +163,7 @@ def occlusions(
 
 
 def _classes(axes: Axes, prediction: np.ndarray, names: Sequence[str], extent: Any) -> None:
-    """A map of classes, the most frequent first in its legend; beyond the palette's colors they are one, "others"."""
+    """Draws a map of classes, the most frequent first in its legend. Classes beyond the palette are "others"."""
     seen, counts = np.unique(prediction, return_counts=True)
     order = seen[np.argsort(-counts, kind="stable")]
     named = order if len(order) <= len(PALETTE) else order[: len(PALETTE) - 1]
@@ -173,34 +175,33 @@ def _classes(axes: Axes, prediction: np.ndarray, names: Sequence[str], extent: A
     axes.set_title("predicted", fontsize=9)
     entries = [names[number] for number in named] + (["others"] if len(named) < len(order) else [])
     places = [*range(len(named)), len(PALETTE) - 1]
-    patches = [plt.Rectangle((0, 0), 1, 1, color=shown.cmap(shown.norm(at))) for at in places[: len(entries)]]
+    patches = [Rectangle((0, 0), 1, 1, color=shown.cmap(shown.norm(at))) for at in places[: len(entries)]]
     axes.legend(patches, entries, fontsize=_SMALL, frameon=False, loc="center left", bbox_to_anchor=(1.02, 0.5))
 
 
-def learning(ways: Mapping[str, Sequence[Any]], title: str) -> Figure:
-    """Validation accuracy by epoch, a line and band for each way of training."""
-    figure = compare(ways, "accuracy")
-    figure.axes[0].xaxis.set_major_locator(MaxNLocator(integer=True))
+def learning(methods: Mapping[str, Sequence[Any]], title: str) -> Figure:
+    """Validation accuracy by epoch, a line and band for each method of training; `methods` maps labels to epochs."""
+    figure = compare(methods, "accuracy")
     _title(figure, title)
     return figure
 
 
-def sheet(found: ImageGrid) -> Figure:
-    """A grid of small images; signed ones from orange over white (0) to purple."""
-    rows, columns, height, width, _ = found.images.shape
+def sheet(grid: ImageGrid) -> Figure:
+    """A grid of small images. Signed ones run from orange through white (0) to purple."""
+    rows, columns, height, width, _ = grid.images.shape
     side = min(7.2, 0.72 * columns)
     size = (side, side * rows * height / (columns * width) + 0.5)
-    figure, axes = plt.subplots(figsize=size, layout="constrained")
-    if found.signed:
-        tiled = mosaic(found.images.mean(-1, keepdims=True), gap=0.0)[..., 0]
+    figure, axes = new_figure(size)
+    if grid.signed:
+        tiled = mosaic(grid.images.mean(-1, keepdims=True), gap=0.0)[..., 0]
         reach = np.quantile(np.abs(tiled), 0.995)
         shown = axes.imshow(tiled, cmap="PuOr", vmin=-reach, vmax=reach, interpolation="nearest")
         figure.colorbar(shown, ax=axes, shrink=0.6, label="weight")
     else:
-        _image(axes, mosaic(found.images))
+        _image(axes, mosaic(grid.images))
     axes.set_axis_on()
-    places = 0.5 + (np.arange(len(found.titles)) + 0.5) * (width + 1)
-    axes.set_xticks(places, list(found.titles), fontsize=_SMALL)
+    places = 0.5 + (np.arange(len(grid.titles)) + 0.5) * (width + 1)
+    axes.set_xticks(places, list(grid.titles), fontsize=_SMALL)
     axes.set_yticks([])
     axes.xaxis.tick_top()
     axes.tick_params(length=0)
@@ -209,7 +210,10 @@ def sheet(found: ImageGrid) -> Figure:
 
 
 def mosaic(tiles: np.ndarray, gap: float = 1.0) -> np.ndarray:
-    """Tiles [R, C, h, w, channels] side by side, in lines one pixel wide: [R · (h + 1) + 1, C · (w + 1) + 1, channels]."""
+    """Joins tiles [R, C, h, w, channels] with lines one pixel wide between them.
+
+    Returns [R · (h + 1) + 1, C · (w + 1) + 1, channels]; lines have the value `gap`.
+    """
     framed = np.pad(np.asarray(tiles, float), ((0, 0), (0, 0), (1, 0), (1, 0), (0, 0)), constant_values=gap)
     rows, columns, height, width, channels = framed.shape
     joined = framed.swapaxes(1, 2).reshape(rows * height, columns * width, channels)
@@ -217,11 +221,10 @@ def mosaic(tiles: np.ndarray, gap: float = 1.0) -> np.ndarray:
 
 
 def _panels(rows: int, columns: int, size: tuple[float, float]) -> tuple[Figure, Any]:
-    """A figure and its panels in one row, without axes, each of `size` in inches."""
+    """A figure with rows × columns panels without axes, each of `size` in inches, and the panels in reading order."""
     width, height = size
-    figure, grid = plt.subplots(
-        rows, columns, figsize=(max(3.2, width * columns), 0.7 + height * rows), layout="constrained", squeeze=False
-    )
+    figure = Figure((max(3.2, width * columns), 0.7 + height * rows), layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False)
     for axes in grid.ravel():
         axes.set_axis_off()
     return figure, grid.ravel()

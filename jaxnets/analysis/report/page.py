@@ -1,4 +1,4 @@
-"""One self-contained HTML page for a set of runs, with its plots as PNG files and its table as Markdown beside it."""
+"""A self-contained HTML page for a set of runs. Its plots are also written as PNG files, its table as Markdown."""
 
 import base64
 import io
@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
 from jaxnets.analysis.report import families, image_sheets, plots, tables
@@ -21,9 +20,9 @@ _FOLDER, _DPI = "report", 110
 
 
 def write_report(folders: Sequence[Path], out: Path) -> Path:
-    """Writes OUT/report/index.html, table.md and the plots for all finished runs below `folders`. Returns the page.
+    """Writes OUT/report/index.html, table.md and the plots of all finished runs below `folders`. Returns the page's path.
 
-    Raises UserError if there is none.
+    Raises UserError if there are no finished runs, or if OUT/report cannot be written.
     """
     finished = finished_runs(folders)
     unfinished = [run for folder in folders for run in find_runs(folder) if not run.finished]
@@ -39,17 +38,17 @@ def write_report(folders: Sequence[Path], out: Path) -> Path:
 
 
 def finished_runs(folders: Sequence[Path]) -> list[RunFolder]:
-    """The finished runs at or below some folders, each once. Raises UserError if there is none.
+    """The finished runs in some folders and their subfolders, each once. Raises UserError if there are none.
 
-    The programs of sweeps are left out: their replicas differ in more than seeds, and sweeps write tables of their own.
+    Runs of sweeps are left out: their replicas differ in more than seeds, and sweeps write their own tables.
     """
-    found = {run.path.resolve(): run for folder in folders for run in find_runs(folder)}
-    runs = [run for run in found.values() if not run.experiment().grid]
+    by_path = {run.path.resolve(): run for folder in folders for run in find_runs(folder)}
+    runs = [run for run in by_path.values() if not run.experiment().grid]
     finished = [run for run in runs if run.finished]
     if not finished:
         where = ", ".join(str(folder) for folder in folders)
         state = f"{len(runs)} unfinished" if runs else "none at all"
-        raise UserError(f"no finished run in {where} ({state}); give the folder that was --out of `jaxnets run`")
+        raise UserError(f"no finished run in {where} ({state}); give the --out folder of `jaxnets run`")
     return finished
 
 
@@ -66,8 +65,8 @@ def _render(runs: Sequence[RunFolder], unfinished: Sequence[RunFolder], target: 
         overview = {
             "Reported and ours": plots.reported_and_ours(dict(zip(labels, summaries, strict=True))),
             **{
-                f"Validation {measure}": plots.compare(dict(zip(labels, metrics, strict=True)), measure)
-                for measure in _common_measures(metrics)
+                f"Validation {metric}": plots.compare(dict(zip(labels, metrics, strict=True)), metric)
+                for metric in _common_metrics(metrics)
             },
             **families.comparisons(labels, runs, summaries, metrics),
         }
@@ -75,9 +74,10 @@ def _render(runs: Sequence[RunFolder], unfinished: Sequence[RunFolder], target: 
         loader=jinja2.PackageLoader("jaxnets.analysis.report", "."), autoescape=True, undefined=jinja2.StrictUndefined
     )
     return environment.get_template("page.html").render(
-        title=f"jaxnets: {', '.join(sorted({families.of(s) or s['id'] for s in summaries}))}",
+        title=f"jaxnets: {', '.join(sorted({families.family_of(s) or s['id'] for s in summaries}))}",
         header=header,
         body=body,
+        legend=tables.legend(body),
         synthetic=sorted({s["dataset"] for s in summaries if s["synthetic"]}),
         unfinished=[str(run.path) for run in unfinished],
         overview=_save(overview, target, "overview"),
@@ -89,16 +89,16 @@ def _render(runs: Sequence[RunFolder], unfinished: Sequence[RunFolder], target: 
 def _climbs(
     labels: Sequence[str], summaries: Sequence[Mapping[str, Any]], metrics: Sequence[Any]
 ) -> dict[str, dict[str, tables.Climb]]:
-    """For each family of classifiers, how soon its runs, and the best of them, came to what each reached."""
+    """For each family of classifiers with several runs, how fast each run and the best of them reached its accuracy."""
     by_family: dict[str, dict[str, Any]] = {}
     for label, summary, lines in zip(labels, summaries, metrics, strict=True):
-        if "accuracy" in _common_measures([lines]):
-            by_family.setdefault(families.of(summary), {})[label] = lines
+        if "accuracy" in _common_metrics([lines]):
+            by_family.setdefault(families.family_of(summary), {})[label] = lines
     return {family: tables.climbs(runs) for family, runs in by_family.items() if len(runs) > 1}
 
 
 def _labels(runs: Sequence[RunFolder], summaries: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The id of each run; where an id occurs more than once, with the folder that tells its runs apart."""
+    """The id of each run; for ids that occur more than once, with the folder in parentheses."""
     ids = [summary["id"] for summary in summaries]
     shared = os.path.commonpath([run.path.resolve() for run in runs])
     folders = [
@@ -107,8 +107,8 @@ def _labels(runs: Sequence[RunFolder], summaries: Sequence[Mapping[str, Any]]) -
     return [id_ if ids.count(id_) == 1 else f"{id_} ({folder or '.'})" for id_, folder in zip(ids, folders, strict=True)]
 
 
-def _common_measures(metrics: Sequence[Sequence[Mapping[str, Any]]]) -> list[str]:
-    """Measures that every run recorded on validation data."""
+def _common_metrics(metrics: Sequence[Sequence[Mapping[str, Any]]]) -> list[str]:
+    """Names of the metrics that all runs recorded on validation data."""
     recorded = [next((list(line["validation"]) for line in lines if "epoch" in line), []) for lines in metrics]
     return [name for name in recorded[0] if all(name in names for names in recorded)]
 
@@ -127,14 +127,14 @@ def _section(run: RunFolder, label: str, summary: Mapping[str, Any], metrics: Se
 
 
 def _plots(summary: Mapping[str, Any], metrics: Sequence[Any]) -> dict[str, Figure | None]:
-    """All plots that the run's measures allow."""
+    """The plots of one run by caption, as far as its metrics allow them."""
     reported = {} if summary["synthetic"] else summary["reported"]
     names = summary.get("class_names") or ()
     figures: dict[str, Figure | None] = {}
-    for measure in _common_measures([metrics]):
-        levels = {s: reported[f"{s}_{measure}"] for s in tables.SPLITS if f"{s}_{measure}" in reported}
-        chance = 100 / len(names) if measure == "accuracy" and names else None
-        figures[f"{measure.capitalize()} by epoch"] = plots.curves(metrics, measure, levels, chance)
+    for metric in _common_metrics([metrics]):
+        levels = {s: reported[f"{s}_{metric}"] for s in tables.SPLITS if f"{s}_{metric}" in reported}
+        chance = 100 / len(names) if metric == "accuracy" and names else None
+        figures[f"{metric.capitalize()} by epoch"] = plots.curves(metrics, metric, levels, chance)
     figures["The first steps"] = plots.hockey_stick(metrics, len(names))
     for split, details in summary["details"].items():
         if "confusion" in details and (split == "test" or "test" not in summary["details"]):
@@ -147,13 +147,13 @@ def _plots(summary: Mapping[str, Any], metrics: Sequence[Any]) -> dict[str, Figu
 
 
 def _facts(run: RunFolder, summary: Mapping[str, Any]) -> dict[str, str]:
-    """What the run was and on what it ran, for reading."""
+    """Configuration, cost, hardware and versions of a run, in words."""
     config, environment = run.read("config.json"), run.read("environment.json")
     seconds = summary["seconds"]
-    parts = ", ".join(f"{what} {spent:,.0f}" for what, spent in seconds.items() if what != "total")
+    by_phase = ", ".join(f"{phase} {spent:,.0f}" for phase, spent in seconds.items() if phase != "total")
     weights = "of the best epoch by validation" if summary["select"] == "best" else "of the last epoch"
-    if part := summary.get("eval_examples"):
-        weights += f", on at most {part:,} examples of each split"
+    if eval_examples := summary.get("eval_examples"):
+        weights += f", on at most {eval_examples:,} examples of each split"
     facts = {
         "what": config["summary"],
         "source": config["source"],
@@ -162,9 +162,9 @@ def _facts(run: RunFolder, summary: Mapping[str, Any]) -> dict[str, str]:
         "seeds": f"{summary['seeds']}, best epochs {', '.join(map(str, summary['best_epoch']))}",
         "weights evaluated": weights,
         "length": f"{summary['epochs']} epochs, {summary['steps']:,} steps",
-        "time": f"{seconds['total']:,.0f} s: {parts}",
+        "time": f"{seconds['total']:,.0f} s: {by_phase}",
         "speed": f"{summary['examples_per_second']:,.0f} examples/s, all seeds together",
-        "largest program": f"{summary['peak_memory_bytes'] / 1e9:.2f} GB of arguments, results and scratch",
+        "memory": f"{summary['peak_memory_bytes'] / 1e9:.2f} GB for the largest compiled program, scratch included",
         "hardware": hardware(environment),
         "versions": ", ".join(f"{name} {version}" for name, version in environment["versions"].items()),
         "commit": environment["commit"] or "unknown",
@@ -175,19 +175,18 @@ def _facts(run: RunFolder, summary: Mapping[str, Any]) -> dict[str, str]:
             break
     failed = [f"seed {i} at step {step + 1}" for i, step in enumerate(summary["failed_at"]) if step >= 0]
     if failed:
-        facts["stopped by a loss that was not finite"] = ", ".join(failed)
+        facts["stopped by a non-finite loss"] = ", ".join(failed)
     return facts
 
 
 def _save(figures: Mapping[str, Figure | None], target: Path, prefix: str) -> list[dict[str, str]]:
-    """Writes each plot as a PNG and returns captions and images for embedding."""
+    """Writes each figure to TARGET/PREFIX-i.png, and returns captions and base64 data for embedding."""
     saved = []
     for i, (caption, figure) in enumerate(figures.items()):
         if figure is None:
             continue
         image = io.BytesIO()
         figure.savefig(image, format="png", dpi=_DPI)
-        plt.close(figure)
         (target / f"{prefix}-{i}.png").write_bytes(image.getvalue())
         saved.append({"caption": caption, "data": base64.b64encode(image.getvalue()).decode()})
     return saved

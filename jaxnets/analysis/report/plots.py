@@ -1,17 +1,16 @@
-"""Plots of runs, as matplotlib figures. Colors are Okabe and Ito's, which color-blind readers can tell apart."""
+"""Plots of runs, as matplotlib figures. Colors are Okabe and Ito's, which color-blind readers can tell apart.
+
+Figures are made without pyplot, so the backend of the calling program, such as a notebook's, stays as it is.
+"""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib
-
-matplotlib.use("Agg")
-
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from jaxnets.errors import UserError
 
@@ -19,21 +18,27 @@ Json = Mapping[str, Any]
 
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#7F7F7F")
 _NAMED = 40
-"""More classes than this are drawn without names and numbers."""
+"""Up to this many classes are drawn with names and numbers."""
 _TICKED = 8
-"""More values than this are not written below an axis one by one."""
+"""Up to this many values get a tick each."""
 WIDE, _SQUARE = (5.6, 3.2), (5.6, 5.0)
+"""Sizes of figures, in inches."""
 
 
-def curves(metrics: Sequence[Json], measure: str, reported: Mapping[str, float], chance: float | None = None) -> Figure:
-    """A measure by epoch on training and validation data: mean over seeds, and a band of one standard deviation.
+def curves(metrics: Sequence[Json], metric: str, reported: Mapping[str, float], chance: float | None = None) -> Figure:
+    """A metric by epoch on training and validation data: mean over seeds, with a band of one standard deviation.
 
-    `reported` maps a label to a level drawn as a dotted line.
+    Args:
+      metrics: lines of metrics.jsonl.
+      metric: name of the metric, such as "loss".
+      reported: levels drawn as dotted lines, by label.
+      chance: a level drawn as a dashed line.
     """
-    figure, axes = new_axes(WIDE, "epoch", _title(measure))
+    figure, axes = new_axes(WIDE, "epoch", _title(metric))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     epochs = [line for line in metrics if "epoch" in line]
     for i, split in enumerate(("train", "validation")):
-        values = _by_seed(epochs, split, measure)
+        values = _by_seed(epochs, split, metric)
         label = f"{split} (running, in training mode)" if split == "train" else split
         band(axes, [line["epoch"] for line in epochs], values, label, i)
     for i, (label, level) in enumerate(reported.items()):
@@ -44,20 +49,24 @@ def curves(metrics: Sequence[Json], measure: str, reported: Mapping[str, float],
     return figure
 
 
-def compare(runs: Mapping[str, Sequence[Json]], measure: str) -> Figure:
-    """One measure on validation data by epoch, a line and band for each run."""
+def compare(runs: Mapping[str, Sequence[Json]], metric: str) -> Figure:
+    """A metric on validation data by epoch: a line and band for each run. `runs` maps labels to lines of metrics.jsonl."""
     columns = 2 if max(map(len, runs)) <= 32 else 1
     width, height = WIDE
-    figure, axes = new_axes((width, height + 0.2 * -(-len(runs) // columns)), "epoch", f"validation {_title(measure)}")
+    figure, axes = new_axes((width, height + 0.2 * -(-len(runs) // columns)), "epoch", f"validation {_title(metric)}")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     for i, (label, metrics) in enumerate(runs.items()):
         epochs = [line for line in metrics if "epoch" in line]
-        band(axes, [line["epoch"] for line in epochs], _by_seed(epochs, "validation", measure), label, i)
+        band(axes, [line["epoch"] for line in epochs], _by_seed(epochs, "validation", metric), label, i)
     figure.legend(frameon=False, fontsize=8, loc="outside lower center", ncols=columns)
     return figure
 
 
 def hockey_stick(metrics: Sequence[Json], classes: int) -> Figure:
-    """Loss of each of the first steps, before its update. A good start lies near ln(classes); 0 classes: no such line."""
+    """Loss of each of the first steps, before its update, beside ln(classes), where a good initialization starts.
+
+    With 0 classes that line is left out.
+    """
     figure, axes = new_axes(WIDE, "step", "training loss")
     _first_losses(axes, metrics, "mean over seeds", 0)
     if classes:
@@ -67,7 +76,7 @@ def hockey_stick(metrics: Sequence[Json], classes: int) -> Figure:
 
 
 def hockey_sticks(runs: Mapping[str, Sequence[Json]], classes: int) -> Figure:
-    """The first steps' losses of several runs, their mean over seeds; logarithmic where they lie far apart."""
+    """Losses of the first steps of several runs, mean over seeds; on a logarithmic axis if they differ much."""
     width, height = WIDE
     figure, axes = new_axes((width, height + 0.2 * -(-len(runs) // 2)), "step", "training loss")
     means = []
@@ -76,8 +85,8 @@ def hockey_sticks(runs: Mapping[str, Sequence[Json]], classes: int) -> Figure:
         means.append(np.ma.masked_invalid(values).mean(1))
     if classes:
         axes.axhline(np.log(classes), linestyle="--", linewidth=0.8, color="#7F7F7F", label=f"ln {classes}")
-    spread = np.ma.concatenate(means)
-    if spread.min() > 0 and spread.max() > 8 * spread.min():
+    losses = np.ma.concatenate(means)
+    if losses.min() > 0 and losses.max() > 8 * losses.min():
         axes.set_yscale("log")
     figure.legend(frameon=False, fontsize=8, loc="outside lower center", ncols=2)
     return figure
@@ -92,11 +101,11 @@ def _first_losses(axes: Axes, metrics: Sequence[Json], label: str, i: int) -> np
 
 
 def confusion(counts: Sequence[Sequence[float]], names: Sequence[str]) -> Figure:
-    """Share of each true class (row) that was taken for each class (column), in percent."""
+    """Confusion matrix in percent of the true class, from counts [true, predicted]."""
     matrix = np.asarray(counts, float)
     share = 100 * matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
     side = max(_SQUARE[1], 0.21 * len(names)) if len(names) <= _NAMED else _SQUARE[1]
-    figure, axes = plt.subplots(figsize=(side + 0.6, side), layout="constrained")
+    figure, axes = new_figure((side + 0.6, side))
     axes.imshow(share, cmap="Blues", vmin=0, vmax=100)
     ticks = range(len(names))
     if len(names) > _NAMED:
@@ -109,13 +118,13 @@ def confusion(counts: Sequence[Sequence[float]], names: Sequence[str]) -> Figure
     for i in ticks:
         for j in ticks:
             color = "white" if share[i, j] > 55 else "black"
-            if round(share[i, j]) or len(names) <= 10:  # Zeros would only fill a large matrix.
+            if round(share[i, j]) or len(names) <= 10:  # Zeros would only clutter a large matrix.
                 axes.text(j, i, f"{share[i, j]:.0f}", ha="center", va="center", fontsize=7, color=color)
     return figure
 
 
 def per_class(counts: Sequence[Sequence[float]], names: Sequence[str], reported: Mapping[str, float]) -> Figure:
-    """Accuracy of each class in percent, ours as bars, the reported one as a mark."""
+    """Accuracy of each class in percent, ours as bars and the reported one as a mark, from counts [true, predicted]."""
     matrix = np.asarray(counts, float)
     ours = 100 * matrix.diagonal() / np.maximum(matrix.sum(1), 1)
     figure, axes = new_axes(WIDE, "", "accuracy %")
@@ -134,7 +143,7 @@ def per_class(counts: Sequence[Sequence[float]], names: Sequence[str], reported:
 
 
 def reported_and_ours(summaries: Mapping[str, Json]) -> Figure | None:
-    """Reported accuracy on test (or else validation) data beside ours with its deviation; None if none was reported."""
+    """Reported test accuracy (or else validation accuracy) beside ours, with its deviation; None if none was reported."""
     shown = {}
     for label, summary in summaries.items():
         for split in ("test", "validation"):
@@ -143,13 +152,13 @@ def reported_and_ours(summaries: Mapping[str, Json]) -> Figure | None:
                 break
     if not shown:
         return None
-    figure, axes = plt.subplots(figsize=(7.2, 1.2 + 0.36 * len(shown)), layout="constrained")
+    figure, axes = new_figure((7.2, 1.2 + 0.36 * len(shown)))
     height = np.arange(len(shown))[::-1]
-    spreads = [ours for _, ours in shown.values()]
+    results = [ours for _, ours in shown.values()]
     axes.errorbar(
-        [100 * number(ours["mean"]) for ours in spreads],
+        [100 * number(ours["mean"]) for ours in results],
         height,
-        xerr=[100 * (ours["std"] or 0) for ours in spreads],
+        xerr=[100 * (ours["std"] or 0) for ours in results],
         fmt="o",
         color=PALETTE[0],
         capsize=3,
@@ -165,24 +174,24 @@ def reported_and_ours(summaries: Mapping[str, Json]) -> Figure | None:
     return figure
 
 
-def search(results: Sequence[tuple[Json, Json]], measure: str) -> Figure:
-    """What settings came to: (setting, spread) pairs, best first.
+def sweep(results: Sequence[tuple[Json, Json]], metric: str) -> Figure:
+    """The scores of a sweep: (setting, result of `mean_std`) pairs, best first.
 
-    Along the numeric field with most values, a line for each combination of the others; where there are too many of these,
-    or no such field, the settings below one another.
+    The horizontal axis is the numeric field with most values, with a line for each combination of the others. If there are
+    too many of these, or no numeric field varies, the settings are ranked from top to bottom.
     """
-    scale = 100 if measure.endswith("accuracy") else 1
+    scale = 100 if metric.endswith("accuracy") else 1
     points = [(setting, scale * number(score["mean"]), scale * number(score["std"])) for setting, score in results]
     values = {path: {setting[path] for setting, _ in results} for path in results[0][0]}
-    numeric = [path for path, found in values.items() if all(type(v) in (int, float) for v in found) and len(found) > 1]
+    numeric = [path for path, tried in values.items() if all(type(v) in (int, float) for v in tried) and len(tried) > 1]
     along = max(numeric, key=lambda path: len(values[path]), default="")
     lines: dict[str, list[tuple[float, float, float]]] = {}
     for setting, mean, std in points:
         label = ", ".join(f"{path} {value}" for path, value in setting.items() if path != along)
         lines.setdefault(label, []).append((setting.get(along, 0), mean, std))
     if not along or len(lines) > len(PALETTE):
-        return _ranking(points, f"{measure} %" if scale == 100 else measure)
-    figure, axes = new_axes(WIDE, along, f"{measure} %" if scale == 100 else measure)
+        return _ranking(points, f"{metric} %" if scale == 100 else metric)
+    figure, axes = new_axes(WIDE, along, f"{metric} %" if scale == 100 else metric)
     for color, (label, line) in zip(PALETTE, sorted(lines.items()), strict=False):
         x, means, stds = np.array(sorted(line)).T
         axes.errorbar(x, means, yerr=np.nan_to_num(stds), fmt="o-", color=color, capsize=3, label=label)
@@ -196,34 +205,39 @@ def search(results: Sequence[tuple[Json, Json]], measure: str) -> Figure:
     return figure
 
 
-def _ranking(points: Sequence[tuple[Json, float, float]], measure: str) -> Figure:
+def _ranking(points: Sequence[tuple[Json, float, float]], metric: str) -> Figure:
     shown = points[:30]
-    figure, axes = plt.subplots(figsize=(7.2, 1.0 + 0.3 * len(shown)), layout="constrained")
+    figure, axes = new_figure((7.2, 1.0 + 0.3 * len(shown)))
     height = np.arange(len(shown))[::-1]
     means, stds = [mean for _, mean, _ in shown], np.nan_to_num([std for _, _, std in shown])
     axes.errorbar(means, height, xerr=stds, fmt="o", color=PALETTE[0], capsize=3)
     labels = [", ".join(f"{path.rpartition('.')[2]} {value}" for path, value in setting.items()) for setting, _, _ in shown]
     axes.set_yticks(height, labels, fontsize=8)
-    axes.set_xlabel(measure)
+    axes.set_xlabel(metric)
     axes.grid(axis="x", alpha=0.3)
     despine(axes)
     return figure
 
 
 def save(figure: Figure, path: Path, dpi: int) -> Path:
-    """Writes a figure as a picture, with the folders above it, and closes it. Raises UserError where it cannot."""
+    """Writes a figure to an image file, creates its folder, and returns `path`. Raises UserError if that fails."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, dpi=dpi)
     except OSError as error:
         raise UserError(f"cannot write to {path}: {error.strerror}; choose another --out") from error
-    plt.close(figure)
     return path
 
 
+def new_figure(size: tuple[float, float]) -> tuple[Figure, Axes]:
+    """A figure of `size` in inches with one plot."""
+    figure = Figure(size, layout="constrained")
+    return figure, figure.add_subplot()
+
+
 def new_axes(size: tuple[float, float] = WIDE, xlabel: str = "", ylabel: str = "") -> tuple[Figure, Axes]:
-    """A figure of `size` in inches with one plot, in the style of all."""
-    figure, axes = plt.subplots(figsize=size, layout="constrained")
+    """A figure of `size` in inches with one plot, with a light grid and no frame above and to the right."""
+    figure, axes = new_figure(size)
     axes.set(xlabel=xlabel, ylabel=ylabel)
     axes.grid(alpha=0.3)
     despine(axes)
@@ -231,32 +245,32 @@ def new_axes(size: tuple[float, float] = WIDE, xlabel: str = "", ylabel: str = "
 
 
 def despine(axes: Axes) -> None:
-    """Leaves the axes open above and to the right."""
+    """Removes the frame above and to the right of the axes."""
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _title(measure: str) -> str:
-    return "accuracy %" if measure == "accuracy" else measure
+def _title(metric: str) -> str:
+    return "accuracy %" if metric == "accuracy" else metric
 
 
 def number(value: float | None) -> float:
-    """A recorded figure; what was not finite is null in the files."""
+    """A recorded value; NaN for null, which stands for a non-finite value in the files."""
     return float("nan") if value is None else value
 
 
 def numbers(values: Sequence[float | None]) -> list[float]:
-    """A recorded figure of each seed."""
+    """The recorded values of all seeds, see `number`."""
     return [number(value) for value in values]
 
 
-def _by_seed(lines: Sequence[Json], split: str, measure: str) -> np.ndarray:
+def _by_seed(lines: Sequence[Json], split: str, metric: str) -> np.ndarray:
     """[epochs, seeds], accuracies in percent."""
-    values = np.array([numbers(line[split][measure]) for line in lines], float)
-    return 100 * values if measure == "accuracy" else values
+    values = np.array([numbers(line[split][metric]) for line in lines], float)
+    return 100 * values if metric == "accuracy" else values
 
 
 def band(axes: Axes, x: Sequence[float], values: np.ndarray, label: str, i: int) -> None:
-    """The i-th line of a plot, at the mean of values [points, seeds], in a band of one standard deviation."""
+    """Draws the i-th line of a plot: the mean of values [points, seeds], with a band of one standard deviation."""
     color, style = PALETTE[i % len(PALETTE)], "-" if i < len(PALETTE) else "--"
     fine = np.ma.masked_invalid(values)
     mean, std = fine.mean(1), fine.std(1, ddof=1) if values.shape[1] > 1 else np.zeros(len(values))

@@ -1,4 +1,4 @@
-"""Finished runs as rows of JSON Lines: the raw figures behind every published table."""
+"""Finished runs as rows of JSON Lines: the raw data behind every published table."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,7 +13,7 @@ _DIGITS = 5
 
 
 def rows(runs: Iterable[RunFolder]) -> Iterator[dict[str, Any]]:
-    """One row a run: its summary, its environment, its configuration, and its curves by epoch and seed."""
+    """One row per run: its summary, environment and configuration, and its curves [epochs][seeds] by split and metric."""
     for run in runs:
         environment = run.read("environment.json")
         epochs = [line for line in run.metrics() if "epoch" in line]
@@ -26,17 +26,17 @@ def rows(runs: Iterable[RunFolder]) -> Iterator[dict[str, Any]]:
             "commit": environment["commit"],
             "config": run.read("config.json"),
             "curves": {
-                f"{split}_{measure}": [
-                    [None if v is None else round(v, _DIGITS) for v in line[split][measure]] for line in epochs
+                f"{split}_{metric}": [
+                    [None if v is None else round(v, _DIGITS) for v in line[split][metric]] for line in epochs
                 ]
                 for split in ("train", "validation")
-                for measure in (epochs[0][split] if epochs else ())
+                for metric in (epochs[0][split] if epochs else ())
             },
         }
 
 
 def hardware(environment: dict[str, Any]) -> str:
-    """One line: "1 × NVIDIA H200, …" or the processor and its cores."""
+    """The hardware in an environment.json, in words: "1 × NVIDIA H200", or the processor and its number of cores."""
     devices = environment["devices"]
     if devices["platform"] == "cpu":
         return f"{environment['processor']}, {devices['cores']} cores"
@@ -44,7 +44,7 @@ def hardware(environment: dict[str, Any]) -> str:
 
 
 def write(path: Path, runs: Iterable[RunFolder]) -> int:
-    """Writes rows to a JSON Lines file and returns how many."""
+    """Writes runs to a JSON Lines file and returns their number. Raises UserError if the file cannot be written."""
     lines = [json.dumps(row) + "\n" for row in rows(runs)]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -59,17 +59,15 @@ def read(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def whole(row: Mapping[str, Any]) -> bool:
-    """Whether a run's figures may stand against a report's: it was not cut to some steps, nor evaluated in part."""
-    return not row["config"]["steps"] and not row.get("eval_examples")  # Rows of old have no such field.
+def is_complete(row: Mapping[str, Any]) -> bool:
+    """Whether a run may be compared with a report: it was not limited to some steps, and evaluated on whole splits."""
+    return not row["config"]["steps"] and not row.get("eval_examples")  # Older rows lack this field.
 
 
 def table(path: Path) -> str:
-    """A Markdown table of the runs in a file, with what they ran on."""
-    found = [row for row in read(path) if row["kind"] == "run"]
-    header, body = tables.cells([tables.row(row) for row in found], brief=True)
-    note = (
-        f"reported | ours, mean ± standard deviation over seeds; "
-        f"{found[0]['hardware']}; jax {found[0]['versions']['jax']}; raw figures in `{path.name}`"
-    )
-    return f"{tables.markdown(header, body)}\n{note}\n"
+    """A Markdown table of the runs in a file, with a line on what it shows, the hardware and the version of JAX."""
+    runs = [row for row in read(path) if row["kind"] == "run"]
+    header, body = tables.cells([tables.row(run) for run in runs], brief=True)
+    first = runs[0]
+    notes = (tables.legend(body), first["hardware"], f"jax {first['versions']['jax']}", f"raw data in `{path.name}`")
+    return f"{tables.markdown(header, body)}\n{'; '.join(note for note in notes if note)}\n"

@@ -1,13 +1,22 @@
-"""Reported figures beside ours."""
+"""Tables of finished runs, with the reported metrics beside ours."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 Json = Mapping[str, Any]
 
 SPLITS = ("train", "validation", "test")
 NOTHING = "–"
+"""A cell without a value."""
+_BESIDE = " | "
+
+
+class Compared(NamedTuple):
+    """A reported value and ours, as text; `NOTHING` for one that is missing."""
+
+    reported: str = NOTHING
+    ours: str = NOTHING
 
 
 class Row(NamedTuple):
@@ -16,27 +25,28 @@ class Row(NamedTuple):
     id: str
     dataset: str
     seeds: str
-    epochs: tuple[str, str]
-    """(reported, ours)."""
-    figures: Mapping[str, tuple[str, str]]
-    """For each figure, such as "test_accuracy" or "initial_loss": (reported, ours); "–" where there is none."""
+    epochs: Compared
+    metrics: Mapping[str, Compared]
+    """By metric and split, such as "test_accuracy", or "initial_loss"."""
     seconds: float
+    """Of training, evaluation and compilation, all seeds together."""
     parameters: int
 
 
-def factor(figure: str) -> float:
-    """From our unit to the shown one: accuracies are shares here and percentages in the reports."""
-    return 100 if figure.endswith("accuracy") else 1
+def factor(metric: str) -> float:
+    """What our values are multiplied by for display: accuracies are fractions here and percentages in the reports."""
+    return 100 if metric.endswith("accuracy") else 1
 
 
-def title(figure: str) -> str:
-    """The head of a figure's column: "test %", "test perplexity", "initial loss"."""
-    return figure.replace("_accuracy", " %").replace("_", " ")
+def title(metric: str) -> str:
+    """The header of a metric's column: "test %", "test perplexity", "initial loss"."""
+    return metric.replace("_accuracy", " %").replace("_", " ")
 
 
 def format_mean_std(result: Json | None, scale: float = 1, digits: int = 2) -> str:
-    """A text like 66.31 ± 0.20 from a result of jaxnets.runs.statistics.mean_std; without "±" for a single seed; "–" for
-    none.
+    """Text such as "66.31 ± 0.20" for a result of `jaxnets.runs.statistics.mean_std`.
+
+    A single seed has no "±". A missing or non-finite result is `NOTHING`.
     """
     if not result or result["mean"] is None:
         return NOTHING
@@ -46,63 +56,67 @@ def format_mean_std(result: Json | None, scale: float = 1, digits: int = 2) -> s
 
 
 def row(summary: Json) -> Row:
-    """The row of one finished run."""
-    # What was measured on another data set is no yardstick.
+    """The row of one finished run, from its summary.json."""
+    # Metrics on a synthetic stand-in cannot be compared with reported ones.
     reported = {} if summary["synthetic"] else summary["reported"]
-    ours = {f"{split}_{name}": value for split, found in summary["final"].items() for name, value in found.items()}
+    ours = {f"{split}_{name}": value for split, values in summary["final"].items() for name, value in values.items()}
     ours["initial_loss"] = summary["initial_loss"]
-    figures = {}
+    metrics = {}
     for name, value in ours.items():
         digits = 4 if name.endswith("loss") else 2
-        said = f"{reported[name]:.{digits}f}" if name in reported else NOTHING
-        figures[name] = (said, format_mean_std(value, factor(name), digits))
-    part = summary.get("eval_examples")
-    done = sum(step < 0 for step in summary["failed_at"])
+        metrics[name] = Compared(
+            f"{reported[name]:.{digits}f}" if name in reported else NOTHING, format_mean_std(value, factor(name), digits)
+        )
+    eval_examples = summary.get("eval_examples")
+    completed = sum(step < 0 for step in summary["failed_at"])
     return Row(
         id=summary["id"],
         dataset=summary["dataset"]
         + (" (synthetic)" if summary["synthetic"] else "")
-        + (f" ({part:,} evaluated)" if part else ""),
-        seeds=f"{done}" if done == summary["seeds"] else f"{done} of {summary['seeds']}",
-        epochs=(f"{reported['epochs']:g}" if "epochs" in reported else NOTHING, f"{summary['epochs']}"),
-        figures=figures,
+        + (f" ({eval_examples:,} evaluated)" if eval_examples else ""),
+        seeds=f"{completed}" if completed == summary["seeds"] else f"{completed} of {summary['seeds']}",
+        epochs=Compared(f"{reported['epochs']:g}" if "epochs" in reported else NOTHING, f"{summary['epochs']}"),
+        metrics=metrics,
         seconds=summary["seconds"]["total"],
         parameters=summary["parameters"],
     )
 
 
-def most_confused(counts: Sequence[Sequence[float]], names: Sequence[str], most: int = 5) -> list[str]:
-    """The wrong answers given most often, as shares of their true class: ["I for 1 30 %", …] where 1 was the truth."""
-    found = [
-        (wrong / max(sum(row), 1), f"{names[j]} for {names[i]}")
+def most_confused(counts: Sequence[Sequence[float]], names: Sequence[str], limit: int = 5) -> list[str]:
+    """The most frequent mistakes of a confusion matrix [true, predicted], as shares of the true class.
+
+    An entry such as "I for 1 30 %" means that 30 % of the examples of class 1 were taken for I.
+    """
+    mistakes = [
+        (count / max(sum(row), 1), f"{names[j]} for {names[i]}")
         for i, row in enumerate(counts)
-        for j, wrong in enumerate(row)
-        if i != j and wrong
+        for j, count in enumerate(row)
+        if i != j and count
     ]
-    return [f"{pair} {100 * share:.0f} %" for share, pair in sorted(found, key=lambda item: -item[0])[:most]]
+    return [f"{pair} {100 * share:.0f} %" for share, pair in sorted(mistakes, key=lambda item: -item[0])[:limit]]
 
 
 class Climb(NamedTuple):
-    """How a run's validation accuracy, the mean over its seeds, came to its best."""
+    """When a run reached its best validation accuracy (mean over seeds), and when the best of several runs did."""
 
     best: float
     epoch: int
-    """The first at which it was reached."""
+    """The first epoch with this accuracy."""
     leaders: int
-    """The first epoch at which the best of several runs was there."""
+    """The first epoch in which the best run was at least as accurate."""
 
 
 def climbs(runs: Mapping[str, Sequence[Json]]) -> dict[str, Climb]:
     """The climb of each of several runs; `runs` maps labels to lines of metrics.jsonl."""
-    by_epoch = {
+    curves = {
         label: {line["epoch"]: _mean(line["validation"]["accuracy"]) for line in lines if "epoch" in line}
         for label, lines in runs.items()
     }
-    first = lambda found, level: next(epoch for epoch, value in found.items() if value >= level)
-    leader = max(by_epoch.values(), key=lambda found: max(found.values()))
+    first = lambda curve, level: next(epoch for epoch, value in curve.items() if value >= level)
+    leader = max(curves.values(), key=lambda curve: max(curve.values()))
     return {
-        label: Climb(max(found.values()), first(found, max(found.values())), first(leader, max(found.values())))
-        for label, found in by_epoch.items()
+        label: Climb(max(curve.values()), first(curve, max(curve.values())), first(leader, max(curve.values())))
+        for label, curve in curves.items()
     }
 
 
@@ -112,34 +126,53 @@ def _mean(values: Sequence[float | None]) -> float:
 
 
 def cells(rows: Sequence[Row], brief: bool = False) -> tuple[list[str], list[list[str]]]:
-    """Header and body; each figure is "reported | ours". Columns that would be empty are left out.
+    """Header and body of a table. `legend` explains the cells.
 
-    A brief table leaves out losses that no report states, where there is anything else to show.
+    Columns without any value are left out. With `brief`, so are losses that no report states, unless the table would then
+    show no metric.
     """
     order = [f"{split}_{name}" for split in SPLITS for name in ("accuracy", "loss")]
-    names = sorted({name for r in rows for name in r.figures}, key=lambda n: (order.index(n) if n in order else 99, n))
-    shown = [name for name in names if any(r.figures.get(name, (NOTHING, NOTHING)) != (NOTHING, NOTHING) for r in rows)]
+    names = sorted({name for r in rows for name in r.metrics}, key=lambda n: (order.index(n) if n in order else 99, n))
+    columns = {name: [r.metrics.get(name, Compared()) for r in rows] for name in names}
+    columns = {name: column for name, column in columns.items() if any(cell != Compared() for cell in column)}
     if brief:
-        told = [n for n in shown if not n.endswith("loss") or any(r.figures.get(n, (NOTHING,))[0] != NOTHING for r in rows)]
-        shown = [n for n in told if n != "initial_loss"] or shown
-    header = ["experiment", "data", "seeds", "epochs", *(title(name) for name in shown), "parameters", "seconds"]
-    body = [
-        [
-            r.id,
-            r.dataset,
-            r.seeds,
-            " | ".join(r.epochs),
-            *(" | ".join(r.figures.get(name, (NOTHING, NOTHING))) for name in shown),
-            f"{r.parameters:,}",
-            f"{r.seconds:,.0f}",
-        ]
-        for r in rows
-    ]
-    return header, body
+        short = {name: c for name, c in columns.items() if not name.endswith("loss") or _is_reported(c)}
+        short.pop("initial_loss", None)
+        columns = short or columns
+    body = zip(
+        (r.id for r in rows),
+        (r.dataset for r in rows),
+        (r.seeds for r in rows),
+        compared([r.epochs for r in rows]),
+        *(compared(column) for column in columns.values()),
+        (f"{r.parameters:,}" for r in rows),
+        (f"{r.seconds:,.0f}" for r in rows),
+        strict=True,
+    )
+    header = ["experiment", "data", "seeds", "epochs", *map(title, columns), "parameters", "seconds"]
+    return header, [list(line) for line in body]
+
+
+def compared(column: Sequence[Compared]) -> list[str]:
+    """The cells of a column: "reported | ours" if anything in it was reported, ours alone otherwise."""
+    if not _is_reported(column):
+        return [cell.ours for cell in column]
+    return [NOTHING if cell == Compared() else _BESIDE.join(cell) for cell in column]
+
+
+def _is_reported(column: Iterable[Compared]) -> bool:
+    return any(cell.reported != NOTHING for cell in column)
+
+
+def legend(body: Sequence[Sequence[str]]) -> str:
+    """What the cells of a table hold, as far as they do: "reported | ours, mean ± standard deviation over seeds"."""
+    text = "\n".join(cell for line in body for cell in line)
+    parts = (("reported | ours", _BESIDE), ("mean ± standard deviation over seeds", "±"))
+    return ", ".join(part for part, mark in parts if mark in text)
 
 
 def text(header: Sequence[str], body: Sequence[Sequence[str]]) -> str:
-    """Columns for a terminal: the first two to the left, the others to the right."""
+    """A table for a terminal: the first two columns flush left, the others flush right."""
     lines = [header, *body]
     widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
     aligned = [
@@ -150,7 +183,7 @@ def text(header: Sequence[str], body: Sequence[Sequence[str]]) -> str:
 
 
 def markdown(header: Sequence[str], body: Sequence[Sequence[str]]) -> str:
-    """A Markdown table; the first two columns to the left, the others to the right."""
+    """A Markdown table: the first two columns flush left, the others flush right."""
     rule = [":--" if i < 2 else "--:" for i in range(len(header))]
     escaped = [[cell.replace("|", "\\|") for cell in line] for line in (header, *body)]
     return "\n".join("| " + " | ".join(line) + " |" for line in (escaped[0], rule, *escaped[1:])) + "\n"

@@ -1,4 +1,4 @@
-"""How the values of feature maps are distributed over images (report S3 Q1)."""
+"""The distribution of each channel's activations over images and positions (report S3 Q1)."""
 
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -12,14 +12,14 @@ Features = Callable[[Array], dict[str, Array]]
 
 
 class Statistics(NamedTuple):
-    """Of one layer, over all images and positions."""
+    """The distribution of one layer's activations, over all images and positions."""
 
     mean: np.ndarray
     """By channel, [C]."""
     std: np.ndarray
     """By channel, [C]."""
     edges: np.ndarray
-    """Of the histograms' bins, [bins + 1], from the layer's least value to its largest."""
+    """Edges of the histograms' bins, [bins + 1], from the layer's smallest value to its largest."""
     counts: np.ndarray
     """Histograms by channel, [C, bins]."""
 
@@ -27,9 +27,10 @@ class Statistics(NamedTuple):
 def statistics(
     features: Features, layers: tuple[str, ...], images: Array, bins: int = 60, batch: int = 100
 ) -> dict[str, Statistics]:
-    """Mean, standard deviation and histogram of each channel of the layers, whose outputs are [N, …, C].
+    """Mean, standard deviation and histogram of each channel of some layers, over images [N, H, W, C] and positions.
 
-    Batches are looked at twice, for the range and for the histograms, so that no more than one has to be kept.
+    `features` maps images to outputs [N, …, channels] by layer. Each batch is computed twice, for the range and for the
+    histograms, so that the outputs of only one batch are in memory.
     """
 
     @jax.jit
@@ -44,16 +45,16 @@ def statistics(
     pieces = list(_batches(images, batch))
     weights = np.array([len(piece) for piece in pieces]) / len(images)
     parts = [jax.device_get(moments(piece)) for piece in pieces]
-    found, ranges = {}, {}
+    means_stds, ranges = {}, {}
     for name in layers:
         means, variances, low, high = (np.array(column, float) for column in zip(*(p[name] for p in parts), strict=True))
         mean = weights @ means
-        found[name] = mean, np.sqrt(weights @ (variances + (means - mean) ** 2))
+        means_stds[name] = mean, np.sqrt(weights @ (variances + (means - mean) ** 2))
         ranges[name] = jnp.float32(low.min()), jnp.float32(high.max())
     counts = [jax.device_get(histograms(piece, ranges)) for piece in pieces]
-    every = {name: np.sum([part[name] for part in counts], axis=0) for name in layers}
+    totals = {name: np.sum([part[name] for part in counts], axis=0) for name in layers}
     edges = {name: np.linspace(float(low), float(high), bins + 1) for name, (low, high) in ranges.items()}
-    return {name: Statistics(*found[name], edges[name], every[name]) for name in layers}
+    return {name: Statistics(*means_stds[name], edges[name], totals[name]) for name in layers}
 
 
 def _batches(images: Array, size: int) -> Iterator[Array]:
@@ -62,13 +63,13 @@ def _batches(images: Array, size: int) -> Iterator[Array]:
 
 
 def _moments(maps: Array) -> tuple[Array, Array, Array, Array]:
-    """(mean [C], variance [C], least value, largest value)."""
+    """(mean [C], variance [C], smallest value, largest value)."""
     flat = maps.reshape(-1, maps.shape[-1])
     return flat.mean(0), flat.var(0), flat.min(), flat.max()
 
 
 def _histograms(maps: Array, low: Array, high: Array, bins: int) -> Array:
-    """Counts [C, bins]; the last bin holds its right edge too, as in NumPy."""
+    """Counts [C, bins]; the last bin includes its right edge, as in NumPy."""
     columns = maps.reshape(-1, maps.shape[-1]).T
     width = jnp.where(high > low, high - low, 1.0)
     number = jnp.clip((bins * (columns - low) / width).astype(jnp.int32), 0, bins - 1)

@@ -1,4 +1,4 @@
-"""What in an image made a unit active: projections by a deconvolutional network (Zeiler and Fergus 2014)."""
+"""The pixels that activate a unit: projections by a deconvolutional network (Zeiler and Fergus 2014)."""
 
 import functools
 from collections.abc import Callable
@@ -14,33 +14,34 @@ Layer = Callable[[Array], Array]
 
 
 class Strongest(NamedTuple):
-    """The images that excite each channel most, best first."""
+    """The images that activate each channel most, the strongest first."""
 
     images: np.ndarray
-    """Their numbers, [channels, k]."""
+    """Their indices, [channels, k]."""
     activations: np.ndarray
     """The largest value in the channel's map, [channels, k]."""
 
 
 def best_images(layer: Layer, images: Array, k: int, batch: int = 100) -> Strongest:
-    """Among all images, the k that excite each channel most, by the largest value in its map."""
+    """The k of images [N, H, W, C] that activate each channel most, by the largest value in its map."""
 
     @jax.jit
     def largest(images: Array) -> Array:
         outputs = layer(images)
         return outputs.reshape(len(outputs), -1, outputs.shape[-1]).max(1)
 
-    found = np.concatenate([largest(images[start : start + batch]) for start in range(0, len(images), batch)])
-    order = np.argsort(-found, axis=0, kind="stable")[:k].T
-    return Strongest(order, np.take_along_axis(found.T, order, axis=1))
+    maxima = np.concatenate([largest(images[start : start + batch]) for start in range(0, len(images), batch)])
+    order = np.argsort(-maxima, axis=0, kind="stable")[:k].T
+    return Strongest(order, np.take_along_axis(maxima.T, order, axis=1))
 
 
 @functools.partial(jax.jit, static_argnums=0)
 def project(layer: Layer, images: Array, channels: Array) -> Array:
-    """Each image's strongest activation of its channel, sent back to the pixels: [N, H, W, C].
+    """Projects each image's strongest activation of its channel back to the pixels: [N, H, W, C].
 
-    All other activations of the layer count as 0. The way back is the VJP of `layer`: a deconvolutional network for layers
-    of jaxnets.models.features.deconvolutional, the gradient times the activation otherwise.
+    `images` are [N, H, W, C], `channels` [N]. All other activations of the layer are set to 0. The projection is the VJP of
+    `layer`: a deconvolutional network for layers of jaxnets.models.features.deconvolutional, otherwise the gradient times
+    the activation.
     """
     outputs, pullback = jax.vjp(layer, images)
     flat = outputs.reshape(len(images), -1, outputs.shape[-1])
@@ -52,15 +53,15 @@ def project(layer: Layer, images: Array, channels: Array) -> Array:
 
 
 def windows(projections: np.ndarray) -> np.ndarray:
-    """Where to cut each image so that all that its projection reached is seen: (top, left, side), [N, 3].
+    """Squares (top, left, side) that hold all nonzero pixels of projections [N, H, W, C]: [N, 3].
 
-    All windows have the side of the largest; each is moved as little as it takes to lie within the image.
+    All have the side of the largest. Each is centered on its pixels, as far as it fits into the image.
     """
     height, width = projections.shape[1:3]
-    reached = np.abs(projections).max(-1) > 0
+    nonzero = np.abs(projections).max(-1) > 0
     spans = []
     for axis, size in ((2, height), (1, width)):
-        along = reached.any(axis)
+        along = nonzero.any(axis)
         some = along.any(1)
         first = np.where(some, along.argmax(1), 0)
         last = np.where(some, size - 1 - along[:, ::-1].argmax(1), size - 1)
@@ -74,5 +75,5 @@ def windows(projections: np.ndarray) -> np.ndarray:
 
 
 def cut(images: np.ndarray, windows: np.ndarray) -> np.ndarray:
-    """The windows (top, left, side) of images: [N, side, side, C]."""
+    """Cuts windows (top, left, side) [N, 3] out of images [N, H, W, C]: [N, side, side, C]."""
     return np.stack([x[top : top + side, left : left + side] for x, (top, left, side) in zip(images, windows, strict=True)])

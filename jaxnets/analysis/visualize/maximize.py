@@ -1,4 +1,4 @@
-"""Images that excite a channel or a class most: gradient ascent in image space (Erhan et al. 2009), regularized."""
+"""Images that maximize a channel or a class: regularized gradient ascent in image space (Erhan et al. 2009)."""
 
 import functools
 from collections.abc import Callable
@@ -15,37 +15,40 @@ _GRAY, _NOISE = 0.5, 0.05
 
 
 class Ascent(NamedTuple):
-    """How to climb. A step adds to each pixel
+    """The hyperparameters of gradient ascent. A step adds to each pixel
 
         rate · (g / rms(g) − decay · (x − 1/2) − variation · v),
 
-    where g is the activation's gradient and v that of half the squared differences of neighbors. Dividing g by its root
-    mean square over the image makes penalties of one size mean the same in every layer. The rate falls to 0 along a line.
+    where g is the gradient of the activation and v that of half the squared differences of neighbors. Dividing g by its root
+    mean square over the image makes the penalties comparable between layers. The rate decays linearly to 0.
     """
 
     steps: int = 200
     rate: float = 0.05
     decay: float = 1.0
-    """L2: pulls towards mid-gray."""
+    """Strength of the L2 penalty, which pulls pixels towards mid-gray."""
     variation: float = 1.0
-    """Total variation: smooths."""
+    """Strength of the penalty on differences between neighboring pixels, which smooths the image."""
     jitter: int = 2
-    """Before each step the image is moved by up to so many pixels, around its edges, so that no pixel is special."""
+    """Before each step the image is shifted by up to this many pixels, cyclically, so that no pixel is special."""
 
 
 class Maximum(NamedTuple):
-    """Where climbs ended."""
+    """The results of N ascents."""
 
     image: Array
     """[N, H, W, C], pixels in [0, 1]."""
     activation: Array
-    """Of these images, without penalties and jitter, [N]."""
+    """The activation of these images, without penalties and jitter, [N]."""
     start: Array
-    """Of the noise from which the climbs started, [N]."""
+    """The activation of the initial noise, [N]."""
 
 
 def mean_activation(layer: Callable[[Array], Array]) -> Score:
-    """A channel's mean over its map, or a unit's value; `layer` maps images [N, H, W, C] to its outputs [N, …, channels]."""
+    """The mean of a channel over its map, or the value of a unit.
+
+    `layer` maps images [N, H, W, C] to outputs [N, …, channels].
+    """
 
     def score(images: Array, channels: Array) -> Array:
         outputs = layer(images)
@@ -57,10 +60,10 @@ def mean_activation(layer: Callable[[Array], Array]) -> Score:
 
 @functools.partial(jax.jit, static_argnums=(0, 3, 4))
 def climb(score: Score, channels: Array, keys: Array, shape: tuple[int, int, int], ascent: Ascent) -> Maximum:
-    """N climbs at once, each from gray noise of its own towards an image [H, W, C] that excites its channel.
+    """Runs N ascents at once, each from its own gray noise towards an image [H, W, C] = `shape` that maximizes its channel.
 
-    The climbs are one batch of images, not a vmap over single ones, which is the same since images do not touch one another
-    in `score`, and several times faster on CPUs.
+    `channels` and `keys` are [N]. The images are one batch instead of a vmap over single images. The result is the same,
+    since `score` treats images independently, and several times faster on CPUs.
     """
 
     def draw(key: Array) -> tuple[Array, Array]:

@@ -1,4 +1,4 @@
-"""What in an image a classifier looks at, by covering parts of it (Zeiler and Fergus 2014, section 4.2)."""
+"""The parts of an image that a classifier relies on, found by covering them (Zeiler and Fergus 2014, section 4.2)."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -13,23 +13,23 @@ GRAY = 0.5
 
 
 class Sensitivity(NamedTuple):
-    """By where the square's center is, [rows, columns]."""
+    """Maps over the positions of the square's center, [rows, columns]."""
 
     probability: Array
-    """Of the label."""
+    """The predicted probability of the label."""
     prediction: Array
-    """The likeliest class."""
+    """The most probable class."""
 
 
 def centers(size: int, stride: int) -> Array:
-    """Every `stride`-th pixel of an axis, with equal margins."""
+    """Every `stride`-th pixel of an axis of `size` pixels, with equal margins."""
     return jnp.arange((size - 1) % stride // 2, size, stride)
 
 
 def cover(image: Array, side: int, stride: int) -> Array:
-    """The image [H, W, C] under a gray square at every place: [rows, columns, H, W, C].
+    """The image [H, W, C] with a gray square at each position: [rows, columns, H, W, C].
 
-    The square, of `side` pixels, is centered on every `stride`-th pixel of either axis. Outside the image it is cut off.
+    The square of `side` pixels is centered on every `stride`-th pixel of both axes, and clipped at the image's border.
     """
     rows, columns = (centers(size, stride) for size in image.shape[:2])
     at = jnp.stack(jnp.meshgrid(rows, columns, indexing="ij"), axis=-1)
@@ -39,16 +39,16 @@ def cover(image: Array, side: int, stride: int) -> Array:
 
 
 def sensitivity(probabilities: Callable[[Array], Array], image: Array, label: Array, side: int, stride: int) -> Sensitivity:
-    """The probability of `label` while the square slides over the image: all places are one batch.
+    """The predictions while a gray square slides over the image. All positions are one batch.
 
     Args:
       probabilities: images [N, H, W, C] -> [N, classes].
       image: [H, W, C], pixels in [0, 1].
       label: the image's class.
-      side: of the square, in pixels.
-      stride: pixels between places.
+      side: side of the square, in pixels.
+      stride: distance between neighboring positions, in pixels.
     """
     covered = cover(image, side, stride)
-    found = probabilities(covered.reshape(-1, *image.shape))
+    predicted = probabilities(covered.reshape(-1, *image.shape))
     shape = covered.shape[:2]
-    return Sensitivity(found[:, label].reshape(shape), found.argmax(-1).reshape(shape))
+    return Sensitivity(predicted[:, label].reshape(shape), predicted.argmax(-1).reshape(shape))

@@ -1,4 +1,4 @@
-"""Features that were learned on one data set, put to use on another by retraining the last layer alone."""
+"""Transfer learning: the features learned on one data set, used on another by retraining only the last layer."""
 
 import time
 from collections.abc import Mapping
@@ -20,22 +20,22 @@ Json = dict[str, Any]
 
 
 class Outcome(NamedTuple):
-    """What one way of training came to."""
+    """The result of one way of training."""
 
     parameters: int
-    """Trained ones."""
+    """The number of trained parameters."""
     seconds: float
-    """Of training and validation, without compilation; all seeds."""
+    """Time of training and validation of all seeds, without compilation."""
     epochs: list[Json]
     """Validation after each epoch, as in a run's metrics.jsonl."""
     accuracy: list[float]
-    """By seed, on the split "test", or on "validation" where there is none, of the last weights."""
+    """Accuracy of the last weights by seed, as a fraction, on the test split, or on validation data if there is none."""
     state: TrainState
-    """At the end."""
+    """The state after the last epoch."""
 
 
 def experiment_on(experiment: Experiment, name: str, data: ImageData, epochs: int, seeds: int, rate: float) -> Experiment:
-    """The experiment on another data set: Adam at a constant rate, no augmentation, the last weights count."""
+    """The experiment on another data set, with Adam at a constant rate, no augmentation, and the last weights tested."""
     return replace(
         experiment,
         id=f"{experiment.id} on {name}",
@@ -52,11 +52,17 @@ def experiment_on(experiment: Experiment, name: str, data: ImageData, epochs: in
 
 
 def adapt_images(data: Dataset, config: ImageData, shape: tuple[int, ...]) -> tuple[Dataset, ImageData, str]:
-    """A set whose images become [H, W, C] = `shape`, the configuration that makes them so, and what was done, in words.
+    """Converts a data set to images of [H, W, C] = `shape`.
 
-    Images that are larger by a whole factor are shrunk by it; those that then are still larger are cut to their middle,
-    smaller ones padded with zeros. Color becomes gray by its luma, gray becomes color by repetition. The set's mean and
-    deviation are those of its new images.
+    Images that are larger by a whole factor are shrunk by it. Then larger ones are cropped to their center and smaller ones
+    padded with zeros. Color becomes gray by its luma, gray becomes color by repetition.
+
+    Returns:
+      The data set, with mean and standard deviation of its new images; the configuration that completes the conversion; and
+      a description of the changes.
+
+    Raises:
+      UserError: if the data set has no labeled images.
     """
     if "image" not in data.splits["train"] or "label" not in data.splits["train"]:
         raise UserError(f"data set {data.name} has no labeled images")
@@ -108,7 +114,7 @@ def baselines(experiment: Experiment, variables: Any) -> Mapping[str, tuple[Expe
 
 
 def compare(experiment: Experiment, dataset: Dataset, variables: Any) -> Mapping[str, Outcome]:
-    """Trains all `baselines`, from the same seeds for the same number of steps."""
+    """Trains each of the `baselines` with the same seeds for the same number of steps, and returns outcomes by label."""
     return {
         label: train(engines.build(baseline, dataset, pretrained=pretrained), baseline.epochs)
         for label, (baseline, pretrained) in baselines(experiment, variables).items()
@@ -116,7 +122,7 @@ def compare(experiment: Experiment, dataset: Dataset, variables: Any) -> Mapping
 
 
 def train(engine: Engine, epochs: int) -> Outcome:
-    """Trains for some epochs, in memory."""
+    """Trains for some epochs and tests the last weights. Nothing is written to disk."""
     start, compiled = time.perf_counter(), engine.costs.compile_seconds
     state, lines = engine.init(), []
     for epoch in range(epochs):

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
-from jaxnets.analysis.ocr.page import open_page
-from jaxnets.analysis.ocr.segment import Box, find_letters, find_lines, usual_height
+from jaxnets.analysis.ocr.binarize import open_page
+from jaxnets.analysis.ocr.segment import Box, find_letters, find_lines, typical_height
 
-TRUTH = Path(__file__).parents[1] / "ocr_truth"
+TRUTH = Path(__file__).parent / "truth"
 PAGES = ("01_list", "02_letters", "03_haiku", "04_deep")
 
 
@@ -142,10 +142,10 @@ def test_a_letter_has_no_ink_of_its_neighbors():
     assert all(ndimage.label(letter.ink, np.ones((3, 3)))[1] == 1 for letter in letters)
 
 
-def test_usual_height_takes_no_account_of_specks():
+def test_typical_height_takes_no_account_of_specks():
     letters = [Box(0, 0, 50, 30)] * 9
-    assert usual_height(letters + [Box(0, 0, 3, 3)] * 100) == 50
-    assert usual_height([]) == 0
+    assert typical_height(letters + [Box(0, 0, 3, 3)] * 100) == 50
+    assert typical_height([]) == 0
 
 
 @pytest.mark.parametrize("ink", [np.zeros((50, 60), bool), np.zeros((1, 1), bool), np.eye(9, dtype=bool)])

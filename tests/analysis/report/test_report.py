@@ -1,11 +1,13 @@
 """Tables, plots and the page, from run folders made by hand."""
 
+import base64
+import io
 import json
 import re
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from PIL import Image
 
 from jaxnets.analysis.report import families, plots, tables
 from jaxnets.analysis.report.image_sheets import sheet
@@ -32,9 +34,9 @@ def make_run(folder, id_, test=(0.60, 0.62), synthetic=False, failed=(-1, -1), f
     )
     rng = np.random.default_rng(0)
     run.append([{"step": k, "loss": rng.random(2).tolist()} for k in range(1, 20)])
-    measures = lambda: {"loss": rng.random(2).tolist(), "accuracy": rng.random(2).tolist()}
-    run.append([{"epoch": e, "step": 10 * e, "train": measures(), "validation": measures()} for e in range(1, 4)])
-    figures_ = {"accuracy": mean_std(list(test)), "loss": mean_std([1.0, 1.1])}
+    metrics = lambda: {"loss": rng.random(2).tolist(), "accuracy": rng.random(2).tolist()}
+    run.append([{"epoch": e, "step": 10 * e, "train": metrics(), "validation": metrics()} for e in range(1, 4)])
+    final = {"accuracy": mean_std(list(test)), "loss": mean_std([1.0, 1.1])}
     if finished:
         run.finish(
             {
@@ -46,7 +48,7 @@ def make_run(folder, id_, test=(0.60, 0.62), synthetic=False, failed=(-1, -1), f
                 "epochs": 3,
                 "steps": 30,
                 "parameters": 62_458,
-                "final": {split: figures_ for split in ("train", "validation", "test")},
+                "final": {split: final for split in ("train", "validation", "test")},
                 "details": {"test": {"confusion": (np.eye(10) * 50 + 5).tolist()}},
                 "initial_loss": mean_std([2.3, 2.4]),
                 "select": "best",
@@ -62,24 +64,50 @@ def make_run(folder, id_, test=(0.60, 0.62), synthetic=False, failed=(-1, -1), f
     return run
 
 
+OVERVIEW = ["Reported and ours", "Validation loss", "Validation accuracy", "The first steps: cifar10/lenet"]
+RUN = [
+    "Loss by epoch",
+    "Accuracy by epoch",
+    "The first steps",
+    "Confusion on the test split, %",
+    "Accuracy by class on the test split",
+]
+
+
+def pictures(page):
+    """Captions and pixels of the pictures in a page, each of which is a file beside it too, and not blank."""
+    embedded = re.findall(r'<img src="data:image/png;base64,([^"]+)" alt="([^"]+)">', page.read_text())
+    contents = [base64.b64decode(data) for data, _ in embedded]
+    assert sorted(contents) == sorted(path.read_bytes() for path in page.parent.glob("*.png"))
+    pixels = [np.asarray(Image.open(io.BytesIO(content)).convert("RGB")) for content in contents]
+    assert all(picture.std() > 5 for picture in pixels)
+    return [caption for _, caption in embedded], pixels
+
+
+def test_pictures_of_a_run_differ(tmp_path):
+    captions, pixels = pictures(write_report([make_run(tmp_path, "cifar10/lenet/super").path], tmp_path))
+    assert captions == RUN
+    assert len({picture.tobytes() for picture in pixels}) == len(RUN)
+
+
 def test_rows_set_reported_beside_ours(tmp_path):
     row = tables.row(make_run(tmp_path, "cifar10/lenet/super").read("summary.json"))
-    assert row.figures["test_accuracy"] == ("66.00", "61.00 ± 1.41")
-    assert row.figures["initial_loss"] == ("2.2972", "2.3500 ± 0.0707")
+    assert row.metrics["test_accuracy"] == ("66.00", "61.00 ± 1.41")
+    assert row.metrics["initial_loss"] == ("2.2972", "2.3500 ± 0.0707")
     assert row.seeds == "2"
 
 
 def test_a_stand_in_is_named_and_not_compared(tmp_path):
     row = tables.row(make_run(tmp_path, "cifar10/lenet/super", synthetic=True).read("summary.json"))
     assert row.dataset == "shapes10 (synthetic)"
-    assert row.figures["test_accuracy"] == ("–", "61.00 ± 1.41")
+    assert row.metrics["test_accuracy"] == ("–", "61.00 ± 1.41")
 
 
 def test_failed_seeds_show(tmp_path):
     run = make_run(tmp_path, "cifar10/lenet/super", test=(0.6, float("nan")), failed=(-1, 7))
     row = tables.row(run.read("summary.json"))
     assert row.seeds == "1 of 2"
-    assert row.figures["test_accuracy"][1] == "60.00"
+    assert row.metrics["test_accuracy"][1] == "60.00"
 
 
 def test_tables_line_up(tmp_path):
@@ -92,6 +120,30 @@ def test_tables_line_up(tmp_path):
     assert "test %" in header
 
 
+def test_a_column_without_reported_values_shows_ours_alone(tmp_path):
+    summaries = [
+        make_run(tmp_path, f"cifar10/lenet/{variant}", test=test).read("summary.json")
+        for variant, test in (("plain", (0.5, 0.52)), ("best", (0.7, 0.72)))  # No report has a net called "best".
+    ]
+    compared = tables.compared
+    header, body = tables.cells([tables.row(summary) for summary in summaries])
+    column = {name: [line[i] for line in body] for i, name in enumerate(header)}
+    assert column["test %"] == ["58.98 | 51.00 ± 1.41", "– | 71.00 ± 1.41"]
+    assert column["epochs"] == ["200 | 3", "– | 3"]
+    assert column["test loss"] == ["1.0500 ± 0.0707"] * 2
+    assert tables.legend(body) == "reported | ours, mean ± standard deviation over seeds"
+
+    header, body = tables.cells([tables.row(summaries[1])])
+    assert body[0][header.index("test %")] == "71.00 ± 1.41"
+    assert tables.legend(body) == "mean ± standard deviation over seeds"
+    assert "|" not in tables.text(header, body)
+    assert tables.legend([["cifar10", "71.00"]]) == ""
+
+    missing = tables.Compared()
+    assert compared([missing, tables.Compared(ours="1.00")]) == ["–", "1.00"]
+    assert compared([missing, tables.Compared("2.00", "1.00")]) == ["–", "2.00 | 1.00"]
+
+
 def test_report_is_one_self_contained_page(tmp_path):
     make_run(tmp_path, "cifar10/lenet/super")
     make_run(tmp_path, "cifar10/lenet/plain")
@@ -99,11 +151,11 @@ def test_report_is_one_self_contained_page(tmp_path):
     page = write_report([tmp_path], tmp_path)
     text = page.read_text()
     assert not re.search(r'(src|href)="(?!data:|#)', text)
-    assert text.count("data:image/png;base64,") == 4 + 2 * 5
+    captions, _ = pictures(page)
+    assert captions == OVERVIEW + RUN + RUN
     assert "66.00 | 61.00 ± 1.41" in text
     assert "abacus" in text
     assert "Not finished and left out" in text
-    assert len(list(page.parent.glob("*.png"))) == 4 + 2 * 5
     assert "cifar10/lenet/super" in (page.parent / "table.md").read_text()
 
 
@@ -117,7 +169,7 @@ def test_two_runs_of_one_id_stay_apart(tmp_path):
     make_run(tmp_path / "b", "cifar10/lenet/super", test=(0.7, 0.7))
     page = write_report([tmp_path, tmp_path / "a"], tmp_path)
     text = page.read_text()
-    assert len(list(page.parent.glob("*.png"))) == text.count("data:image/png") == 4 + 2 * 5
+    assert pictures(page)[0] == OVERVIEW + RUN + RUN
     assert "cifar10/lenet/super (a)" in text
     assert "cifar10/lenet/super (b)" in text
 
@@ -157,6 +209,7 @@ def test_curves_draw_what_was_recorded(tmp_path):
     expected = [100 * np.mean(line["validation"]["accuracy"]) for line in epochs]
     np.testing.assert_allclose(drawn["validation"].get_ydata(), expected)
     assert drawn["reported test"].get_ydata()[0] == 66
+    assert all(tick == round(tick) for tick in axes.get_xticks())  # Three epochs: none of them is 1.5.
     bars = plots.per_class(np.eye(10) * 3 + 1, [str(i) for i in range(10)], {}).axes[0].patches
     np.testing.assert_allclose([bar.get_height() for bar in bars], 100 * 4 / 13)
 
@@ -220,11 +273,11 @@ def test_first_steps_side_by_side(bad, scale):
 def test_a_search_is_drawn_along_the_field_with_most_values():
     scores = {(lr, width): lr * 10 + width / 100 for lr in (0.01, 0.02, 0.04) for width in (8, 16)}
     results = [({"optim.lr": lr, "model.width": w}, mean_std([s, s + 0.02])) for (lr, w), s in scores.items()]
-    axes = plots.search(results, "validation accuracy").axes[0]
+    axes = plots.sweep(results, "validation accuracy").axes[0]
     assert axes.get_xlabel() == "optim.lr"
     assert {text.get_text() for text in axes.get_legend().get_texts()} == {"model.width 8", "model.width 16"}
     many = [({"optim.lr": i / 10, "model.width": i}, mean_std([i / 100])) for i in range(1, 31)]
-    assert len(plots.search(many, "validation accuracy").axes[0].get_yticklabels()) == 30
+    assert len(plots.sweep(many, "validation accuracy").axes[0].get_yticklabels()) == 30
 
 
 def test_most_confused_pairs():
@@ -249,13 +302,11 @@ def test_sheets_of_pictures_keep_their_order_and_range():
     images[1, 2, 0, 0] = 1.0  # Row 1, column 2: the lower right picture's first pixel.
     figure = sheet(ImageGrid(images, ["a", "b", "c"]))
     drawn = figure.axes[0].images[0].get_array()
-    plt.close(figure)
     # ImageGrid of 4×5 in lines one pixel wide.
     assert drawn.shape == (2 * 5 + 1, 3 * 6 + 1)
     assert drawn[6, 13] == 1
     assert drawn[7:10, 13:18].max() == 0
     signed = sheet(ImageGrid(np.linspace(-2, 1, 40).reshape(1, 2, 4, 5, 1), signed=True))
     low, high = signed.axes[0].images[0].get_clim()
-    plt.close(signed)
     assert low == -high
     assert high == pytest.approx(2, abs=0.1)

@@ -73,7 +73,7 @@ def _positive(variables):
 def test_where_all_signals_are_positive_it_is_the_gradient(config):
     model, variables, images = _net(config)
     function = lambda images: features.feature_maps(model, _positive(variables), images)
-    layer = [name for name, shape in features.shapes(model, variables, images).items() if len(shape) == 3][-1]
+    layer = [layer.name for layer in features.layers(model, variables, images).values() if layer.is_spatial][-1]
     gradient = jax.vjp(lambda x: function(x)[layer], images)[1]
     projection = jax.vjp(lambda x: features.deconvolutional(function)(x)[layer], images)[1]
     signal = jnp.ones_like(function(images)[layer])

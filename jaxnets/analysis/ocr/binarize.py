@@ -1,4 +1,4 @@
-"""From an image file to ink on level lines."""
+"""Binarization: from an image file to a mask of ink, turned so that lines are horizontal."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -14,34 +14,34 @@ from jaxnets.errors import UserError, first_line
 Array = np.ndarray
 
 _WORKING = (1200, 2000)
-"""Pages are worked on at a size at which their longer side lies in this range, in pixels."""
+"""Pages are scaled so that their longer side lies in this range, in pixels."""
 _FAINTEST = 0.08
-"""Share of the paper's light that the faintest ink takes away."""
+"""Contrast of the faintest ink, as a fraction of the paper's brightness."""
 _NOISE = 6.0
-"""Deviations of the paper's own noise that ink must exceed."""
+"""Minimum contrast of ink, in standard deviations of the paper's noise."""
 _EDGE = 0.2
-"""What touches the border and is longer, in longer sides of the page, is no letter."""
+"""What touches the border and is longer than this fraction of the page's longer side is not a letter."""
 _TILT = 12.0
-"""Largest tilt of lines that is looked for, in degrees."""
+"""Largest tilt of lines that is detected, in degrees."""
 _DOTS = 20_000
-"""Pixels of ink that tell the tilt."""
+"""Maximum number of pixels of ink from which the tilt is estimated."""
 _ROWS = 4
-"""Rows of pixels that are counted together to tell it."""
+"""Rows of pixels that are counted together to estimate the tilt."""
 
 
 class Page(NamedTuple):
-    """A page at its working size, turned so that lines are level."""
+    """A page, scaled and turned so that lines are horizontal."""
 
     picture: Array
     """uint8 [H, W, 3], as scanned."""
     ink: Array
     """bool [H, W]."""
     tilt: float
-    """Degrees that lines fell towards the right before the page was turned."""
+    """Degrees by which lines fell towards the right before the page was turned."""
 
 
 def open_page(path: Path) -> Page:
-    """Reads an image file of any mode and size. Raises UserError for what is not one."""
+    """Reads an image file of any mode and size. Raises UserError if it is not a readable image."""
     picture = _to_working_size(_read(path))
     contrast = without_edges(ink_contrast(np.asarray(picture.convert("L"), np.float32) / 255))
     low, high = ink_levels(contrast)
@@ -53,11 +53,11 @@ def open_page(path: Path) -> Page:
 
 
 def _read(path: Path) -> Image.Image:
-    """The file as colors; what is transparent becomes white."""
+    """The file as an RGB image; transparent pixels become white."""
     try:
         with Image.open(path) as image:
             upright = ImageOps.exif_transpose(image)
-            if upright.mode.startswith(("I", "F")):  # 16 and 32 bits a pixel, which Pillow cuts off instead of scaling.
+            if upright.mode.startswith(("I", "F")):  # Of 16 and 32 bits per pixel, which Pillow clips instead of scaling.
                 values = np.asarray(upright, np.float32)
                 scale = 255 / max(1.0, float(values.max()))
                 return Image.fromarray((scale * values).clip(0, 255).astype(np.uint8)).convert("RGB")
@@ -79,10 +79,10 @@ def _to_working_size(image: Image.Image) -> Image.Image:
 
 
 def ink_contrast(gray: Array) -> Array:
-    """Share of the paper's light that is missing at each pixel, smoothed against noise.
+    """How much darker each pixel is than the paper around it, as a fraction of the paper's brightness, smoothed.
 
-    The paper's light is the median of a neighborhood that is wider than strokes, so it may vary over the page. Light ink
-    on dark paper is told by what deviates most from the paper, and counts as missing darkness.
+    The paper's brightness is the median of a neighborhood that is wider than strokes, so it may vary over the page. Ink that
+    is lighter than the paper is recognized by the sign of the largest deviations; contrast is then that of the negative.
 
     Args:
         gray: [H, W] in 0..1.
@@ -103,7 +103,7 @@ def ink_contrast(gray: Array) -> Array:
 
 
 def without_edges(contrast: Array) -> Array:
-    """Takes away what runs along the border: the sheet's edge, a shadow, the corners that turning a picture leaves."""
+    """Removes long objects at the border: the sheet's edge, a shadow, the corners left by rotating an image."""
     labels = measure.label(contrast > _floor(contrast), connectivity=2)
     at_border = np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))
     regions = ndimage.find_objects(labels)
@@ -112,21 +112,21 @@ def without_edges(contrast: Array) -> Array:
         for label in at_border[at_border > 0]
         if max(side.stop - side.start for side in regions[label - 1]) > _EDGE * max(contrast.shape)
     ]
-    # Where nothing else is on the page it is no edge.
+    # If there is nothing else on the page, these are not edges.
     return np.where(np.isin(labels, long), 0, contrast) if len(long) < len(regions) else contrast
 
 
 def ink_levels(contrast: Array) -> tuple[float, float]:
-    """Thresholds for hysteresis: all above the first that is connected to something above the second is ink."""
+    """(low, high) thresholds for hysteresis: ink is above `low` and connected to something above `high`."""
     floor = _floor(contrast)
     dark = contrast[contrast > floor]
-    # Among what is no noise, Otsu's threshold tells strokes from their edges and from print that shows through.
+    # Above the noise, Otsu's threshold separates strokes from their edges and from print that shows through.
     high = float(filters.threshold_otsu(dark)) if dark.size and np.ptp(dark) > 0 else floor
     return max(floor, 0.5 * high), high
 
 
 def _floor(contrast: Array) -> float:
-    """The contrast of the faintest ink that stands out from the paper's noise."""
+    """The smallest contrast that stands out from the paper's noise."""
     noise = 1.4826 * float(np.median(np.abs(contrast - np.median(contrast))))
     return max(_FAINTEST, _NOISE * noise)
 
@@ -134,14 +134,13 @@ def _floor(contrast: Array) -> float:
 def find_tilt(ink: Array) -> float:
     """Degrees by which lines fall towards the right.
 
-    When the page is turned right, rows of pixels are full on lines and empty between them, so the sum of the squares of
-    their counts is largest.
+    At the right angle rows of pixels are full on lines and empty between them, which maximizes the sum of squared counts.
     """
     rows, columns = (at.astype(float) for at in np.nonzero(ink))
     if not rows.size:
         return 0.0
-    some = slice(None, None, -(-rows.size // _DOTS))
-    rows, columns = rows[some] - ink.shape[0] / 2, columns[some] - ink.shape[1] / 2
+    sample = slice(None, None, -(-rows.size // _DOTS))
+    rows, columns = rows[sample] - ink.shape[0] / 2, columns[sample] - ink.shape[1] / 2
 
     def sharpness(degrees: float) -> float:
         angle = np.deg2rad(degrees)

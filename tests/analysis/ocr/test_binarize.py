@@ -6,7 +6,7 @@ import pytest
 from hypothesis import strategies as st
 from PIL import Image
 
-from jaxnets.analysis.ocr.page import find_tilt, ink_contrast, ink_levels, open_page
+from jaxnets.analysis.ocr.binarize import find_tilt, ink_contrast, ink_levels, open_page
 from jaxnets.analysis.ocr.read import read
 from jaxnets.errors import UserError
 
