@@ -16,7 +16,7 @@ Step = Callable[[Any, Array], tuple[Array, Any]]
 
 
 def sample(step: Step, state: Any, first: Array, key: Array, length: int, temperature: Any = 1.0) -> Array:
-    """Samples each next token from softmax(logits / temperature).
+    """Samples each next token from the softmax of logits divided by the temperature.
 
     >>> import jax, jax.numpy as jnp
     >>> step = lambda state, tokens: (50 * jax.nn.one_hot(tokens + 1, 5), state)  # Token k is followed by k + 1.

@@ -8,10 +8,10 @@ import pytest
 
 from benchmarks import harness, kernels
 from jaxnets.errors import UserError
-from jaxnets.nn import kernels as library
+from jaxnets.nn import kernels as interface
 
 needs_kernels = pytest.mark.skipif(
-    library.backend() != "native", reason="the CPU kernels were not compiled: no C++ compiler"
+    interface.backend() != "native", reason="the CPU kernels were not compiled: no C++ compiler"
 )
 
 
@@ -23,7 +23,7 @@ def test_one_side_is_the_kernel_and_the_other_is_not(name):
 
     def lowered(native):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(library, "backend", lambda: "native" if native else "xla")
+            patch.setattr(interface, "backend", lambda: "native" if native else "xla")
             return jax.jit(lambda *a: case.run(*a)).lower(*operands).as_text()
 
     programs = {native: lowered(native) for native in (True, False)}

@@ -110,9 +110,9 @@ def test_both_paths_agree_on_sizes_beyond_a_block(monkeypatch, cell):
 @pytest.mark.skipif(kernels.backend() != "native", reason="the CPU kernels were not compiled: no C++ compiler")
 @pytest.mark.parametrize("cell", NAMES)
 def test_a_disagreement_about_a_cell_is_an_error(monkeypatch, cell):
-    """A name that the kernels do not know, or another number of gates or of values kept."""
+    """A name that the kernels do not know, or another number of gates or of residuals."""
     args = operands(cell, 0, 2, 3, 4)
-    renamed, smaller = CELLS[cell], CELLS[cell]._replace(kept=CELLS[cell].kept + 1)
+    renamed, smaller = CELLS[cell], CELLS[cell]._replace(residuals=CELLS[cell].residuals + 1)
     forward = smaller.forward
     padded = lambda *a: (*forward(*a)[:2], jnp.pad(forward(*a)[2], ((0, 0), (0, 4))))
     monkeypatch.setitem(CELLS, "cell of tomorrow", renamed)
