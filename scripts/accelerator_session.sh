@@ -3,17 +3,17 @@
 #
 #   scripts/accelerator_session.sh MINUTES [OUT]
 #
-# Call it as often as there is time: runs that were stopped are gone on with, finished ones are skipped. It stops by itself
-# 90 seconds before its time is up, so that an epoch under way can end and be saved, and leaves OUT/results.jsonl with every
-# finished run, OUT/benchmarks.jsonl with step times against PyTorch where that is installed, and OUT/report/. The data sets
-# must be prepared ($JAXNETS_DATA).
+# Call it as often as there is time: interrupted runs are resumed, finished ones are skipped. It stops 90 seconds before its
+# time is up, so that the current epoch can end and be saved. It leaves OUT/results.jsonl with every finished run,
+# OUT/benchmarks.jsonl with step times against PyTorch where that is installed, and OUT/report/. The data sets must be
+# prepared ($JAXNETS_DATA).
 # $SETTINGS replaces the list below: lines of "ID… OPTIONS…".
 set -euo pipefail
 
 minutes=${1:?usage: accelerator_session.sh MINUTES [OUT]}
 out=${2:-runs/accelerator}
 end=$(($(date +%s) + 60 * minutes - 90))
-left() { echo $((end - $(date +%s))); }
+seconds_left() { echo $((end - $(date +%s))); }
 
 settings=${SETTINGS:-"
 cifar10/resnet34/super --seeds 1 --model.dtype bfloat16
@@ -40,12 +40,12 @@ jaxnets() { python -m jaxnets "$@"; }
 mkdir -p "$out"
 while read -r setting; do
   [ -n "$setting" ] || continue
-  [ "$(left)" -gt 10 ] || break
-  # SIGINT makes a run save and end. One that fails must not keep the others from their turn.
+  [ "$(seconds_left)" -gt 10 ] || break
+  # SIGINT makes a run save and end. A run that fails must not stop the others.
   # shellcheck disable=SC2086  # A setting is several words.
-  timeout --signal=INT --kill-after=60 "$(left)" python -m jaxnets run $setting --out "$out" </dev/null || echo "$setting: status $?"
+  timeout --signal=INT --kill-after=60 "$(seconds_left)" python -m jaxnets run $setting --out "$out" </dev/null || echo "$setting: status $?"
 done <<<"$settings"
-if [ "$(left)" -gt 200 ] && [ ! -s "$out/benchmarks.jsonl" ] && python -c 'import torch' 2>/dev/null; then
-  timeout --signal=INT "$(left)" python -m benchmarks --json "$out/benchmarks.jsonl" || true
+if [ "$(seconds_left)" -gt 200 ] && [ ! -s "$out/benchmarks.jsonl" ] && python -c 'import torch' 2>/dev/null; then
+  timeout --signal=INT "$(seconds_left)" python -m benchmarks --json "$out/benchmarks.jsonl" || true
 fi
 jaxnets report "$out" --jsonl "$out/results.jsonl" || echo "nothing has finished yet"

@@ -1,10 +1,15 @@
 """Finding experiments by id, family and file."""
 
+import ast
+import re
+
 import pytest
 
 from jaxnets import registry
+from jaxnets.cli import run
 from jaxnets.errors import UserError
 
+CONFIG_FILES = sorted(registry.config_folder().glob("*.py"))
 LENETS = ("plain", "bn", "dropout", "bn_dropout", "l2", "super_badinit", "super", "best", "spsa")
 
 
@@ -25,7 +30,7 @@ def test_an_unknown_id_suggests_the_nearest(name, hint):
         registry.select([name])
 
 
-# Reports that list no layers for these, or for another vocabulary, or nets of our own beside the reported ones.
+# Their reports list no layers, or the layers for another vocabulary; or these are our networks next to the reported ones.
 WITHOUT_COUNT = (
     "mnist_rows/",
     "names/conditional_rnn",
@@ -43,13 +48,47 @@ WITHOUT_COUNT = (
 )
 
 
-def test_every_experiment_says_what_was_reported_and_where():
+def test_every_experiment_names_its_source_and_reported_parameters():
     for experiment in registry.all_experiments().values():
         assert experiment.source[:2] in ("S0", "S1", "S2", "S3", "S4")
         assert ("parameters" in experiment.reported) != experiment.id.startswith(WITHOUT_COUNT), experiment.id
 
 
-def test_config_files_of_the_users_own(tmp_path):
+REPORTED = re.compile(
+    r"epochs|parameters|initial_loss|gpu_seconds|gpu_utilization|gpu_memory_gb"
+    r"|(train|validation|test)_(accuracy|loss|psnr|nearest_accuracy)|test_accuracy/\w+"
+)
+
+
+def test_reported_figures_have_names_that_tables_know():
+    for experiment in registry.all_experiments().values():
+        assert [name for name in experiment.reported if not REPORTED.fullmatch(name)] == [], experiment.id
+
+
+@pytest.mark.parametrize("file", CONFIG_FILES, ids=lambda file: file.stem)
+def test_every_config_file_states_command_sources_and_expectations(file):
+    text = ast.get_docstring(ast.parse(file.read_text()))
+    assert "    jaxnets run " in text
+    assert re.search(r"^(Stated in the reports?|Inferred from)", text, re.MULTILINE)
+    assert re.search(r"^(Expected|Not run)", text, re.MULTILINE)
+    family = {id_.split("/")[0] for id_ in registry.family(file.stem)}
+    assert all(name in text for name in family)
+
+
+@pytest.mark.parametrize("file", CONFIG_FILES, ids=lambda file: file.stem)
+def test_the_commands_of_config_files_are_valid(file, monkeypatch):
+    """Comments follow after two spaces or more."""
+    started = []
+    monkeypatch.setattr(run, "_train_all", lambda runs: started.extend(runs) or 0)
+    commands = re.findall(r"^    jaxnets run (.+?)(?:  |$)", ast.get_docstring(ast.parse(file.read_text())), re.MULTILINE)
+    for command in commands:
+        started.clear()
+        assert run.run(command.split()) == 0
+        assert started
+    assert commands
+
+
+def test_a_user_can_have_config_files(tmp_path):
     file = tmp_path / "mine.py"
     file.write_text(
         "from dataclasses import replace\n"

@@ -13,8 +13,9 @@ from benchmarks import data, harness, measurements  # noqa: E402
 from benchmarks.torch import forms, training, twins  # noqa: E402
 from benchmarks.workloads import WORKLOADS, prepare  # noqa: E402
 from jaxnets import registry  # noqa: E402
-from jaxnets.config import Augment, Optim  # noqa: E402
+from jaxnets.config import Augment, CNNConfig, Optim  # noqa: E402
 from jaxnets.data import catalog  # noqa: E402
+from jaxnets.data.store import Dataset, image_statistics  # noqa: E402
 from jaxnets.errors import UserError  # noqa: E402
 from jaxnets.pipeline import augment  # noqa: E402
 from jaxnets.training import engine, parallel  # noqa: E402
@@ -133,18 +134,21 @@ BATCH_SIZE, TRAIN_IMAGES, VALIDATION_IMAGES = 16, 64, 40
 
 @pytest.fixture
 def small(monkeypatch):
-    """Small batches, no compilation by PyTorch, no worker processes, no real data. Returns the experiment."""
+    """A small model, small batches, no compilation by PyTorch, no worker processes. Returns the experiment."""
     experiment = registry.all_experiments()[measurements.FULL_RUN_EXPERIMENT]
     experiment = dataclasses.replace(
         experiment,
         seeds=1,
         eval_batch_size=VALIDATION_IMAGES,
-        data=dataclasses.replace(experiment.data, batch_size=BATCH_SIZE),
+        model=CNNConfig(width=4, convolutions=3, dense=16, batch_norm=True),
+        data=dataclasses.replace(experiment.data, batch_size=BATCH_SIZE, augment=Augment(flip=True)),
     )
     monkeypatch.setattr(registry, "all_experiments", lambda: {measurements.FULL_RUN_EXPERIMENT: experiment})
     monkeypatch.setattr(torch, "compile", lambda function, **options: function)
     monkeypatch.setattr(parallel, "available_cores", lambda: 0)
-    monkeypatch.setattr(measurements, "EPOCH_IMAGES", TRAIN_IMAGES)
+    # One data set for all measurements, so that the same program serves them.
+    monkeypatch.setattr(data, "images", lambda examples: dark_and_bright)
+    monkeypatch.setattr(catalog, "open_dataset", lambda name: dark_and_bright())
     return experiment
 
 
@@ -157,8 +161,9 @@ def dark_and_bright():
         image = rng.integers(0, 64, (examples, 32, 32, 3)) + 190 * label[:, None, None, None]
         return {"image": image.astype(np.uint8), "label": label}
 
-    dataset = data.images(TRAIN_IMAGES)()
-    return dataset._replace(splits={"train": split(TRAIN_IMAGES), "validation": split(VALIDATION_IMAGES)})
+    train = split(TRAIN_IMAGES)
+    meta = {"class_names": ["dark", "bright"], **image_statistics(train["image"])}
+    return Dataset("dark_and_bright", {"train": train, "validation": split(VALIDATION_IMAGES)}, meta)
 
 
 def test_an_epoch_is_all_batches_on_every_side(small, monkeypatch):
@@ -208,7 +213,6 @@ def test_time_to_accuracy_counts_epochs_until_the_target(small, monkeypatch):
     real_build, real_accuracy = engine.build, training.Trainer.accuracy
     monkeypatch.setattr(engine, "build", build)
     monkeypatch.setattr(training.Trainer, "accuracy", accuracy)
-    monkeypatch.setattr(catalog, "open_dataset", lambda name: dark_and_bright())
     monkeypatch.setattr(measurements, "TARGETS", {"shapes10": 0.9})
     row = measurements.time_to_accuracy("lenet_super", 7)
     assert (row["dataset"], row["target"]) == ("shapes10", 0.9)
@@ -221,7 +225,6 @@ def test_time_to_accuracy_counts_epochs_until_the_target(small, monkeypatch):
 
 
 def test_a_target_out_of_reach_is_an_error(small, monkeypatch, capsys):
-    monkeypatch.setattr(catalog, "open_dataset", lambda name: dark_and_bright())
     monkeypatch.setattr(measurements, "TARGETS", {"shapes10": 1.01})
     monkeypatch.setattr(measurements, "_MAX_EPOCHS", 1)
     with pytest.raises(UserError, match="our own side did not run"):

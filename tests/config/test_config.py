@@ -1,6 +1,8 @@
-"""Experiments as data: checks, JSON, differences."""
+"""Experiments as data: checks, JSON, differences, help texts."""
 
+import ast
 import dataclasses
+import inspect
 import json
 
 import pytest
@@ -9,6 +11,10 @@ from hypothesis import strategies as st
 
 from jaxnets import registry
 from jaxnets.config import Experiment, differences, from_json, to_json, validate
+from jaxnets.config import data as data_configs
+from jaxnets.config import experiment as experiment_config
+from jaxnets.config import model as model_configs
+from jaxnets.config import optim as optim_configs
 from jaxnets.errors import UserError
 
 SUPER = registry.all_experiments()["cifar10/lenet/super"]
@@ -49,7 +55,7 @@ def test_json_gives_the_same_experiment_back(experiment):
         ("eval_examples", 0),
     ],
 )
-def test_values_that_cannot_work_are_named(path, value):
+def test_invalid_values_are_named(path, value):
     with pytest.raises(UserError) as error:
         validate(changed(path, value))
     assert SUPER.id in str(error.value)
@@ -58,7 +64,7 @@ def test_values_that_cannot_work_are_named(path, value):
 
 
 @given(lr=st.floats(1e-6, 10), epochs=st.integers(1, 1000), momentum=st.floats(0, 0.999))
-def test_values_that_can_work_pass(lr, epochs, momentum):
+def test_valid_values_pass(lr, epochs, momentum):
     experiment = changed("optim.momentum", momentum, changed("optim.lr", lr, changed("epochs", epochs)))
     assert validate(experiment) is experiment
 
@@ -76,7 +82,7 @@ def test_values_that_can_work_pass(lr, epochs, momentum):
         ("sun/resnet50_finetune/head", "model.blocks", (3, 0)),
     ],
 )
-def test_values_that_cannot_work_for_scenes(id_, path, value):
+def test_invalid_values_for_scenes_are_named(id_, path, value):
     with pytest.raises(UserError, match=f"{id_}: {path}"):
         validate(changed(path, value, registry.all_experiments()[id_]))
 
@@ -87,6 +93,27 @@ def test_differences_name_path_and_both_values():
     assert differences(to_json(SUPER), to_json(SUPER)) == []
 
 
-def test_embedded_means_the_stand_in():
+def test_synthetic_means_the_stand_in():
     assert SUPER.dataset == "cifar10"
     assert changed("data.source", "synthetic").dataset == "shapes10"
+
+
+def documented_fields(module):
+    """(class, field, whether a docstring follows it) for the fields that the dataclasses of a module introduce."""
+    for cls in (node for node in ast.parse(inspect.getsource(module)).body if isinstance(node, ast.ClassDef)):
+        inherited = {
+            name for base in getattr(module, cls.name).__mro__[1:] for name in vars(base).get("__annotations__", ())
+        }
+        for node, after in zip(cls.body, [*cls.body[1:], None], strict=True):
+            if isinstance(node, ast.AnnAssign) and node.target.id not in inherited:
+                yield cls.name, node.target.id, isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
+
+
+@pytest.mark.parametrize("module", [data_configs, experiment_config, model_configs, optim_configs], ids=lambda m: m.__name__)
+def test_every_field_says_what_it_is(module):
+    """The docstrings are the help texts of the command line."""
+    fields = list(documented_fields(module))
+    missing = [f"{cls}.{field}" for cls, field, documented in fields if not documented]
+    # The experiment's own parts are explained by their classes.
+    assert set(missing) <= {"Experiment.data", "Experiment.model", "Experiment.optim"}
+    assert len(fields) > 5
