@@ -95,4 +95,5 @@ def test_the_loss_falls_below_a_third(name):
 def test_no_architecture_is_left_out():
     """Every model config of jaxnets.config has its case."""
     tried = {type(model_config) for model_config, *_ in CASES.values()}
-    assert tried == set(config.ModelConfig.__subclasses__())
+    defined = {kind for kind in config.ModelConfig.__subclasses__() if kind.__module__.startswith("jaxnets.")}
+    assert tried == defined

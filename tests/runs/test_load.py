@@ -97,13 +97,13 @@ def test_images_are_classified_as_in_evaluation(tmp_path, shapes10):
         ("sample", "names/char_rnn", ("--temperature", "0"), "temperature must be above 0"),
         ("sample", "names/char_rnn", ("--replica", "2"), "has replicas 0 to 1, not 2"),
         ("sample", "text/char_lm", ("--prompt", ""), "the prompt is empty"),
-        ("sample", "word_lm/tiny_shakespeare", ("--prompt", "we zebra"), "'zebra' never stood in the training text"),
+        ("sample", "word_lm/tiny_shakespeare", ("--prompt", "we zebra"), "'zebra' never occurred in the training text"),
         ("classify", "imdb/best", ("",), "has no word that the net knows"),
         ("classify", "imdb/best", (), "classify needs a text"),
         ("translate", "translate/best", ("je suis un zebre",), "the word 'zebre' is not among the 52"),
         ("translate", "translate/best", ("je " * 10,), "has 10 words and marks; the net was trained on at most 9"),
         ("translate", "translate/best", (" ?!"[:1],), "has no words to translate"),
-        ("translate", "names/char_rnn", ("je suis",), "this net cannot translate: use `jaxnets sample`"),
+        ("translate", "names/char_rnn", ("je suis",), "this net cannot translate; use `jaxnets sample`"),
         ("translate", "nowhere", ("je suis",), "has no config.json"),
     ],
 )
@@ -122,5 +122,5 @@ def test_what_was_written_is_in_the_summary_and_the_report(runs, capsys):
     assert summary["samples"]["before"][0][:3] == summary["samples"]["after"][0][:3]
     assert cli.main(["report", str(runs)]) == 0
     page = (runs / "report" / "index.html").read_text()
-    assert "Written before training" in page
+    assert "Samples before training" in page
     assert summary["samples"]["after"][0][2] in page

@@ -180,13 +180,13 @@ def test_measures_are_known_before_anything_is_trained(id_, best):
 
 
 def test_from_the_command_line_and_again(tmp_path, capsys, shapes10):
-    args = ["sweep", "cifar10/lenet/plain", "--data.source", "synthetic", "--data.batch-size", "64", "--steps", "20"]
+    args = ["sweep", "cifar10/lenet/bn", "--data.source", "synthetic", "--data.batch-size", "64", "--steps", "40"]
     args += ["--seeds", "2", "--over", "optim.lr=1e-5,3e-3", "--over", "data.batch_size=64,128", "--out", str(tmp_path)]
     assert main(args) == 0
     out = capsys.readouterr().out
     assert "4 settings × 2 seeds in 2 programs" in out
     assert "best: optim.lr 0.003" in out
-    folder = tmp_path / "sweep" / "cifar10" / "lenet" / "plain"
+    folder = tmp_path / "sweep" / "cifar10" / "lenet" / "bn"
     table = (folder / "table.md").read_text()
     assert table.count("\n| 0.003 ") == table.count("\n| 1e-05 ") == 2
     assert table.index("| 0.003 ") < table.index("| 1e-05 ")

@@ -69,5 +69,5 @@ def test_a_disk_that_refuses_is_reported_in_one_line(checkpoints, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(checkpoints._manager, "save", refuse)
-    with pytest.raises(UserError, match="cannot write a checkpoint .*No space left on device.*go on from step 0"):
+    with pytest.raises(UserError, match="cannot write a checkpoint .*No space left on device.*resume from step 0"):
         checkpoints.save(1, snapshot(1))
