@@ -23,7 +23,7 @@ SANITIZERS = -fsanitize=address,undefined -fno-sanitize-recover=all
 
 # Interpreters newer than the oldest supported one, the newest first; pyenv keeps them beside each other.
 NEWER = $(firstword $(foreach version,3.13 3.12,$(lastword $(wildcard $(HOME)/.pyenv/versions/$(version).*/bin/python3)) \
-  $(shell command -v python$(version))))
+  $(shell python$(version) -c 'import sys; print(sys.executable)' 2>/dev/null)))
 
 .PHONY: quickstart test test-fast lint newest torch sanitize clean
 
