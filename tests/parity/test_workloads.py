@@ -119,5 +119,5 @@ def test_batches_are_those_of_training():
 
 def test_a_model_without_a_twin_is_refused():
     best = workloads.prepare(Workload("translate/best", data.pairs()))
-    with pytest.raises(ValueError, match="no twin with attention"):
+    with pytest.raises(ValueError, match="no PyTorch twin of Translator with attention"):
         twins.build(best)
