@@ -42,10 +42,10 @@ def spelled_names(name: str, categories: int = 0) -> Dataset:
     return Dataset(name, _splits((16_000, 2_000, 2_000), fields), meta)
 
 
-def corpus(name: str, types: int) -> Dataset:
-    """Running text with a vocabulary of `types`."""
+def corpus(name: str, types: int, tokenizer: str) -> Dataset:
+    """Running text with a vocabulary of `types`; `tokenizer` is one of corpora.TOKENIZERS."""
     splits = _splits((1_000_000, 100_000, 100_000), {"token": (np.int32, ())})
-    return Dataset(name, splits, {"tokens": ("",) * types, "tokenizer": "letters"})
+    return Dataset(name, splits, {"tokens": ("",) * types, "tokenizer": tokenizer})
 
 
 def reviews(name: str, sizes: Sequence[int]) -> Dataset:
