@@ -1,6 +1,7 @@
 """Settings of a process: what they ask of XLA."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -26,11 +27,33 @@ def test_flags_are_added_once_and_a_users_own_are_kept(monkeypatch, before, afte
     assert os.environ["XLA_FLAGS"] == after
 
 
-def test_xla_takes_the_flags():
-    """In a process of its own: flags are read once."""
-    program = (
-        "from jaxnets.training import process; process.prepare(); import jax; print(jax.numpy.tanh(jax.numpy.ones(2)).sum())"
-    )
-    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+PROGRAM = """
+from jaxnets.training import process
+process.prepare()
+import jax
+from jax.experimental.layout import Format, Layout
+# As the CPU kernels store images: the examples of a batch lie next to each other.
+batch_minor = Format(Layout((1, 2, 3, 0)), jax.sharding.SingleDeviceSharding(jax.devices()[0]))
+images = jax.device_put(jax.numpy.ones((64, 2, 2, 3)), batch_minor)
+print(jax.jit(jax.numpy.tanh, in_shardings=batch_minor, out_shardings=batch_minor)(images).max())
+"""
+
+
+def vector_operations(folder, *flags):
+    """How many operations on vectors XLA makes of tanh on a batch of images, in a process of its own: flags are read once."""
+    dump = f"--xla_dump_to={folder}", "--xla_dump_hlo_module_re=jit_tanh"
+    # A program from the cache would not be compiled.
+    environment = {**os.environ, "XLA_FLAGS": " ".join([*dump, *flags]), "JAX_ENABLE_COMPILATION_CACHE": "false"}
+    run = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=False, env=environment)
     assert run.returncode == 0, run.stderr
-    assert float(run.stdout) == pytest.approx(1.5231884)
+    assert float(run.stdout) == pytest.approx(0.76159416)
+    [code] = folder.glob("*jit_tanh*.ir-with-opt.ll")
+    return len(re.findall(r"<\d+ x float>", code.read_text()))
+
+
+def test_xla_takes_the_flags(tmp_path):
+    """With them, its loops over images are vectorized. That it starts would show nothing: it ignores options of this kind
+    that it does not know.
+    """
+    without = vector_operations(tmp_path / "without", "--xla_backend_extra_options=xla_cpu_no_such_option")
+    assert vector_operations(tmp_path / "with") > 2 * without
