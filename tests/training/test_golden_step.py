@@ -1,8 +1,13 @@
 """The first two steps of two nets, against recorded numbers.
 
 If one of these numbers changes, so does every published result: initial weights, dropout, the loss, a gradient or an update
-rule is another one. If that is intended, say so in the commit and put in the numbers that the failing test prints. They hold
-on every CPU and instruction set to the tolerance below.
+rule is another one. The numbers hold on every CPU and instruction set to the tolerance below, so a slower or faster way to
+compute the same thing does not change them. A new release of jax or Flax may, if it draws other random numbers.
+
+If a change is intended, run this file, put in the numbers that it prints, and say in the commit what changed them and that
+runs made before cannot be resumed or compared bit for bit. If it is not, the change has a bug: the first number that differs
+tells where. A first loss that differs points to initial weights, dropout or the forward pass; a first norm to gradients or
+the update rule; a second loss alone to what the step carries over, such as keys and running statistics.
 """
 
 import jax
@@ -30,21 +35,21 @@ TEXT = {"token": TOKENS[:, :-1], "next": TOKENS[:, 1:], "mask": jnp.ones((4, 6))
 
 
 def two_steps(config, sizes, objective, inputs, batch, carry=()):
-    """Losses before the first and the second update, and the norm of all parameters after both."""
+    """Loss of the first step, norm of all parameters after it, and the same of the second step."""
     model = models.build(config, sizes)
     tx = optimizer.build(Optim("adam", lr=1e-2, clip=1.0), 100, 10)
     current = state.create(state.replica_keys(0, 1)[0], model, tx, inputs, carry)
-    step, losses = jax.jit(make_train_step(model, objective, tx)), []
+    step, numbers = jax.jit(make_train_step(model, objective, tx)), []
     for _ in range(2):
         current, metrics = step(current, batch)
-        losses.append(float(metrics["loss"].value))
-    return [*losses, float(optax.tree.norm(current.params))]
+        numbers += [float(metrics["loss"].value), float(optax.tree.norm(current.params))]
+    return numbers
 
 
 def test_lenet_with_batch_norm_and_dropout():
     config = LeNetConfig(batch_norm=True, dropout_conv=(0.1, 0.1), dense=(20,))
     numbers = two_steps(config, {"classes": 10}, classification.objective("image"), (IMAGES["image"][:1],), IMAGES)
-    assert numbers == pytest.approx([2.459197, 0.959814, 7.892581], rel=1e-4)
+    assert numbers == pytest.approx([2.459197, 7.774327, 0.959814, 7.892581], rel=1e-4)
 
 
 def test_a_language_model_by_lstm():
@@ -57,4 +62,4 @@ def test_a_language_model_by_lstm():
         TEXT,
         zero_carry(1, 4, 5),
     )
-    assert numbers == pytest.approx([2.433567, 2.421207, 4.587408], rel=1e-4)
+    assert numbers == pytest.approx([2.433567, 4.580634, 2.421207, 4.587408], rel=1e-4)
