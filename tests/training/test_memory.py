@@ -3,10 +3,13 @@
 import dataclasses
 import re
 
+import numpy as np
 import pytest
 from rich.console import Console
 
 from jaxnets import config, registry
+from jaxnets.data import catalog
+from jaxnets.data.store import Dataset
 from jaxnets.errors import UserError
 from jaxnets.runs.progress import Reporter
 from jaxnets.runs.train import train
@@ -45,9 +48,9 @@ def sized(batch, grad_accumulation_steps=1, **changes):
     ],
 )
 def test_the_message_names_a_size_that_fits_and_is_allowed(error, experiment, message):
-    found = error.explain(experiment)
-    assert re.search(message, found)
-    batch, parts = re.search(r"batch-size (\d+)", found), re.search(r"or --grad-accumulation-steps (\d+)", found)
+    explanation = error.explain(experiment)
+    assert re.search(message, explanation)
+    batch, parts = re.search(r"batch-size (\d+)", explanation), re.search(r"or --grad-accumulation-steps (\d+)", explanation)
     if batch:
         smaller = dataclasses.replace(experiment.data, batch_size=int(batch[1]))
         config.validate(dataclasses.replace(experiment, data=smaller, grad_accumulation_steps=1))
@@ -64,15 +67,24 @@ def test_the_runtimes_own_error_is_understood():
         raise jax.errors.JaxRuntimeError("INTERNAL: something else")
 
 
-@pytest.mark.usefixtures("shapes10")
 def test_a_run_that_cannot_fit_says_so_before_it_trains(tmp_path, monkeypatch):
-    monkeypatch.setattr(parallel, "memory_limit", lambda devices: 60_000_000)
+    rng = np.random.default_rng(0)
+    splits = {
+        split: {
+            "image": rng.integers(0, 256, (examples, 32, 32, 3), np.uint8),
+            "label": np.arange(examples, dtype=np.int32) % 10,
+        }
+        for split, examples in (("train", 2048), ("validation", 50), ("test", 50))
+    }
+    images = Dataset("noise", splits, {"class_names": list("abcdefghij"), "mean": [0.5] * 3, "std": [0.5] * 3})
+    monkeypatch.setattr(catalog, "open_dataset", lambda name, synthetic: images)
     lenet = registry.all_experiments()["cifar10/lenet/plain"]
     data = dataclasses.replace(lenet.data, source="synthetic", batch_size=2048)
     large = dataclasses.replace(lenet, data=data, seeds=1, steps=2)
-    with pytest.raises(UserError, match=r"out of memory \(.* 0.1 GB there\).*--data.batch-size \d+ should fit"):
-        train(large, tmp_path, Reporter(Console(quiet=True)))
+    with monkeypatch.context() as patch:
+        patch.setattr(parallel, "memory_limit", lambda devices: 60_000_000)
+        with pytest.raises(UserError, match=r"out of memory \(.* 0.1 GB there\).*--data.batch-size \d+ should fit"):
+            train(large, tmp_path, Reporter(Console(quiet=True)))
     # The advice can be followed in the same folder.
-    monkeypatch.undo()
     train(dataclasses.replace(large, grad_accumulation_steps=16), tmp_path, Reporter(Console(quiet=True)))
     assert (tmp_path / "summary.json").exists()

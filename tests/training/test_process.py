@@ -40,7 +40,7 @@ print(jax.jit(jax.numpy.tanh, in_shardings=batch_minor, out_shardings=batch_mino
 
 
 def vector_operations(folder, *flags):
-    """How many operations on vectors XLA makes of tanh on a batch of images, in a process of its own: flags are read once."""
+    """How many operations on vectors XLA makes of tanh on a batch of images, in a new process: flags are read once."""
     dump = f"--xla_dump_to={folder}", "--xla_dump_hlo_module_re=jit_tanh"
     # A program from the cache would not be compiled.
     environment = {**os.environ, "XLA_FLAGS": " ".join([*dump, *flags]), "JAX_ENABLE_COMPILATION_CACHE": "false"}
