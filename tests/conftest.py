@@ -1,9 +1,11 @@
 """Shared set-up: four virtual CPU devices, strict rank promotion, a data folder of the test session's own."""
 
+import json
 import os
 from pathlib import Path
 
 import hypothesis
+import numpy as np
 import pytest
 
 REPOSITORY = Path(__file__).parent.parent
@@ -11,10 +13,12 @@ REPOSITORY = Path(__file__).parent.parent
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(REPOSITORY / ".pytest_cache" / "jit"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
 
-# Programs that run for milliseconds need no optimization, which is half of their compilation and more. Tests that compare
-# arithmetic to the last digits, of kernels and with PyTorch, run without this (see the Makefile).
+# Programs that run for milliseconds need no optimization, which is half of their compilation and more; and XLA's older way
+# to emit fused loops compiles them in a third of the time. Tests that compare arithmetic to the last digits, of kernels and
+# with PyTorch, run without this (see the Makefile).
 if os.environ.get("JAXNETS_TEST_UNOPTIMIZED"):
-    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0".strip()
+    flags = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flags}".strip()
 
 import jax  # noqa: E402
 
@@ -42,6 +46,40 @@ def shapes10():
     from jaxnets.data import catalog
 
     return catalog.open_dataset("shapes10", "shapes10")
+
+
+@pytest.fixture(scope="module")
+def few_shapes(tmp_path_factory):
+    """A few hundred images of shapes10, as the whole set, in a separate data folder: for tests of how runs behave."""
+    from jaxnets.data import shapes, store
+
+    rng = np.random.default_rng(10)
+    splits = {split: shapes.draw(rng, examples) for split, examples in (("train", 400), ("validation", 200), ("test", 200))}
+    meta = {"class_names": shapes.CLASS_NAMES, **store.image_statistics(splits["train"]["image"])}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JAXNETS_DATA", str(tmp_path_factory.mktemp("data")))
+        store.save("shapes10", splits, meta)
+        yield store.load("shapes10")
+
+
+@pytest.fixture(scope="module")
+def engines_built_once():
+    """Runs of one experiment share its compiled programs."""
+    from jaxnets.config import to_json
+    from jaxnets.training import engine, parallel
+
+    build, engines = engine.build, {}
+
+    def build_once(experiment, dataset):
+        # A test that lays out runs another way replaces `choose_layout`.
+        key = parallel.choose_layout, parallel.steps_per_call, json.dumps(to_json(experiment))
+        if key not in engines:
+            engines[key] = build(experiment, dataset)
+        return engines[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine, "build", build_once)
+        yield
 
 
 @pytest.fixture(scope="session")
