@@ -10,20 +10,25 @@ from jaxnets.runs import load
 
 IDS = ("names/conditional_rnn", "names/char_rnn", "text/char_lm", "word_lm/tiny_shakespeare", "imdb/best", "translate/best")
 SMALL = {
+    "names/conditional_rnn": ("--model.hidden", "16"),
+    "names/char_rnn": ("--model.hidden", "16"),
     "text/char_lm": ("--model.hidden", "16", "--data.batch-size", "8", "--eval-batch-size", "40"),
-    "word_lm/tiny_shakespeare": ("--model.hidden", "16", "--model.embedding", "16", "--eval-batch-size", "40"),
-    "imdb/best": ("--model.hidden", "8", "--data.max_length", "20"),
+    "word_lm/tiny_shakespeare": (
+        *("--model.hidden", "16", "--model.embedding", "16", "--model.layers", "1", "--eval-batch-size", "40"),
+    ),
+    "imdb/best": ("--model.hidden", "8", "--model.layers", "1", "--data.max_length", "20"),
     "translate/best": ("--model.hidden", "16", "--data.teacher-forcing", "1", "0.5"),
 }
+pytestmark = pytest.mark.usefixtures("few_shapes", "engines_built_once")
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory, data_folder):
+def runs(tmp_path_factory, few_shapes, engines_built_once):
     """A finished run of each."""
     out = tmp_path_factory.mktemp("runs")
     for id_ in IDS:
         shared = ("--data.source", "synthetic", "--steps", "4", "--seeds", "2", "--out", str(out))
-        assert cli.main(["run", id_, *shared, *SMALL.get(id_, ())]) == 0
+        assert cli.main(["run", id_, *shared, *SMALL[id_]]) == 0
     return out
 
 
@@ -73,13 +78,13 @@ def test_sentences(runs, capsys):
         assert len(lines) == 2
 
 
-def test_images_are_classified_as_in_evaluation(tmp_path, shapes10):
+def test_images_are_classified_as_in_evaluation(tmp_path, few_shapes):
     """The share of right answers on the test split is the accuracy that training reported."""
-    small = ("--steps", "8", "--seeds", "2", "--model.width", "4", "--data.source", "synthetic")
+    small = ("--steps", "8", "--seeds", "2", "--model.width", "4", "--data.batch-size", "16", "--data.source", "synthetic")
     assert cli.main(["run", "cifar10/gray_cnn/best", *small, "--out", str(tmp_path)]) == 0
     run = tmp_path / "cifar10" / "gray_cnn" / "best"
     accuracies = json.loads((run / "summary.json").read_text())["final"]["test"]["accuracy"]["values"]
-    split = shapes10.splits["test"]
+    split = few_shapes.splits["test"]
     for replica, accuracy in enumerate(accuracies):
         probabilities = load.load(run, replica).predictor(split["image"])
         np.testing.assert_allclose(probabilities.sum(1), 1, rtol=1e-5)

@@ -15,6 +15,7 @@ from jaxnets.cli import main
 from jaxnets.config import TRACED, Optim, Spsa
 from jaxnets.config.fields import field_at, with_field
 from jaxnets.data import catalog
+from jaxnets.data.store import Dataset
 from jaxnets.errors import UserError
 from jaxnets.runs import sweep
 from jaxnets.runs.progress import Reporter
@@ -31,48 +32,85 @@ OTHER = {
     "lr": 0.03, "momentum": 0.5, "weight_decay": 0.1, "clip": 0.01,
     "spsa.a": 0.5, "spsa.big_a": 5.0, "spsa.c": 0.1, "spsa.alpha": 0.9, "spsa.gamma": 0.3,
 }  # fmt: skip
+OFF = {"momentum": 0.0, "weight_decay": 0.0, "clip": 0.0}
+CHANGES = [*OTHER.items(), *OFF.items()]
+
+# A small net on noise: what is compared is the rule, and every rule and setting is a program of its own.
+MLP = registry.all_experiments()["nist36/mlp"]
+RNG = np.random.default_rng(0)
+NOISE = Dataset(
+    "noise",
+    {
+        split: {"image": RNG.integers(0, 256, (24, 6, 6, 1), np.uint8), "label": np.arange(24, dtype=np.int32) % 3}
+        for split in ("train", "validation")
+    },
+    {"class_names": list("abc"), "mean": [0.5], "std": [0.5]},
+)
+
+
+def by_rule(name):
+    """An experiment with every field of the rule in use."""
+    return dataclasses.replace(
+        MLP,
+        data=dataclasses.replace(MLP.data, batch_size=8),
+        model=dataclasses.replace(MLP.model, hidden=(5,)),
+        optim=Optim(name, lr=0.01, momentum=0.9, weight_decay=0.01, clip=0.05, spsa=Spsa(a=0.1)),
+        seeds=2,
+    )
+
+
+def trained(experiment):
+    """All parameters after an epoch of three steps, [seeds, parameters]."""
+    built = engine.build(experiment, NOISE, devices=jax.devices()[:1])
+    state = built.init()
+    params = built.train(state, built.batch_indices(state.key, 0))[0].params
+    return np.concatenate([np.reshape(leaf, (experiment.seeds, -1)) for leaf in jax.tree.leaves(params)], axis=1)
+
+
+def rule_of(field):
+    return "spsa" if field.startswith("spsa") else "sgd"
 
 
 @pytest.fixture(scope="module")
-def baseline(shapes10):
-    """For "sgd" and "spsa": an experiment with every field in use, and four of its replicas, trained."""
+def together():
+    """Replicas [settings, seeds, parameters] of one program for each rule: the rule as it is, then each of the changes."""
 
     @functools.cache
-    def make(name):
-        rule = Optim(name, lr=0.01, momentum=0.9, weight_decay=0.01, clip=0.05, spsa=Spsa(a=0.1))
-        base = dataclasses.replace(SMALL, optim=rule)
-        return base, trained(dataclasses.replace(base, seeds=4), shapes10)
+    def train_all(name):
+        base = by_rule(name)
+        settings = [{f"optim.{field}": field_at(base, f"optim.{field}") for field, _ in CHANGES if rule_of(field) == name}]
+        settings += [{**settings[0], f"optim.{field}": value} for field, value in CHANGES if rule_of(field) == name]
+        [group] = sweep.groups(base, settings)
+        return trained(group.experiment).reshape(len(settings), base.seeds, -1)
 
-    return make
-
-
-OFF = {"momentum": 0.0, "weight_decay": 0.0, "clip": 0.0}
-
-
-def trained(experiment, data):
-    """Parameters after the experiment's steps, [seeds, ...]."""
-    built = engine.build(experiment, data)
-    state = built.init()
-    plan = jax.tree.map(lambda x: x[:, : experiment.steps], built.batch_indices(state.key, 0))
-    return built.train(state, plan)[0].params
+    return train_all
 
 
-@pytest.mark.parametrize(("field", "value"), [*OTHER.items(), *OFF.items()])
-def test_a_replica_trains_as_its_setting_would_alone(field, value, shapes10, baseline):
-    """Two settings × two seeds in one program: replicas 2 and 3 are those of an ordinary run with the other value."""
-    base, first = baseline("spsa" if field.startswith("spsa") else "sgd")
-    path = f"optim.{field}"
-    settings = [{path: field_at(base, path)}, {path: value}]
-    [group] = sweep.groups(base, settings)
-    together = trained(group.experiment, shapes10)
-    alone = trained(dataclasses.replace(with_field(base, path, value), seeds=4), shapes10)
-    for replica in range(4):
-        expected = first if replica < 2 else alone
-        for ours, theirs in zip(jax.tree.leaves(together), jax.tree.leaves(expected), strict=True):
-            np.testing.assert_allclose(ours[replica], theirs[replica], rtol=2e-4, atol=2e-6)
-    # The other value must matter, or the comparison above shows nothing.
-    moved = [np.abs(a[2] - b[2]).max() for a, b in zip(jax.tree.leaves(alone), jax.tree.leaves(first), strict=True)]
-    assert max(moved) > 1e-5
+@pytest.fixture(scope="module")
+def alone():
+    """The same replicas in a program of one setting, an ordinary run."""
+
+    @functools.cache
+    def train_one(name, *change):
+        base = by_rule(name)
+        experiment = with_field(base, *change) if change else base
+        seeds = base.seeds * (1 + sum(rule_of(field) == name for field, _ in CHANGES))
+        replicas = trained(dataclasses.replace(experiment, seeds=seeds))
+        return replicas.reshape(-1, base.seeds, replicas.shape[-1])
+
+    return train_one
+
+
+@pytest.mark.parametrize(("field", "value"), CHANGES)
+def test_a_replica_trains_as_its_setting_would_alone(field, value, together, alone):
+    """The replicas of one setting among others are those of an ordinary run with its values."""
+    name = rule_of(field)
+    index = 1 + [change for change in CHANGES if rule_of(change[0]) == name].index((field, value))
+    expected, unchanged = alone(name, f"optim.{field}", value), alone(name)
+    np.testing.assert_allclose(together(name)[index], expected[index], rtol=2e-4, atol=2e-6)
+    np.testing.assert_allclose(together(name)[0], unchanged[0], rtol=2e-4, atol=2e-6)
+    # The value must matter, or the comparison above shows nothing.
+    assert np.abs(expected[index] - unchanged[index]).max() > 1e-5
 
 
 def test_every_field_that_may_differ_is_tried():
@@ -156,7 +194,8 @@ def test_the_best_comes_first_and_failures_last(tmp_path):
         sweep.run(SMALL, settings, accuracy, tmp_path, nothing)
 
 
-def test_a_program_whose_seeds_all_diverge_does_not_stop_the_others(tmp_path, shapes10):
+@pytest.mark.usefixtures("few_shapes")
+def test_a_program_whose_seeds_all_diverge_does_not_stop_the_others(tmp_path):
     # Unlike tanh, this activation does not hide how large the weights have become.
     unbounded = dataclasses.replace(SMALL, model=dataclasses.replace(SMALL.model, activation="leaky_relu"))
     settings = [{"optim.name": name, "optim.lr": lr} for name, lr in (("sgd", 1e30), ("adam", 1e-3))]
@@ -167,19 +206,32 @@ def test_a_program_whose_seeds_all_diverge_does_not_stop_the_others(tmp_path, sh
 
 
 @pytest.mark.parametrize(
-    ("id_", "best"),
-    [("cifar10/lenet/plain", "accuracy"), ("text/char_lm", "loss"), ("word_lm/wikitext2", "loss"), ("names/best", "loss")],
+    ("id_", "names"),
+    [
+        ("cifar10/lenet/plain", ("accuracy", "loss")),
+        ("nist36/autoencoder", ("loss", "psnr")),
+        ("text/char_lm", ("loss", "bits")),
+        ("word_lm/tiny_shakespeare", ("loss", "perplexity")),
+        ("word_lm/wikitext2", ("loss", "perplexity")),
+        ("names/best", ("loss", "accuracy")),
+        ("imdb/best", ("accuracy", "loss")),
+        ("translate/best", ("loss", "accuracy", "perplexity")),
+    ],
 )
-def test_measures_are_known_before_anything_is_trained(id_, best):
+def test_metrics_are_known_before_anything_is_trained(id_, names):
+    """The first is what settings are ranked by unless another is asked for."""
     experiment = registry.all_experiments()[id_]
-    asked = tasks.build(experiment, catalog.element_spec(experiment.dataset))
-    found = engine.metric_names(experiment, asked)
-    assert found[0] == best
-    directions = {"accuracy": False, "loss": True, "perplexity": True, "bits": True}
-    assert {name: metrics.lower_is_better(name) for name in found} == {name: directions[name] for name in found}
+    task = tasks.build(experiment, catalog.element_spec(experiment.dataset))
+    assert engine.metric_names(experiment, task) == names
 
 
-def test_from_the_command_line_and_again(tmp_path, capsys, shapes10):
+def test_which_metrics_are_better_when_lower():
+    lower = {"loss": True, "perplexity": True, "bits": True, "accuracy": False, "psnr": False}
+    assert {name: metrics.lower_is_better(name) for name in lower} == lower
+
+
+@pytest.mark.usefixtures("few_shapes")
+def test_from_the_command_line_and_again(tmp_path, capsys):
     args = ["sweep", "cifar10/lenet/bn", "--data.source", "synthetic", "--data.batch-size", "64", "--steps", "40"]
     args += ["--seeds", "2", "--over", "optim.lr=1e-5,3e-3", "--over", "data.batch_size=64,128", "--out", str(tmp_path)]
     assert main(args) == 0
