@@ -1,11 +1,15 @@
 """The form in which letters reach a classifier of 36 classes (report S2): dark on white, 32×32, upright, centered.
 
-Scanned letters, drawn fonts and the images of other sets differ in size and pen. All of them come through `letter_form`, so
+Scanned letters, drawn fonts and the images of other sets differ in size and pen. All of them pass through `letter_form`, so
 that a net trained on one kind reads another.
 """
 
+import os
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
-from scipy import ndimage
+
+from jaxnets.data.progress import Report, silent, track
 
 Array = np.ndarray
 
@@ -13,16 +17,19 @@ SIDE = 32
 LONGER = 22.0
 """Pixels along the longer side of a letter's box; the rest is margin."""
 _STROKE = (2.6, 3.4)
-"""Pixels across a stroke: thinner and thicker pens are brought to the nearer end."""
+"""Pixels across a stroke: thinner and thicker pens are brought to the nearer limit."""
 _EDGE = 1.5
-"""Pixels in which the edge of a stroke goes from paper to ink."""
+"""Pixels over which the edge of a stroke fades from ink to paper."""
 _WORKING = 66
-"""Smaller letters are enlarged to this, so that their outline is smooth before it is measured."""
+"""Smaller letters are enlarged to this many pixels, so that their outline is smooth before it is measured."""
 _FRINGE = 2
+"""Pixels around a letter's box that are enlarged with it: faint ink tells where between two pixels the outline runs."""
+_CHUNK, _BLOCK = 64, 1024
+"""Letters that are drawn at once, few enough for a processor's cache, and letters whose boxes are measured at once."""
 
 
 def letter_form(ink: Array) -> Array:
-    """One letter, brought to NIST36 form.
+    """Brings one letter to NIST36's form.
 
     The outline is taken where the ink is half as dark as its darkest, moved in or out until the stroke is as wide as
     intended, and drawn again from each pixel's distance to it. Faint noise around the letter must have been removed.
@@ -31,54 +38,148 @@ def letter_form(ink: Array) -> Array:
         ink: [H, W] in 0..1, 1 = ink, any size.
 
     Returns:
-        uint8 [32, 32], 255 = paper. The letter keeps its aspect, its box is centered and its longer side is 22 pixels.
+        uint8 [32, 32], 255 = paper. The letter keeps its aspect ratio, its box is centered and its longer side is 22 pixels.
         All paper where there is no ink.
     """
-    if not np.any(ink):
-        return np.full((SIDE, SIDE), 255, np.uint8)
-    ink = np.asarray(ink, np.float32) / np.max(ink)
-    box = _box(ink > 0.5)
-    mask = (ink > 0.5)[box]
-    if max(mask.shape) < _WORKING:
-        # With the ink's faint fringe, which tells where between two pixels the outline runs.
-        around = tuple(slice(side.start, side.stop + 2 * _FRINGE) for side in box)
-        mask = _enlarge(np.pad(ink, _FRINGE)[around], _WORKING / max(mask.shape)) > 0.5
-        mask = mask[_box(mask)]
-    width = stroke_width(mask)
-    longer = max(mask.shape)
-    scale = LONGER / longer
-    stroke = float(np.clip(width * scale, *_STROKE))
-    if longer > 2 * width:
-        # The middle line of the strokes is to span LONGER less one stroke.
-        scale = (LONGER - stroke) / (longer - width)
-    else:
-        stroke = width * scale
-    return _draw(mask, scale, grow=(stroke - width * scale) / 2)
+    return letter_forms(np.asarray(ink)[None])[0]
+
+
+def letter_forms(inks: Array, report: Report = silent) -> Array:
+    """`letter_form` of many letters: [N, H, W] in 0..1, or uint8 in 0..255 -> uint8 [N, 32, 32]."""
+    forms = np.full((len(inks), SIDE, SIDE), 255, np.uint8)
+    if not inks.size:
+        return forms
+    parts = [_boxes(_relative(inks[start : start + _BLOCK]) > 0.5) for start in range(0, len(inks), _BLOCK)]
+    top, bottom, left, right = (np.concatenate(bound) for bound in zip(*parts, strict=True))
+    # Letters with boxes of the same shape share all that is computed from the shape.
+    shapes, group = np.unique(np.stack([bottom - top, right - left], 1), axis=0, return_inverse=True)
+    group, inked = group.ravel(), inks.any((1, 2))
+    members = [np.flatnonzero((group == i) & inked) for i in range(len(shapes))]
+    chunks = [indices[start : start + _CHUNK] for indices in members for start in range(0, len(indices), _CHUNK)]
+
+    def draw(chunk: Array) -> Array:
+        height, width = (int(side) for side in shapes[group[chunk[0]]])
+        padded = np.pad(_relative(inks[chunk]), ((0, 0), (_FRINGE, _FRINGE), (_FRINGE, _FRINGE)))
+        rows = (top[chunk, None] + np.arange(height + 2 * _FRINGE))[:, :, None]
+        columns = (left[chunk, None] + np.arange(width + 2 * _FRINGE))[:, None]
+        return _forms(padded[np.arange(len(chunk))[:, None, None], rows, columns], max(height, width))
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for chunk, drawn in zip(track(chunks, "drawing letters", report), pool.map(draw, chunks), strict=True):
+            forms[chunk] = drawn
+    return forms
+
+
+def _relative(inks: Array) -> Array:
+    """Letters [n, H, W] with the darkest ink of each at 1."""
+    inks = inks / 255 if inks.dtype == np.uint8 else inks
+    darkest = inks.max((1, 2), keepdims=True)
+    return np.float32(inks) / np.where(darkest > 0, darkest, 1)
 
 
 def stroke_width(mask: Array) -> float:
     """Pixels across the strokes of a mask [H, W], from the mean distance of its pixels to their outline."""
     padded = np.pad(mask, 1)
-    return 4 * (ndimage.distance_transform_edt(padded)[padded] - 0.5).mean()
+    return _stroke_width(_squared_distance(padded[None])[0], padded)
 
 
-def _draw(mask: Array, scale: float, grow: float) -> Array:
-    """The mask at `scale`, its outline moved outwards by `grow` pixels, in the middle of a white square."""
-    margin = int(np.ceil((abs(grow) + _EDGE) / scale)) + 1
-    padded = np.pad(mask, margin)
-    outside, inside = (ndimage.distance_transform_edt(part) for part in (~padded, padded))
-    distance = np.where(padded, 0.5 - inside, outside - 0.5) * scale
-    rows, columns = ((np.arange(SIDE) + 0.5 - SIDE / 2) / scale + size / 2 - 0.5 + margin for size in mask.shape)
-    at = np.meshgrid(rows, columns, indexing="ij")
-    sampled = ndimage.map_coordinates(distance, at, order=1, mode="nearest")
-    ink = np.clip(0.5 + (grow - sampled) / _EDGE, 0, 1)
+def _stroke_width(squared: Array, mask: Array) -> float:
+    return 4 * (np.sqrt(squared[mask], dtype=float) - 0.5).mean()
+
+
+def _forms(crops: Array, longer_side: int) -> Array:
+    """Letters [n, h, w], with `_FRINGE` pixels around a box of one shape, in NIST36's form: uint8 [n, 32, 32]."""
+    if longer_side < _WORKING:
+        masks = _enlarge(crops, _WORKING / longer_side) > 0.5
+    else:
+        masks = crops > 0.5
+        masks[:, :_FRINGE] = masks[:, -_FRINGE:] = masks[:, :, :_FRINGE] = masks[:, :, -_FRINGE:] = False
+    masks = np.pad(masks, ((0, 0), (1, 1), (1, 1)))
+    inside = _squared_distance(masks)
+    width = np.array([_stroke_width(squared, mask) for squared, mask in zip(inside, masks, strict=True)])
+    top, bottom, left, right = _boxes(masks)
+    longer = np.maximum(bottom - top, right - left)
+    scale = LONGER / longer
+    thin = longer > 2 * width
+    stroke = np.where(thin, np.clip(width * scale, *_STROKE), width * scale)
+    # The middle line of the strokes is to span LONGER less one stroke.
+    scale = np.where(thin, (LONGER - stroke) / np.where(thin, longer - width, 1), scale)
+    grow = np.where(thin, (stroke - width * scale) / 2, 0)
+
+    reach = np.ceil((np.abs(grow) + _EDGE) / scale).astype(int) + 1
+    margin = int(reach.max()) + 1
+    around = ((0, 0), (margin, margin), (margin, margin))
+    padded = np.pad(masks, around)
+    outside = _squared_distance(~padded, limit=margin + 1)
+    distance = np.sqrt(np.where(padded, np.pad(inside, around), outside), dtype=float) - 0.5
+    distance = np.where(padded, -distance, distance) * scale[:, None, None]
+    from_center = (np.arange(SIDE) + 0.5 - SIDE / 2) / scale[:, None]
+    rows = from_center + (bottom - top)[:, None] / 2 - 0.5 + reach[:, None]
+    columns = from_center + (right - left)[:, None] / 2 - 0.5 + reach[:, None]
+    shift = margin - reach[:, None]
+    sampled = _sample(distance, rows, columns, top[:, None] + shift, left[:, None] + shift)
+    ink = np.clip(0.5 + (grow[:, None, None] - sampled) / _EDGE, 0, 1)
     return np.round(255 * (1 - ink)).astype(np.uint8)
 
 
-def _box(mask: Array) -> tuple[slice, slice]:
-    """The rows and columns of what is true."""
-    return ndimage.find_objects(mask.astype(np.int8))[0]
+def _boxes(masks: Array) -> tuple[Array, Array, Array, Array]:
+    """The first row, the row after the last, and the same of the columns of what is true in each mask [n, h, w]."""
+    bounds = []
+    for axis in (2, 1):
+        lines = np.asarray(masks.any(axis))
+        bounds += [lines.argmax(1), lines.shape[1] - lines[:, ::-1].argmax(1)]
+    top, bottom, left, right = bounds
+    return top, bottom, left, right
 
 
-def _enlarge(ink: Array, factor: float) -> Array:
-    return ndimage.zoom(ink, factor, order=1, grid_mode=True, mode="grid-constant")
+def _squared_distance(masks: Array, limit: int | None = None) -> Array:
+    """Squared Euclidean distance of each true pixel of [n, h, w] to the nearest false one, in pixels²; 0 for false pixels.
+
+    Distances above `limit` may come out as anything from `limit` on. Without it, the outermost pixels must be false.
+    """
+    height, width = masks.shape[1:]
+    limit = max(height, width) // 2 + 1 if limit is None else limit
+    dtype = np.int16 if limit < 100 else np.int32  # 2 · limit² has to fit.
+    # With the letters along the last axis, every operation runs over long stretches of memory.
+    column = np.where(np.ascontiguousarray(masks.transpose(1, 2, 0)), dtype(limit), dtype(0))
+    for row in range(1, height):
+        np.minimum(column[row], column[row - 1] + dtype(1), out=column[row])
+    for row in range(height - 2, -1, -1):
+        np.minimum(column[row], column[row + 1] + dtype(1), out=column[row])
+    column *= column
+    nearest = column.copy()
+    for step in range(1, min(width, limit)):
+        if step * step >= nearest.max():
+            break
+        beside = column + dtype(step * step)
+        np.minimum(nearest[:, step:], beside[:, :-step], out=nearest[:, step:])
+        np.minimum(nearest[:, :-step], beside[:, step:], out=nearest[:, :-step])
+    return np.ascontiguousarray(nearest.transpose(2, 0, 1))
+
+
+def _enlarge(images: Array, factor: float) -> Array:
+    """Bilinear enlargement of [n, h, w] to [n, round(factor · h), round(factor · w)]; beyond the border all is zero."""
+    sides = [(side, round(factor * side)) for side in images.shape[1:]]
+    rows, columns = (_neighbors((np.arange(new) + 0.5) * (old / new) - 0.5, 1, old + 2) for old, new in sides)
+    padded = np.pad(images, ((0, 0), (1, 1), (1, 1)))
+    lines = [padded[:, row] * weight[:, None] for row, weight in rows]
+    return sum(line.take(column, axis=2) * weight for line in lines for column, weight in columns)
+
+
+def _sample(images: Array, rows: Array, columns: Array, top: Array, left: Array) -> Array:
+    """Bilinear values of [n, h, w] where rows [n, p] cross columns [n, q], counted from top and left [n, 1]: [n, p, q].
+
+    Beyond the border the nearest pixel counts.
+    """
+    example = np.arange(len(images))[:, None]
+    lines = [images[example, row] * weight[:, :, None] for row, weight in _neighbors(rows, top, images.shape[1])]
+    beside = _neighbors(columns, left, images.shape[2])
+    return sum(np.take_along_axis(line, column[:, None], 2) * weight[:, None] for line in lines for column, weight in beside)
+
+
+def _neighbors(at: Array, start: Array | int, size: int) -> list[tuple[Array, Array]]:
+    """The two pixels around each place, of `size` that are counted from -start, and their weights."""
+    low = np.floor(at)
+    weight = 1 - (at - low)
+    first = low.astype(int) + start
+    return [(np.clip(first, 0, size - 1), weight), (np.clip(first + 1, 0, size - 1), 1 - weight)]
