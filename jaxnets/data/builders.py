@@ -122,12 +122,10 @@ def to_arrays(
 
 def _read_split(builder: Builder, split: str) -> dict[str, np.ndarray]:
     source = builder.as_data_source(split=split)
-    blocks = [range(start, min(start + _BLOCK, len(source))) for start in range(0, len(source), _BLOCK)]
-    examples = [
-        example
-        for block in progress.track(blocks, f"loading {split}", builder.report, every=1)
-        for example in source.__getitems__(block)
-    ]
+    examples: list[Any] = []
+    while len(examples) < len(source):
+        examples += source.__getitems__(range(len(examples), min(len(examples) + _BLOCK, len(source))))
+        builder.report(f"loading {split}", len(examples), len(source))
     features = builder.info.features
     fields = {field: _column([example[field] for example in examples], features[field]) for field in features}
     return {field: a.astype(np.int32) if a.dtype == np.int64 else a for field, a in fields.items()}

@@ -121,8 +121,8 @@ def _sample(images: Array, rows: Array, columns: Array) -> Array:
     rows, columns = (np.clip(at, 0, _CANVAS - 1.001) for at in (rows, columns))
     top, left = rows.astype(int), columns.astype(int)
     down, right = rows - top, columns - left
-    example = np.arange(len(images))[:, None, None]
-    value = lambda i, j: images[example, top + i, left + j]
+    place = (np.arange(len(images))[:, None, None] * _CANVAS + top) * _CANVAS + left
+    value = lambda i, j: images.ravel().take(place + (i * _CANVAS + j))
     upper = value(0, 0) * (1 - right) + value(0, 1) * right
     lower = value(1, 0) * (1 - right) + value(1, 1) * right
     return upper * (1 - down) + lower * down

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from jaxnets.data.progress import Report, silent, track
+from jaxnets.data.progress import Report, silent
 
 Array = np.ndarray
 
@@ -51,22 +51,27 @@ def letter_forms(inks: Array, report: Report = silent) -> Array:
         return forms
     parts = [_boxes(_relative(inks[start : start + _BLOCK]) > 0.5) for start in range(0, len(inks), _BLOCK)]
     top, bottom, left, right = (np.concatenate(bound) for bound in zip(*parts, strict=True))
-    # Letters with boxes of the same shape share all that is computed from the shape.
-    shapes, group = np.unique(np.stack([bottom - top, right - left], 1), axis=0, return_inverse=True)
-    group, inked = group.ravel(), inks.any((1, 2))
-    members = [np.flatnonzero((group == i) & inked) for i in range(len(shapes))]
-    chunks = [indices[start : start + _CHUNK] for indices in members for start in range(0, len(indices), _CHUNK)]
+    heights, widths = bottom - top, right - left
+    longer, inked = np.maximum(heights, widths), np.asarray(inks.any((1, 2)))
+    # Letters of about the same shape are drawn together, so that little room is left around them.
+    order = np.lexsort((np.minimum(heights, widths), heights > widths, longer))
+    groups = [order[(longer < _WORKING)[order] & inked[order]], order[(longer >= _WORKING)[order] & inked[order]]]
+    chunks = [indices[start : start + _CHUNK] for indices in groups for start in range(0, len(indices), _CHUNK)]
 
     def draw(chunk: Array) -> Array:
-        height, width = (int(side) for side in shapes[group[chunk[0]]])
         padded = np.pad(_relative(inks[chunk]), ((0, 0), (_FRINGE, _FRINGE), (_FRINGE, _FRINGE)))
-        rows = (top[chunk, None] + np.arange(height + 2 * _FRINGE))[:, :, None]
-        columns = (left[chunk, None] + np.arange(width + 2 * _FRINGE))[:, None]
-        return _forms(padded[np.arange(len(chunk))[:, None, None], rows, columns], max(height, width))
+        rows, in_rows = _range(top[chunk], heights[chunk] + 2 * _FRINGE, padded.shape[1])
+        columns, in_columns = _range(left[chunk], widths[chunk] + 2 * _FRINGE, padded.shape[2])
+        crops = padded[np.arange(len(chunk))[:, None, None], rows[:, :, None], columns[:, None]]
+        crops *= in_rows[:, :, None] & in_columns[:, None]
+        return _forms(crops, heights[chunk], widths[chunk])
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for chunk, drawn in zip(track(chunks, "drawing letters", report), pool.map(draw, chunks), strict=True):
+        done, total = 0, int(inked.sum())
+        for chunk, drawn in zip(chunks, pool.map(draw, chunks), strict=True):
             forms[chunk] = drawn
+            done += len(chunk)
+            report("drawing letters", done, total)
     return forms
 
 
@@ -75,6 +80,12 @@ def _relative(inks: Array) -> Array:
     inks = inks / 255 if inks.dtype == np.uint8 else inks
     darkest = inks.max((1, 2), keepdims=True)
     return np.float32(inks) / np.where(darkest > 0, darkest, 1)
+
+
+def _range(start: Array, lengths: Array, size: int) -> tuple[Array, Array]:
+    """Indices [n, longest] from `start` on, below `size`, and which of them belong to each letter's `lengths`."""
+    offset = np.arange(lengths.max())
+    return np.minimum(start[:, None] + offset, size - 1), offset < lengths[:, None]
 
 
 def stroke_width(mask: Array) -> float:
@@ -87,13 +98,14 @@ def _stroke_width(squared: Array, mask: Array) -> float:
     return 4 * (np.sqrt(squared[mask], dtype=float) - 0.5).mean()
 
 
-def _forms(crops: Array, longer_side: int) -> Array:
-    """Letters [n, h, w], with `_FRINGE` pixels around a box of one shape, in NIST36's form: uint8 [n, 32, 32]."""
-    if longer_side < _WORKING:
-        masks = _enlarge(crops, _WORKING / longer_side) > 0.5
-    else:
-        masks = crops > 0.5
-        masks[:, :_FRINGE] = masks[:, -_FRINGE:] = masks[:, :, :_FRINGE] = masks[:, :, -_FRINGE:] = False
+def _forms(crops: Array, heights: Array, widths: Array) -> Array:
+    """Letters in NIST36's form: [n, h, w] -> uint8 [n, 32, 32].
+
+    From its corner on, each crop holds a box of the given size with `_FRINGE` pixels around; the rest is zero. Either all
+    boxes or none are smaller than `_WORKING`.
+    """
+    longer = np.maximum(heights, widths)
+    masks = (_enlarge(crops, heights, widths, _WORKING / longer) if longer[0] < _WORKING else crops) > 0.5
     masks = np.pad(masks, ((0, 0), (1, 1), (1, 1)))
     inside = _squared_distance(masks)
     width = np.array([_stroke_width(squared, mask) for squared, mask in zip(inside, masks, strict=True)])
@@ -157,13 +169,16 @@ def _squared_distance(masks: Array, limit: int | None = None) -> Array:
     return np.ascontiguousarray(nearest.transpose(2, 0, 1))
 
 
-def _enlarge(images: Array, factor: float) -> Array:
-    """Bilinear enlargement of [n, h, w] to [n, round(factor · h), round(factor · w)]; beyond the border all is zero."""
-    sides = [(side, round(factor * side)) for side in images.shape[1:]]
-    rows, columns = (_neighbors((np.arange(new) + 0.5) * (old / new) - 0.5, 1, old + 2) for old, new in sides)
-    padded = np.pad(images, ((0, 0), (1, 1), (1, 1)))
-    lines = [padded[:, row] * weight[:, None] for row, weight in rows]
-    return sum(line.take(column, axis=2) * weight for line in lines for column, weight in columns)
+def _enlarge(crops: Array, heights: Array, widths: Array, factor: Array) -> Array:
+    """Bilinear enlargement of letters, by their `factor` [n] rounded so that boxes with fringes become whole pixels."""
+
+    def places(lengths: Array) -> Array:
+        enlarged = np.round(factor * lengths)
+        return (np.arange(enlarged.max()) + 0.5) * (lengths / enlarged)[:, None] - 0.5
+
+    one = np.ones((len(crops), 1), int)
+    padded = np.pad(crops, ((0, 0), (1, 1), (1, 1)))
+    return _sample(padded, places(heights + 2 * _FRINGE), places(widths + 2 * _FRINGE), one, one)
 
 
 def _sample(images: Array, rows: Array, columns: Array, top: Array, left: Array) -> Array:
@@ -173,11 +188,13 @@ def _sample(images: Array, rows: Array, columns: Array, top: Array, left: Array)
     """
     example = np.arange(len(images))[:, None]
     lines = [images[example, row] * weight[:, :, None] for row, weight in _neighbors(rows, top, images.shape[1])]
+    # Transposed, columns too are taken as whole stretches of memory.
+    lines = [np.ascontiguousarray(line.transpose(0, 2, 1)) for line in lines]
     beside = _neighbors(columns, left, images.shape[2])
-    return sum(np.take_along_axis(line, column[:, None], 2) * weight[:, None] for line in lines for column, weight in beside)
+    return sum(line[example, column] * weight[:, :, None] for line in lines for column, weight in beside).transpose(0, 2, 1)
 
 
-def _neighbors(at: Array, start: Array | int, size: int) -> list[tuple[Array, Array]]:
+def _neighbors(at: Array, start: Array, size: int) -> list[tuple[Array, Array]]:
     """The two pixels around each place, of `size` that are counted from -start, and their weights."""
     low = np.floor(at)
     weight = 1 - (at - low)

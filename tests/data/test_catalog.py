@@ -103,7 +103,16 @@ def test_names_are_those_of_the_builders():
 
 # ------------------------------------------------------------------------------------------------ content of synthetic sets
 
-CONTENT = {}
+CONTENT = {
+    "shapes10": "136138c21d0d6a507793032e9e50b71d1cedf8bd36c1f78b46fcaca580c1185a",
+    "shapes200": "fbbd98faae4561802582fc8cc4ac3d220c1d0104dc2df21a541392d00efdfbf2",
+    "glyphs36": "3dcd24cbf500e79fe9dc66e2c85a01ebbec92bb004a9af6da8eef1d187ba5731",
+    "toy_names": "edcce7e15b9d793a9c7921597d4a4e7eb61ae6f4817dea07de721c21f1b60f53",
+    "toy_letters": "ecb0280502613ed25163eb360920b4f9e56df4d5d0d2bb1aabda4c381e2aea15",
+    "toy_words": "0890d1d2bf99e178298b89fc574f2b21ff1cb6717b0a0020b0e35d6ef582c028",
+    "toy_reviews": "6bd1a4c8253df70c6ebcface444fec2593960923bda2a9d963b2decd33fd5cc2",
+    "toy_pairs": "b52c298a5318dc897e3fdabcd5a7a4cc14efe7c10d8d2913ec7ae586578ea609",
+}
 """Set -> sha256, as `digest` computes it."""
 
 
