@@ -58,10 +58,10 @@ def reviews(examples: int = 1000, vocab_size: int = 1000) -> MakeDataset:
 
     def make() -> Dataset:
         rng = np.random.default_rng(0)
-        lengths = np.exp(rng.normal(3.99, 0.61, examples)).round().clip(4, imdb.LONGEST).astype(np.int32)
+        lengths = np.exp(rng.normal(3.99, 0.61, examples)).round().clip(4, imdb.MAX_LENGTH).astype(np.int32)
         # Word 0 is padding, so the words are 1 to vocab_size.
-        token = 1 + _padded(rng, lengths, imdb.LONGEST, vocab_size)
-        token[np.arange(imdb.LONGEST) >= lengths[:, None]] = 0
+        token = 1 + _padded(rng, lengths, imdb.MAX_LENGTH, vocab_size)
+        token[np.arange(imdb.MAX_LENGTH) >= lengths[:, None]] = 0
         label = rng.integers(0, 2, examples).astype(np.int32)
         split = {"token": token.astype(np.uint16), "length": lengths, "label": label}
         return Dataset("reviews", {"train": split}, {"tokens": _names(vocab_size + 1), "class_names": imdb.CLASS_NAMES})

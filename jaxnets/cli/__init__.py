@@ -15,6 +15,7 @@ Classic small-network experiments, re-run in JAX with error bars over seeds.
   list                    the experiments: id, data set, source, reported accuracy
   show ID                 one experiment: configuration, parameter count, reported results, state of its data
   data status             the data sets and whether they are ready
+  data show NAME          one data set: what it holds, whether it is ready, how to get it
   data prepare NAME       download a data set, or read it from --manual-dir, and store it for training
   run ID…                 train; any field of the configuration can be set, for example --optim.lr 3e-4
   sweep ID                search hyperparameters: --over optim.lr=1e-3,1e-2 --over model.width=16,32

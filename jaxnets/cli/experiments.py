@@ -60,14 +60,14 @@ def show(args: list[str]) -> int:
 
     shown = []
     for experiment in experiments:
-        data_set = catalog.get(experiment.dataset)
+        builder = catalog.get(experiment.dataset)
         ready = store.is_prepared(experiment.dataset)
         task = tasks.build(experiment, catalog.element_spec(experiment.dataset))
         shown.append(
             {
                 **to_json(experiment),
                 "parameters": engine.count_parameters(experiment, task),
-                "data_ready": ready or data_set.made_here,
+                "data_ready": ready or builder.synthetic,
                 "data_instructions": None if ready else catalog.instructions(experiment.dataset),
             }
         )

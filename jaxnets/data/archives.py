@@ -6,57 +6,69 @@ import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from jaxnets.data.progress import Report, silent, track
 from jaxnets.errors import UserError
 
 
-def find(name: str, manual: Path, places: tuple[str, ...], url: str) -> Path:
-    """The first of `places` that exists below `manual`. Raises UserError, which tells to fetch `url`, if none does."""
+def find(name: str, manual_dir: Path, places: tuple[str, ...], url: str) -> Path:
+    """The first of `places` that exists below `manual_dir`.
+
+    Raises UserError, which starts with the data set's `name` and asks to fetch `url`, if none does.
+    """
     for place in places:
-        if (manual / place).exists():
-            return manual / place
-    raise UserError(f"{name}: {manual} holds none of {', '.join(places)}; fetch {url} into it")
+        if (manual_dir / place).exists():
+            return manual_dir / place
+    raise UserError(f"{name}: {manual_dir} holds none of {', '.join(places)}; fetch {url} into it")
 
 
-def members(name: str, where: Path, wanted: Callable[[str], bool]) -> dict[str, bytes]:
-    """The files of a folder or an archive whose path inside it is `wanted`, by that path.
+def members(name: str, path: Path, select: Callable[[str], bool], report: Report = silent) -> dict[str, bytes]:
+    """The contents of those files of a folder or an archive that `select` accepts, by their path inside it.
 
-    Raises UserError for an archive that is truncated, damaged or neither .zip nor .tar.gz.
+    Raises UserError, which starts with the data set's `name`, for an archive that is truncated, damaged or neither .zip nor
+    .tar.gz.
     """
     try:
-        return dict(_members(where, wanted))
+        return dict(_members(path, select, report))
     except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
-        raise UserError(f"{name}: {where} is truncated or damaged ({error}); fetch it again") from None
+        raise UserError(f"{name}: {path} is truncated or damaged ({error}); fetch it again") from None
 
 
-def _members(where: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, bytes]]:
-    if where.is_dir():
-        for path in sorted(where.rglob("*")):
-            inside = path.relative_to(where).as_posix()
-            if wanted(inside) and path.is_file():
-                yield inside, path.read_bytes()
-    elif zipfile.is_zipfile(where):
-        with zipfile.ZipFile(where) as archive:
-            for inside in archive.namelist():
-                if wanted(inside) and not inside.endswith("/"):
-                    yield inside, archive.read(inside)
+def _members(path: Path, select: Callable[[str], bool], report: Report) -> Iterator[tuple[str, bytes]]:
+    stage = "reading files"
+    if path.is_dir():
+        names = [file.relative_to(path).as_posix() for file in sorted(path.rglob("*"))]
+        for inside in track([inside for inside in names if select(inside)], stage, report):
+            if (path / inside).is_file():
+                yield inside, (path / inside).read_bytes()
+    elif zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            names = [inside for inside in archive.namelist() if select(inside) and not inside.endswith("/")]
+            for inside in track(names, stage, report):
+                yield inside, archive.read(inside)
     else:
-        with tarfile.open(where, "r:gz") as archive:
-            for member in archive:
-                if wanted(member.name) and member.isfile():
+        size = path.stat().st_size // 1_000_000
+        with path.open("rb") as compressed, tarfile.open(fileobj=compressed, mode="r:gz") as archive:
+            for i, member in enumerate(archive):
+                if select(member.name) and member.isfile():
                     yield member.name, archive.extractfile(member).read()  # type: ignore[union-attr]
+                if i % 100 == 0:
+                    report("reading the archive, MB", compressed.tell() // 1_000_000, size)
 
 
-def decode(name: str, where: str, content: bytes) -> str:
-    """The text of a file in UTF-8. Raises UserError for another encoding and for a file without text."""
+def decode(name: str, path: str, content: bytes) -> str:
+    """The text of a file in UTF-8.
+
+    Raises UserError, which starts with the data set's `name`, for another encoding and for a file without text.
+    """
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise UserError(f"{name}: {where} is not UTF-8 text (byte {error.start}); convert it or fetch it again") from None
+        raise UserError(f"{name}: {path} is not UTF-8 text (byte {error.start}); convert it or fetch it again") from None
     if not text.strip():
-        raise UserError(f"{name}: {where} is empty; fetch it again")
+        raise UserError(f"{name}: {path} is empty; fetch it again")
     return text
 
 
 def lines(text: str) -> list[str]:
-    """The lines of a text that hold anything. Only line feeds end them: sentences may contain Unicode's other line ends."""
+    """The lines of a text that are not blank. Only line feeds end a line: texts may contain Unicode's other separators."""
     return [line.rstrip("\r") for line in text.split("\n") if line.strip()]

@@ -1,22 +1,35 @@
 """TFDS builders without TensorFlow, and the way from a builder to arrays.
 
-A builder of ours names its files, their sizes and sha256 sums in `downloads`; TFDS fetches, verifies, and writes the
-examples as array_record files; `to_arrays` stacks those into NumPy arrays.
+A builder names its downloads with their sizes and sha256 sums. TFDS fetches and verifies them and writes the examples as
+array_record files; `to_arrays` reads those back as NumPy arrays.
 """
 
 import contextlib
 import io
 import logging
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import tensorflow_datasets as tfds
 
-from jaxnets.data import archives, store
+from jaxnets.data import archives, progress, store
+from jaxnets.data.progress import Report
 from jaxnets.errors import UserError, first_line
+
+Columns = Mapping[str, Sequence[Any] | np.ndarray]
+"""The examples of a split by field, all of the same number."""
+_BLOCK = 1_000
+"""Examples that are read back at once."""
+
+
+class _Info(tfds.core.DatasetInfo):
+    """A DatasetInfo that TFDS does not look up online: ours are not there, and each search leaves a folder in /tmp."""
+
+    def initialize_from_bucket(self) -> None:
+        """Does nothing."""
 
 
 class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg]
@@ -24,70 +37,78 @@ class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type:
 
     VERSION = tfds.core.Version("1.0.0")
     downloads: ClassVar[Mapping[str, tfds.download.checksums.UrlInfo]] = {}
-    """URL -> size and sha256 of the file behind it."""
+    """URL -> size and sha256 of its file."""
+    features: ClassVar[Mapping[str, Any]]
+    """Field of an example -> its TFDS feature."""
 
-    def __init__(self, manual_dir: Path | None, **kwargs: Any) -> None:
-        self.manual = manual_dir
+    def __init__(self, manual_dir: Path | None, report: Report = progress.silent, **kwargs: Any) -> None:
+        self.manual_dir = manual_dir
+        self.report = report
         super().__init__(file_format="array_record", **kwargs)
+
+    def read(self) -> Mapping[str, Columns]:
+        """The examples of every split, from the files that `locate` finds. Raises UserError for files that are not right."""
+        raise NotImplementedError
+
+    def locate(self, url: str, *places: str) -> Path:
+        """The file of `url`: downloaded, or the first of `places` that exists in the manual directory, if there is one.
+
+        Raises UserError if none exists.
+        """
+        if self.manual_dir is not None:
+            return archives.find(self.name, self.manual_dir, places, url)
+        return Path(self._dl_manager.download(url))
+
+    # What TFDS asks of a builder.
 
     @property
     def url_infos(self) -> Mapping[str, tfds.download.checksums.UrlInfo]:
         """Where TFDS looks for checksums."""
         return self.downloads
 
-    def describe(self, features: Mapping[str, Any], about: str) -> tfds.core.DatasetInfo:
-        """The DatasetInfo that `_info` has to return."""
-        features = tfds.features.FeaturesDict(features)
-        # Examples keep the order in which they are generated.
-        return tfds.core.DatasetInfo(builder=self, description=about, features=features, disable_shuffling=True)
-
-    def locate(self, dl_manager: tfds.download.DownloadManager, url: str, *places: str) -> Path:
-        """The file behind `url`: in the manual directory, if there is one, at the first of `places` that exists."""
-        if self.manual is not None:
-            return archives.find(self.name, self.manual, places, url)
-        return Path(dl_manager.download(url))
-
-
-class LabeledImages(Builder, skip_registration=True):  # type: ignore[call-arg]
-    """Base of builders whose splits are (images, labels): uint8 images of `shape`; gray ones may lack the last axis."""
-
-    about: ClassVar[str]
-    shape: ClassVar[tuple[int, int, int]]
-    class_names: ClassVar[tuple[str, ...]]
-
     def _info(self) -> tfds.core.DatasetInfo:
-        label = tfds.features.ClassLabel(names=self.class_names)
-        return self.describe({"image": image_feature(*self.shape), "label": label}, self.about)
+        features = tfds.features.FeaturesDict(self.features)
+        # Examples keep the order in which they are generated.
+        return _Info(builder=self, description=self.__doc__, features=features, disable_shuffling=True)
 
-    def _generate_examples(self, images: Iterable[np.ndarray], labels: np.ndarray) -> Iterator[tuple[int, dict[str, Any]]]:
-        for i, (image, label) in enumerate(zip(images, labels, strict=True)):
-            yield i, {"image": image.reshape(self.shape), "label": int(label)}
+    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator[Any]]:
+        self._dl_manager = dl_manager
+        return {split: self._generate_examples(split, columns) for split, columns in self.read().items()}
+
+    def _generate_examples(self, split: str, columns: Columns) -> Iterator[tuple[int, dict[str, Any]]]:
+        rows = list(zip(*columns.values(), strict=True))
+        for i, row in enumerate(progress.track(rows, f"storing {split}", self.report)):
+            yield i, dict(zip(columns, row, strict=True))
 
 
-def image_feature(*shape: int) -> tfds.features.Tensor:
-    """Raw uint8 pixels: TFDS's image feature needs TensorFlow to decode."""
-    return tfds.features.Tensor(shape=shape, dtype=np.uint8, encoding="bytes")
+def image_features(shape: tuple[int, int, int], class_names: Sequence[str]) -> dict[str, Any]:
+    """Features of labeled images, uint8 [H, W, C]. Raw pixels: TFDS's image feature needs TensorFlow to decode."""
+    image = tfds.features.Tensor(shape=shape, dtype=np.uint8, encoding="bytes")
+    return {"image": image, "label": tfds.features.ClassLabel(names=class_names)}
 
 
 def file_feature() -> tfds.features.Tensor:
-    """The content of a file. TFDS shuffles up to 1 GB in memory and needs TensorFlow for more, so much stays encoded."""
+    """The content of a file. TFDS shuffles up to 1 GB in memory and needs TensorFlow for more, so pictures stay encoded."""
     return tfds.features.Tensor(shape=(), dtype=np.object_)
 
 
-def to_arrays(builder_class: type[Builder], manual_dir: Path | None) -> dict[str, dict[str, np.ndarray]]:
-    """Prepares a builder under the store's folder and reads every split back: {split: {field: [N, ...]}}.
+def to_arrays(
+    builder_class: type[Builder], manual_dir: Path | None, report: Report = progress.silent
+) -> dict[str, dict[str, np.ndarray]]:
+    """Prepares a builder in the store's folder and reads every split: {split: {field: [N, ...]}}, integers as int32.
 
-    The intermediate array_record files are removed afterwards. Raises UserError for files that cannot be had or read.
+    The intermediate array_record files are removed afterwards; downloads are kept. Raises UserError for files that cannot
+    be fetched or read.
     """
     if manual_dir is not None and not manual_dir.is_dir():
         raise UserError(f"--manual-dir {manual_dir}: no such folder")
     work = store.root() / "tfds"
     try:
-        builder = builder_class(manual_dir, data_dir=work)
+        builder = builder_class(manual_dir, report, data_dir=work)
         config = tfds.download.DownloadConfig(force_checksums_validation=True)
-        with _quiet():
+        with _quiet(), _download_progress(builder, work / "downloads"):
             builder.download_and_prepare(download_config=config)
-        return {split: _stack(builder, split) for split in builder.info.splits}
+        return {split: _read_split(builder, split) for split in builder.info.splits}
     except UserError:
         raise
     except Exception as error:
@@ -99,9 +120,12 @@ def to_arrays(builder_class: type[Builder], manual_dir: Path | None) -> dict[str
         shutil.rmtree(work / builder_class.name, ignore_errors=True)
 
 
-def _stack(builder: Builder, split: str) -> dict[str, np.ndarray]:
+def _read_split(builder: Builder, split: str) -> dict[str, np.ndarray]:
     source = builder.as_data_source(split=split)
-    examples = source.__getitems__(range(len(source)))
+    examples: list[Any] = []
+    while len(examples) < len(source):
+        examples += source.__getitems__(range(len(examples), min(len(examples) + _BLOCK, len(source))))
+        builder.report(f"loading {split}", len(examples), len(source))
     features = builder.info.features
     fields = {field: _column([example[field] for example in examples], features[field]) for field in features}
     return {field: a.astype(np.int32) if a.dtype == np.int64 else a for field, a in fields.items()}
@@ -133,9 +157,28 @@ def _explain(builder_class: type[Builder], error: BaseException) -> str:
     return f"{name}: could not be prepared: {kind}: {first_line(error)}; {advice}"
 
 
+def _download_progress(builder: Builder, folder: Path) -> contextlib.AbstractContextManager[None]:
+    """Reports how many megabytes of the builder's downloads have arrived in `folder`."""
+    if builder.manual_dir is not None or not builder.downloads:
+        return contextlib.nullcontext()
+    megabytes = lambda size: size // 1_000_000
+    total = megabytes(sum(int(info.size) for info in builder.downloads.values()))
+    before = _size(folder)
+    return progress.watch(lambda: megabytes(_size(folder) - before), total, "downloading, MB", builder.report)
+
+
+def _size(folder: Path) -> int:
+    """Bytes of all files in a folder, which may change meanwhile."""
+    size = 0
+    for path in folder.rglob("*"):
+        with contextlib.suppress(OSError):
+            size += path.stat().st_size if path.is_file() else 0
+    return size
+
+
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """TFDS draws progress bars of its own and logs; ours is one line by the caller."""
+    """TFDS draws progress bars and logs; ours is the progress that the caller shows."""
     tfds.disable_progress_bar()
     logging.getLogger("absl").setLevel(logging.ERROR)
     with contextlib.redirect_stdout(io.StringIO()):

@@ -1,8 +1,10 @@
-"""CIFAR-10 (Krizhevsky 2009): 60,000 photographs, 32×32, 10 classes; split 45,000 / 5,000 / 10,000."""
+"""CIFAR-10 (Krizhevsky 2009): 60,000 photographs, 32×32, 10 classes.
+
+The publisher's 50,000 training images are split at random into 45,000 and 5,000 for validation.
+"""
 
 import io
 import pickle
-from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
@@ -10,22 +12,25 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from jaxnets.data import archives, store
-from jaxnets.data.builders import LabeledImages, to_arrays
+from jaxnets.data.builders import Builder, Columns, image_features, to_arrays
+from jaxnets.data.dataset_builder import DatasetBuilder, labeled_images
+from jaxnets.data.progress import Report, silent
 from jaxnets.errors import UserError
 
 CLASS_NAMES = ("plane", "car", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 _SITE = "https://www.cs.toronto.edu/~kriz/"
 _BINARY, _PYTHON = "cifar-10-binary.tar.gz", "cifar-10-python.tar.gz"
+_PLACES = ("cifar-10-batches-bin", "cifar-10-batches-py", _BINARY, _PYTHON)
 _BATCHES = ("data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5", "test_batch")
-_PER_BATCH = 10_000
-# The 50,000 training images are shuffled by this seed; the last 5,000 are for validation.
-_SPLIT_SEED, _VALIDATION = 45_000, 5_000
+_PER_BATCH, _SHAPE = 10_000, (32, 32, 3)
+_SIZES = {"train": 45_000, "validation": 5_000, "test": 10_000}
+_SPLIT_SEED = 45_000
 
 
-class Cifar10(LabeledImages):
-    """Reads the binary or the Python version, as archive or unpacked."""
+class Cifar10(Builder):
+    """Reads the binary or the Python version of CIFAR-10, as an archive or unpacked."""
 
-    about, shape, class_names = "CIFAR-10", (32, 32, 3), CLASS_NAMES
+    features: ClassVar = image_features(_SHAPE, CLASS_NAMES)
     downloads: ClassVar = {
         _SITE + _BINARY: tfds.download.checksums.UrlInfo(
             size=170_052_171,
@@ -34,40 +39,61 @@ class Cifar10(LabeledImages):
         )
     }
 
-    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator[Any]]:
-        where = self.manual or Path(dl_manager.download(_SITE + _BINARY))
-        files = read_files(where)
-        images, labels = zip(*(_parse(name, files[name]) for name in _BATCHES), strict=True)
+    def read(self) -> dict[str, Columns]:
+        """The three splits."""
+        files = read_files(self.locate(_SITE + _BINARY, *_PLACES), self.report)
+        images, labels = zip(*(parse(name, files[name]) for name in _BATCHES), strict=True)
         order = np.random.default_rng(_SPLIT_SEED).permutation(5 * _PER_BATCH)
+        train, validation = np.split(order, [_SIZES["train"]])
         train_images, train_labels = np.concatenate(images[:5]), np.concatenate(labels[:5])
         return {
-            split: self._generate_examples(train_images[chosen], train_labels[chosen])
-            for split, chosen in (("train", order[:-_VALIDATION]), ("validation", order[-_VALIDATION:]))
-        } | {"test": self._generate_examples(images[5], labels[5])}
+            "train": {"image": train_images[train], "label": train_labels[train]},
+            "validation": {"image": train_images[validation], "label": train_labels[validation]},
+            "test": {"image": images[5], "label": labels[5]},
+        }
 
 
-def prepare(manual_dir: Path | None) -> Path:
-    """Downloads CIFAR-10, or reads it from `manual_dir`, and stores its arrays."""
-    splits = to_arrays(Cifar10, manual_dir)
+def prepare(manual_dir: Path | None, report: Report = silent) -> Path:
+    """Downloads CIFAR-10, or reads it from `manual_dir`, and stores its arrays. Returns their folder.
+
+    Raises UserError for files that are missing, truncated or damaged.
+    """
+    splits = to_arrays(Cifar10, manual_dir, report)
     meta = {"class_names": CLASS_NAMES, **store.image_statistics(splits["train"]["image"])}
     return store.save("cifar10", splits, meta)
 
 
-def read_files(where: Path) -> dict[str, bytes]:
-    """The six batch files by stem, from an archive or from a folder that holds an archive or an unpacked folder."""
-    if where.is_dir():
-        places = ("cifar-10-batches-bin", "cifar-10-batches-py", _BINARY, _PYTHON)
-        where = archives.find("cifar10", where, places, _SITE + _BINARY)
+SETS = (
+    DatasetBuilder(
+        name="cifar10",
+        description="60,000 color photographs of 32×32 pixels in 10 classes (Krizhevsky 2009)",
+        prepare=prepare,
+        sizes=_SIZES,
+        contents=labeled_images(CLASS_NAMES, _SHAPE),
+        source=Cifar10,
+        files="cifar-10-binary.tar.gz, cifar-10-python.tar.gz, cifar-10-batches-bin/ or cifar-10-batches-py/",
+    ),
+)
+
+
+def read_files(path: Path, report: Report = silent) -> dict[str, bytes]:
+    """The six batch files of an archive or an unpacked folder, by their names without ".bin".
+
+    Raises UserError if one is missing.
+    """
     stem = lambda inside: PurePosixPath(inside).name.removesuffix(".bin")
-    found = archives.members("cifar10", where, lambda inside: stem(inside) in _BATCHES)
-    files = {stem(inside): content for inside, content in found.items()}
+    members = archives.members("cifar10", path, lambda inside: stem(inside) in _BATCHES, report)
+    files = {stem(inside): content for inside, content in members.items()}
     if missing := [name for name in _BATCHES if name not in files]:
-        raise UserError(f"cifar10: {where} lacks {', '.join(missing)}; fetch it again")
+        raise UserError(f"cifar10: {path} lacks {', '.join(missing)}; fetch it again")
     return files
 
 
-def _parse(name: str, content: bytes) -> tuple[np.ndarray, np.ndarray]:
-    """One batch file -> images uint8 [10000, 32, 32, 3] and labels uint8 [10000]."""
+def parse(name: str, content: bytes) -> tuple[np.ndarray, np.ndarray]:
+    """One batch file -> images uint8 [10000, 32, 32, 3] and labels uint8 [10000].
+
+    Raises UserError, which calls the file `name`, if it is truncated or damaged.
+    """
     if len(content) == _PER_BATCH * 3073:
         rows = np.frombuffer(content, np.uint8).reshape(_PER_BATCH, 3073)
         labels, pixels = rows[:, 0], rows[:, 1:]
@@ -83,7 +109,7 @@ def _parse(name: str, content: bytes) -> tuple[np.ndarray, np.ndarray]:
 
 
 class _PlainUnpickler(pickle.Unpickler):
-    """Loads NumPy arrays, dicts, lists, numbers and bytes, and refuses to call anything else a pickle may name."""
+    """Loads NumPy arrays, dicts, lists, numbers and bytes, and refuses whatever else a pickle may call."""
 
     _ALLOWED: ClassVar = {
         ("numpy.core.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0],
@@ -98,4 +124,4 @@ class _PlainUnpickler(pickle.Unpickler):
         try:
             return self._ALLOWED[module.replace("numpy._core", "numpy.core"), name]
         except KeyError:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which image data never needs") from None
+            raise pickle.UnpicklingError(f"it calls {module}.{name}, which image data never needs") from None

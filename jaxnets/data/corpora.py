@@ -1,22 +1,24 @@
 """Running text for language models: Tiny Shakespeare by letters and by words, WikiText-2 by words.
 
-A prepared set has "token" [length] for each split: one long sequence. Vocabularies are made from the training split alone.
+A prepared set has "token" [length] for each split: one long sequence. Vocabularies come from the training split alone.
 
 Tiny Shakespeare is split at 90 % and 95 % of its characters. By words, it is lower-cased and split at white space, with a
-marker at each line's end and one for unknown words: 21,949 tokens, which is the report's number. WikiText-2 comes in
-tokens; lower-cased and with punctuation apart, as by the common "basic English" tokenizers, with a marker at each line's
-end, it has 28,783. (The report's 29,473 is not explained by any rule tried on this copy; it may stem from the raw text.)
+marker at the end of each line and one for unknown words: 21,949 tokens, the report's number. WikiText-2 is published as
+tokens. Lower-cased and with punctuation split off, as by the common "basic English" tokenizers, and with a marker at the end
+of each line, it has 28,783. (No rule that was tried on this copy gives the report's 29,473; it may stem from the raw text.)
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import tensorflow_datasets as tfds
 
 from jaxnets.data import archives, store, text
-from jaxnets.data.builders import Builder, to_arrays
+from jaxnets.data.builders import Builder, Columns, to_arrays
+from jaxnets.data.dataset_builder import Contents, DatasetBuilder, Field, unknown_tokens
+from jaxnets.data.progress import Report, silent
 
 _SHAKESPEARE_URL = "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt"
 _WIKITEXT_SITE = "https://raw.githubusercontent.com/pytorch/examples/main/word_language_model/data/wikitext-2/"
@@ -27,45 +29,39 @@ _WIKITEXT_FILES = {
 }
 
 
-class _Corpus(Builder, skip_registration=True):  # type: ignore[call-arg]
-    """One text a split."""
-
-    def _info(self) -> tfds.core.DatasetInfo:
-        return self.describe({"text": tfds.features.Text()}, "running text")
-
-    def _generate_examples(self, content: str) -> Iterator[tuple[int, dict[str, str]]]:
-        yield 0, {"text": content}
-
-
-class TinyShakespeare(_Corpus):
-    """One file of plays."""
+class TinyShakespeare(Builder):
+    """Reads one file of plays."""
 
     downloads: ClassVar = {
         _SHAKESPEARE_URL: tfds.download.checksums.UrlInfo(
             size=1_115_394, checksum="86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed", filename="input.txt"
         )
     }
+    features: ClassVar = {"text": tfds.features.Text()}
 
-    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator[Any]]:
-        where = self.locate(dl_manager, _SHAKESPEARE_URL, "input.txt", "tinyshakespeare/input.txt")
-        content = archives.decode(self.name, str(where), where.read_bytes())
-        return {split: self._generate_examples(part) for split, part in by_characters(content).items()}
+    def read(self) -> dict[str, Columns]:
+        """One text per split."""
+        path = self.locate(_SHAKESPEARE_URL, "input.txt", "tinyshakespeare/input.txt")
+        content = archives.decode(self.name, str(path), path.read_bytes())
+        return {split: {"text": [part]} for split, part in by_characters(content).items()}
 
 
-class Wikitext2(_Corpus):
-    """Three files of tokens."""
+class Wikitext2(Builder):
+    """Reads three files of tokens."""
 
     downloads: ClassVar = {
         _WIKITEXT_SITE + file: tfds.download.checksums.UrlInfo(size=size, checksum=checksum, filename=file)
         for file, size, checksum in _WIKITEXT_FILES.values()
     }
+    features: ClassVar = {"text": tfds.features.Text()}
 
-    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator[Any]]:
-        def read(file: str) -> str:
-            where = self.locate(dl_manager, _WIKITEXT_SITE + file, f"wikitext-2/{file}", file)
-            return archives.decode(self.name, str(where), where.read_bytes())
-
-        return {split: self._generate_examples(read(file)) for split, (file, *_) in _WIKITEXT_FILES.items()}
+    def read(self) -> dict[str, Columns]:
+        """One text per split."""
+        paths = {
+            split: self.locate(_WIKITEXT_SITE + file, f"wikitext-2/{file}", file)
+            for split, (file, *_) in _WIKITEXT_FILES.items()
+        }
+        return {split: {"text": [archives.decode(self.name, str(path), path.read_bytes())]} for split, path in paths.items()}
 
 
 def by_characters(content: str) -> dict[str, str]:
@@ -75,17 +71,17 @@ def by_characters(content: str) -> dict[str, str]:
 
 
 def letters(content: str) -> list[str]:
-    """Every character is a token."""
+    """The characters of a text."""
     return list(content)
 
 
 def plain_words(content: str) -> list[str]:
-    """Lower case, split at white space, with a marker at each line's end."""
+    """The lower-case words of a text, split at white space, with a marker at the end of each line."""
     return [word for line in content.lower().splitlines() for word in (*line.split(), text.END)]
 
 
 def wiki_words(content: str) -> list[str]:
-    """Lower case, punctuation apart, blank lines dropped, with a marker at each line's end."""
+    """The lower-case words and punctuation marks of a text, with a marker at the end of each line that is not blank."""
     return [word for line in content.splitlines() if line.strip() for word in (*text.words(line), text.END)]
 
 
@@ -96,30 +92,69 @@ TOKENIZERS: Mapping[str, Callable[[str], list[str]]] = {
 }
 
 
-def prepare_shakespeare_letters(manual_dir: Path | None) -> Path:
-    """Stores Tiny Shakespeare by letters."""
-    return save("shakespeare_letters", _texts(TinyShakespeare, manual_dir), "letters")
+def prepare_shakespeare_letters(manual_dir: Path | None, report: Report = silent) -> Path:
+    """Downloads Tiny Shakespeare, or reads it from `manual_dir`, and stores it by letters. Returns its folder.
+
+    Raises UserError for files that are missing or not UTF-8.
+    """
+    return save("shakespeare_letters", _texts(TinyShakespeare, manual_dir, report), "letters")
 
 
-def prepare_shakespeare_words(manual_dir: Path | None) -> Path:
-    """Stores Tiny Shakespeare by words."""
-    return save("shakespeare_words", _texts(TinyShakespeare, manual_dir), "plain_words")
+def prepare_shakespeare_words(manual_dir: Path | None, report: Report = silent) -> Path:
+    """Stores Tiny Shakespeare by words, as `prepare_shakespeare_letters` does by letters."""
+    return save("shakespeare_words", _texts(TinyShakespeare, manual_dir, report), "plain_words")
 
 
-def prepare_wikitext2(manual_dir: Path | None) -> Path:
-    """Stores WikiText-2."""
-    return save("wikitext2", _texts(Wikitext2, manual_dir), "wiki_words")
+def prepare_wikitext2(manual_dir: Path | None, report: Report = silent) -> Path:
+    """Does the same for WikiText-2."""
+    return save("wikitext2", _texts(Wikitext2, manual_dir, report), "wiki_words")
 
 
-def _texts(builder: type[Builder], manual_dir: Path | None) -> dict[str, str]:
-    return {split: fields["text"][0] for split, fields in to_arrays(builder, manual_dir).items()}
+def contents(vocab_size: int, tokenizer: str) -> Contents:
+    """Contents of running text; `tokenizer` is one of TOKENIZERS."""
+    return Contents({"token": Field(np.int32)}, {"tokens": unknown_tokens(vocab_size), "tokenizer": tokenizer})
+
+
+SETS = (
+    DatasetBuilder(
+        name="shakespeare_letters",
+        description="Tiny Shakespeare (Karpathy 2015): 1,115,394 characters",
+        prepare=prepare_shakespeare_letters,
+        sizes={"train": 1_003_854, "validation": 55_770, "test": 55_770},
+        contents=contents(66, "letters"),
+        source=TinyShakespeare,
+        files="input.txt or tinyshakespeare/",
+    ),
+    DatasetBuilder(
+        name="shakespeare_words",
+        description="Tiny Shakespeare by words, with a vocabulary of 21,949",
+        prepare=prepare_shakespeare_words,
+        sizes={"train": 218_025, "validation": 12_323, "test": 12_307},
+        contents=contents(21_949, "plain_words"),
+        source=TinyShakespeare,
+        files="input.txt or tinyshakespeare/",
+    ),
+    DatasetBuilder(
+        name="wikitext2",
+        description="WikiText-2 (Merity et al. 2016): two million words of Wikipedia, with a vocabulary of 28,783",
+        prepare=prepare_wikitext2,
+        sizes={"train": 2_143_953, "validation": 223_805, "test": 252_198},
+        contents=contents(28_783, "wiki_words"),
+        source=Wikitext2,
+        files="train.txt, valid.txt and test.txt, or wikitext-2/",
+    ),
+)
+
+
+def _texts(builder: type[Builder], manual_dir: Path | None, report: Report) -> dict[str, str]:
+    return {split: columns["text"][0] for split, columns in to_arrays(builder, manual_dir, report).items()}
 
 
 def save(name: str, texts: Mapping[str, str], tokenizer: str) -> Path:
-    """Tokenizes the texts of the three splits, numbers the training split's tokens and stores all."""
+    """Splits texts into tokens, numbers those of the training split, and stores the numbers. Returns their folder."""
     tokens: dict[str, Sequence[str]] = {split: TOKENIZERS[tokenizer](content) for split, content in texts.items()}
-    # Letters that only validation or test text has would be unknown; words are bound to be.
+    # Words have an end-of-line marker; of letters, the line feed is one.
     first = (text.UNKNOWN,) if tokenizer == "letters" else (text.UNKNOWN, text.END)
     vocabulary = text.vocabulary([tokens["train"]], first)
-    splits = {split: {"token": np.array(vocabulary.encode(found, name), np.int32)} for split, found in tokens.items()}
+    splits = {split: {"token": np.array(vocabulary.encode(part, name), np.int32)} for split, part in tokens.items()}
     return store.save(name, splits, {"tokens": vocabulary.tokens, "tokenizer": tokenizer})

@@ -1,33 +1,36 @@
-"""emnist36, emnist36_large: letters of EMNIST (Cohen et al. 2017) and digits of MNIST, brought to NIST36's form; letters36.
+"""Letters of EMNIST (Cohen et al. 2017) and digits of MNIST in NIST36's form: emnist36, emnist36_large and letters36.
 
-emnist36 is as large as NIST36: 300 training, 100 validation and 50 test examples of each class. emnist36_large has 4,000,
-400 and 400. Training and validation examples come from the publishers' training files, test examples from their test files.
-EMNIST merges capitals and small letters, so that a class may have two shapes; NIST36 has capitals alone. letters36 is
-emnist36_large with a quarter as many glyphs of glyphs36's kind, all capitals, which is what a reader of pages needs.
+emnist36 is as large as NIST36, with 300 training, 100 validation and 50 test examples of each class; emnist36_large has
+4,000, 400 and 400. Training and validation examples come from the publishers' training files, test examples from their test
+files. EMNIST merges capitals and small letters, so that a class may have two shapes; NIST36 has capitals only. letters36
+adds a quarter as many drawn glyphs to emnist36_large, all capitals, which is what a reader of pages needs.
 """
 
-from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import tensorflow_datasets as tfds
 
 from jaxnets.data import archives, glyphs36, nist36
-from jaxnets.data.builders import LabeledImages, to_arrays
-from jaxnets.data.letter_form import letter_form
-from jaxnets.data.mnist import Mnist, read_idx
+from jaxnets.data.builders import Builder, Columns, image_features, to_arrays
+from jaxnets.data.dataset_builder import DatasetBuilder
+from jaxnets.data.letter_form import letter_forms
+from jaxnets.data.mnist import Mnist, read_digits, read_idx
+from jaxnets.data.progress import Report, silent
 from jaxnets.errors import UserError
 
 _URL = "https://biometrics.nist.gov/cs_links/EMNIST/gzip.zip"
 _LETTERS = "emnist-letters-{}-{}-ubyte.gz"
+_CLASSES = len(nist36.CLASS_NAMES)
 _SEED = 36
+_FILES = "EMNIST's gzip.zip or a folder emnist/ of its letters, and MNIST's four *-ubyte.gz files or a folder mnist/ of them"
 
 
-class Emnist36(LabeledImages):
-    """Reads the publishers' files, and takes as many examples of each class as `counts` says."""
+class Emnist36(Builder):
+    """Takes some examples of each class from EMNIST and MNIST and brings them to NIST36's form."""
 
-    about, shape, class_names = "EMNIST letters and MNIST digits in NIST36's form", nist36.Nist36.shape, nist36.CLASS_NAMES
+    features: ClassVar = image_features(nist36.SHAPE, nist36.CLASS_NAMES)
     downloads: ClassVar = {
         _URL: tfds.download.checksums.UrlInfo(
             size=561_753_746,
@@ -37,73 +40,111 @@ class Emnist36(LabeledImages):
         **Mnist.downloads,
     }
     counts: ClassVar = {"train": 300, "validation": 100, "test": 50}
+    """Examples of each class by split."""
 
-    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator[Any]]:
+    def read(self) -> dict[str, Columns]:
+        """The three splits."""
         rng = np.random.default_rng(_SEED)
-        letters = archives.members(
-            self.name, self.locate(dl_manager, _URL, "gzip.zip", "emnist"), lambda path: "emnist-letters-" in path
-        )
-        digits = {Path(url).name: url for url in Mnist.downloads}
-
-        def part(kind: str) -> tuple[np.ndarray, np.ndarray]:
-            """Upright images, light on dark, and labels of a publisher's split, letters first."""
-            images, labels = (_member(letters, _LETTERS.format(kind, what)) for what in ("images-idx3", "labels-idx1"))
-            names = [f"{'t10k' if kind == 'test' else 'train'}-{what}-ubyte.gz" for what in ("images-idx3", "labels-idx1")]
-            more, digit = (
-                read_idx(path.read_bytes(), str(path))
-                for path in (self.locate(dl_manager, digits[name], f"mnist/{name}", name) for name in names)
-            )
-            return np.concatenate([images.swapaxes(1, 2), more]), np.concatenate([labels.astype(int) - 1, digit + 26])
-
-        images, labels = part("train")
+        path = self.locate(_URL, "gzip.zip", "emnist")
+        letters = archives.members(self.name, path, lambda inside: "emnist-letters-" in inside, self.report)
+        images, labels = _letters_and_digits(self, letters, "train")
         chosen = choose(rng, labels, self.counts["train"] + self.counts["validation"])
-        train, validation = np.split(chosen, [self.counts["train"] * len(nist36.CLASS_NAMES)])
-        test_images, test_labels = part("test")
+        train, validation = np.split(chosen, [self.counts["train"] * _CLASSES])
+        test_images, test_labels = _letters_and_digits(self, letters, "test")
         test = choose(rng, test_labels, self.counts["test"])
         return {
-            "train": self._generate_examples(images[train], labels[train]),
-            "validation": self._generate_examples(images[validation], labels[validation]),
-            "test": self._generate_examples(test_images[test], test_labels[test]),
+            "train": self._in_form(images[train], labels[train]),
+            "validation": self._in_form(images[validation], labels[validation]),
+            "test": self._in_form(test_images[test], test_labels[test]),
         }
 
-    def _generate_examples(self, images: Iterable[np.ndarray], labels: np.ndarray) -> Iterator[tuple[int, dict[str, Any]]]:
-        return super()._generate_examples((letter_form(image / 255) for image in images), labels)
+    def _in_form(self, images: np.ndarray, labels: np.ndarray) -> Columns:
+        return {"image": letter_forms(images, self.report)[..., None], "label": labels}
 
 
 class Emnist36Large(Emnist36):
-    """The same with more examples."""
+    """Takes more examples."""
 
     counts: ClassVar = {"train": 4_000, "validation": 400, "test": 400}
 
 
-def prepare(manual_dir: Path | None) -> Path:
-    """Downloads both sets, or reads them from `manual_dir`, and stores emnist36's arrays."""
-    return nist36.save("emnist36", to_arrays(Emnist36, manual_dir))
+_DRAWN = {"train": 1_000, "validation": 100, "test": 100}
+"""Drawn glyphs of each class in letters36."""
 
 
-def prepare_large(manual_dir: Path | None) -> Path:
-    """The same for emnist36_large."""
-    return nist36.save("emnist36_large", to_arrays(Emnist36Large, manual_dir))
+def prepare(manual_dir: Path | None, report: Report = silent) -> Path:
+    """Downloads EMNIST and MNIST, or reads them from `manual_dir`, and stores emnist36's arrays. Returns their folder.
+
+    Raises UserError for files that are missing, truncated or damaged.
+    """
+    return nist36.save("emnist36", to_arrays(Emnist36, manual_dir, report))
 
 
-def prepare_letters(manual_dir: Path | None) -> Path:
-    """emnist36_large's arrays and 1,200 drawn glyphs of each class beside them: letters36."""
+def prepare_large(manual_dir: Path | None, report: Report = silent) -> Path:
+    """Does the same for emnist36_large."""
+    return nist36.save("emnist36_large", to_arrays(Emnist36Large, manual_dir, report))
+
+
+def prepare_letters(manual_dir: Path | None, report: Report = silent) -> Path:
+    """Does the same for letters36: emnist36_large's examples, then drawn glyphs."""
     rng = np.random.default_rng(_SEED)
-    written = to_arrays(Emnist36Large, manual_dir)
-    drawn = {"train": 36_000, "validation": 3_600, "test": 3_600}
+    handwritten = to_arrays(Emnist36Large, manual_dir, report)
     splits = {}
-    for split, fields in written.items():
-        more = glyphs36.draw(rng, drawn[split])
-        splits[split] = {field: np.concatenate([array, more[field]]) for field, array in fields.items()}
+    for split, fields in handwritten.items():
+        glyphs = glyphs36.draw(rng, _DRAWN[split] * _CLASSES, report)
+        splits[split] = {field: np.concatenate([array, glyphs[field]]) for field, array in fields.items()}
     return nist36.save("letters36", splits)
 
 
+SETS = (
+    DatasetBuilder(
+        name="emnist36",
+        description="16,200 letters and digits of EMNIST (Cohen et al. 2017) and MNIST in NIST36's form",
+        prepare=prepare,
+        sizes={split: count * _CLASSES for split, count in Emnist36.counts.items()},
+        contents=nist36.CONTENTS,
+        source=Emnist36,
+        files=_FILES,
+    ),
+    DatasetBuilder(
+        name="emnist36_large",
+        description="172,800 letters and digits of EMNIST (Cohen et al. 2017) and MNIST in NIST36's form",
+        prepare=prepare_large,
+        sizes={split: count * _CLASSES for split, count in Emnist36Large.counts.items()},
+        contents=nist36.CONTENTS,
+        source=Emnist36Large,
+        files=_FILES,
+    ),
+    DatasetBuilder(
+        name="letters36",
+        description="emnist36_large and 43,200 capitals and digits drawn from fonts",
+        prepare=prepare_letters,
+        sizes={split: (count + _DRAWN[split]) * _CLASSES for split, count in Emnist36Large.counts.items()},
+        contents=nist36.CONTENTS,
+        source=Emnist36Large,
+        files=_FILES,
+    ),
+)
+
+
+def _letters_and_digits(builder: Builder, letters: dict[str, bytes], part: str) -> tuple[np.ndarray, np.ndarray]:
+    """Upright images uint8 [N, 28, 28], light on dark, and labels int [N] of the publishers' `part`, letters first."""
+    images, labels = (_member(letters, _LETTERS.format(part, kind)) for kind in ("images-idx3", "labels-idx1"))
+    digit_images, digits = read_digits(builder, "t10k" if part == "test" else part)
+    # EMNIST stores images transposed, and numbers letters from 1.
+    upright = images.swapaxes(1, 2)
+    return np.concatenate([upright, digit_images[..., 0]]), np.concatenate([labels.astype(int) - 1, digits + 26])
+
+
 def choose(rng: np.random.Generator, labels: np.ndarray, count: int) -> np.ndarray:
-    """Indices of `count` random examples of each class, so that every prefix holds the classes in equal shares."""
-    by_class = [rng.permutation(np.flatnonzero(labels == label)) for label in range(len(nist36.CLASS_NAMES))]
-    if short := [name for name, found in zip(nist36.CLASS_NAMES, by_class, strict=True) if len(found) < count]:
+    """Indices [36 · count] of random examples, in the order A to 9, A to 9, …: every class has an equal share of any prefix.
+
+    Raises UserError if a class has fewer than `count` examples.
+    """
+    by_class = [rng.permutation(np.flatnonzero(labels == label)) for label in range(_CLASSES)]
+    if short := [name for name, indices in zip(nist36.CLASS_NAMES, by_class, strict=True) if len(indices) < count]:
         raise UserError(f"emnist36: fewer than {count} examples of {', '.join(short)}; fetch EMNIST and MNIST again")
-    return np.stack([found[:count] for found in by_class], axis=1).ravel()
+    return np.stack([indices[:count] for indices in by_class], axis=1).ravel()
 
 
 def _member(files: dict[str, bytes], name: str) -> np.ndarray:

@@ -1,29 +1,34 @@
 """IMDB reviews (Maas et al. 2011): 50,000 texts, half of them positive, as numbers of their words.
 
-Markup, punctuation and stop words are removed, as in report S4 §6.11. The vocabulary is the training split's most frequent
-words; other words are left out. A prepared set has "token" [N, 400] with the words' numbers, frequent ones low, from 1, and
-zeros behind a review's end; "length" [N]; "label" [N]. A net for a vocabulary of 1,000 ignores all higher numbers.
+Markup, punctuation and stop words are removed, as in report S4 §6.11. The vocabulary consists of the most frequent words of
+the training split; other words are left out. A prepared set has "token" [N, MAX_LENGTH], the numbers of a review's words,
+then zeros; "length" [N]; and "label" [N]. Words are numbered from 1, the most frequent first, so that a model with a
+vocabulary of 1,000 ignores all higher numbers.
 
-`imdb` has the publishers' 25,000 / 25,000 reviews, with a tenth of the former for validation; `imdb_40k` the report's
-40,000 for training, and 5,000 each for validation and test, drawn at random from all.
+`imdb` has the publishers' 25,000 reviews for training, a tenth of which are held out for validation, and 25,000 for the
+test. `imdb_40k` has the report's split, drawn at random from all: 40,000 for training, 5,000 each for validation and test.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import tensorflow_datasets as tfds
 
 from jaxnets.data import archives, store, text
-from jaxnets.data.builders import Builder, to_arrays
+from jaxnets.data.builders import Builder, Columns, to_arrays
+from jaxnets.data.dataset_builder import Contents, DatasetBuilder, Field, unknown_tokens
+from jaxnets.data.progress import Report, silent, track
 from jaxnets.errors import UserError
 
 CLASS_NAMES = ("negative", "positive")
-WORDS, LONGEST = 20_000, 400
+VOCAB_SIZE, MAX_LENGTH = 20_000, 400
+"""Words of the vocabulary at most, and words of a review that are stored at most."""
 _URL = "https://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz"
-# Words that carry grammar and little else. Negations stay: they turn an opinion round.
+# The report names no list. This one was compiled here: words that carry grammar and little else, and the fragments that
+# splitting at apostrophes leaves ("don", "ll"). Negations are kept, unlike in most published lists: they reverse an opinion.
 STOP_WORDS = frozenset(
     """
     a an the this that these those some any each every all both either such same other another own
@@ -49,69 +54,96 @@ class Imdb(Builder):
             filename="aclImdb_v1.tar.gz",
         )
     }
+    features: ClassVar = {"review": tfds.features.Text(), "label": tfds.features.ClassLabel(names=CLASS_NAMES)}
 
-    def _info(self) -> tfds.core.DatasetInfo:
-        features = {"review": tfds.features.Text(), "label": tfds.features.ClassLabel(names=CLASS_NAMES)}
-        return self.describe(features, "IMDB reviews")
-
-    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator[Any]]:
-        where = self.locate(dl_manager, _URL, "aclImdb_v1.tar.gz", "aclImdb")
-        inside = re.compile(r"(?:^|/)(train|test)/(pos|neg)/\d+_\d+\.txt$")
-        found = archives.members(self.name, where, lambda path: bool(inside.search(path)))
-        groups: dict[str, list[tuple[str, int, bytes]]] = {"train": [], "test": []}
-        for path, content in sorted(found.items()):
-            split, opinion = inside.search(path).groups()  # type: ignore[union-attr]
-            groups[split].append((path, int(opinion == "pos"), content))
-        for split, reviews in groups.items():
-            if len({label for _, label, _ in reviews}) < 2:
-                raise UserError(f"{self.name}: {where} lacks reviews in {split}/pos or {split}/neg; unpack {_URL} again")
-        return {split: self._generate_examples(reviews) for split, reviews in groups.items()}
-
-    def _generate_examples(self, reviews: list[tuple[str, int, bytes]]) -> Iterator[tuple[str, dict[str, Any]]]:
-        for path, label, content in reviews:
-            yield path, {"review": archives.decode(self.name, path, content), "label": label}
+    def read(self) -> Mapping[str, Columns]:
+        """The publishers' two splits."""
+        path = self.locate(_URL, "aclImdb_v1.tar.gz", "aclImdb")
+        pattern = re.compile(r"(?:^|/)(train|test)/(pos|neg)/\d+_\d+\.txt$")
+        files = archives.members(self.name, path, lambda inside: bool(pattern.search(inside)), self.report)
+        splits: dict[str, dict[str, list]] = {split: {"review": [], "label": []} for split in ("train", "test")}
+        for inside, content in sorted(files.items()):
+            split, opinion = pattern.search(inside).groups()  # type: ignore[union-attr]
+            splits[split]["review"].append(archives.decode(self.name, inside, content))
+            splits[split]["label"].append(int(opinion == "pos"))
+        for split, columns in splits.items():
+            if len(set(columns["label"])) < 2:
+                raise UserError(f"{self.name}: {path} lacks reviews in {split}/pos or {split}/neg; unpack {_URL} again")
+        return splits
 
 
-def prepare(manual_dir: Path | None) -> Path:
-    """Stores the standard split."""
-    found = to_arrays(Imdb, manual_dir)
-    order = np.random.default_rng(25_000).permutation(len(found["train"]["label"]))
-    at = len(order) // 10
-    parts: dict[str, tuple[str, Any]] = {
-        "train": ("train", order[at:]),
-        "validation": ("train", order[:at]),
-        "test": ("test", slice(None)),
-    }
-    return save("imdb", {split: {k: v[chosen] for k, v in found[group].items()} for split, (group, chosen) in parts.items()})
+def prepare(manual_dir: Path | None, report: Report = silent) -> Path:
+    """Downloads the reviews, or reads them from `manual_dir`, and stores the publishers' split. Returns their folder.
+
+    Raises UserError for files that are missing, truncated, damaged or not UTF-8.
+    """
+    published = to_arrays(Imdb, manual_dir, report)
+    order = np.random.default_rng(25_000).permutation(len(published["train"]["label"]))
+    validation, train = np.split(order, [len(order) // 10])
+    select = lambda indices: {field: array[indices] for field, array in published["train"].items()}
+    splits = {"train": select(train), "validation": select(validation), "test": published["test"]}
+    return save("imdb", splits, report)
 
 
-def prepare_40k(manual_dir: Path | None) -> Path:
-    """Stores the report's split."""
-    found = to_arrays(Imdb, manual_dir)
-    whole = {field: np.concatenate([found["train"][field], found["test"][field]]) for field in ("review", "label")}
-    chosen = text.random_split(len(whole["label"]), seed=40_000)
-    return save("imdb_40k", {split: {k: v[indices] for k, v in whole.items()} for split, indices in chosen.items()})
+def prepare_40k(manual_dir: Path | None, report: Report = silent) -> Path:
+    """Does the same with the report's split."""
+    published = to_arrays(Imdb, manual_dir, report)
+    reviews = {field: np.concatenate([published["train"][field], published["test"][field]]) for field in ("review", "label")}
+    splits = text.random_split(len(reviews["label"]), seed=40_000)
+    select = lambda indices: {field: array[indices] for field, array in reviews.items()}
+    return save("imdb_40k", {split: select(indices) for split, indices in splits.items()}, report)
+
+
+def contents(vocab_size: int = VOCAB_SIZE) -> Contents:
+    """Contents of a set of reviews; `vocab_size` counts words, without the number 0."""
+    fields = {"token": Field(np.uint16, (MAX_LENGTH,)), "length": Field(np.int32), "label": Field(np.int32)}
+    return Contents(fields, {"tokens": unknown_tokens(vocab_size + 1), "class_names": CLASS_NAMES})
+
+
+SETS = (
+    DatasetBuilder(
+        name="imdb",
+        description="50,000 film reviews, half of them for the test, as their publishers split them (Maas et al. 2011)",
+        prepare=prepare,
+        sizes={"train": 22_500, "validation": 2_500, "test": 25_000},
+        contents=contents(),
+        source=Imdb,
+        files="aclImdb_v1.tar.gz or aclImdb/",
+    ),
+    DatasetBuilder(
+        name="imdb_40k",
+        description="50,000 film reviews, 40,000 of them for training (report S4; Maas et al. 2011)",
+        prepare=prepare_40k,
+        sizes=text.split_sizes(50_000),
+        contents=contents(),
+        source=Imdb,
+        files="aclImdb_v1.tar.gz or aclImdb/",
+    ),
+)
 
 
 def clean(review: str) -> list[str]:
-    """The words of a review that say something: "It's <br />a GREAT film!" -> ["great", "film"]."""
+    """The lower-case words of a review without markup and stop words: "It's <br />a GREAT film!" -> ["great", "film"]."""
     without_markup = re.sub(r"<[^>]*>", " ", text.without_accents(review).lower())
     return [word for word in re.findall(r"[a-z]+", without_markup) if word not in STOP_WORDS]
 
 
-def save(name: str, splits: Mapping[str, Mapping[str, np.ndarray]]) -> Path:
-    """Numbers the words of reviews and stores them with their labels."""
-    cleaned = {split: [clean(review) for review in fields["review"]] for split, fields in splits.items()}
-    vocabulary = text.vocabulary(cleaned["train"], first=("",), max_size=WORDS + 1)
+def save(name: str, splits: Mapping[str, Columns], report: Report = silent) -> Path:
+    """Numbers the words of each "review" and stores them with its "label". Returns their folder."""
+    cleaned = {
+        split: [clean(review) for review in track(list(columns["review"]), f"cleaning {split}", report, every=500)]
+        for split, columns in splits.items()
+    }
+    vocabulary = text.vocabulary(cleaned["train"], first=("",), max_size=VOCAB_SIZE + 1)
     arrays = {}
     for split, reviews in cleaned.items():
-        tokens, lengths = text.pad([encode(vocabulary, words) for words in reviews], LONGEST, np.uint16)
+        tokens, lengths = text.pad([encode(vocabulary, words) for words in reviews], MAX_LENGTH, np.uint16)
         labels = np.asarray(splits[split]["label"], np.int32)
         arrays[split] = {"token": tokens, "length": lengths, "label": labels}
     return store.save(name, arrays, {"tokens": vocabulary.tokens, "class_names": CLASS_NAMES})
 
 
 def encode(vocabulary: text.Vocabulary, words: list[str]) -> list[int]:
-    """The numbers of the words that the vocabulary has."""
+    """The numbers of those words that the vocabulary has."""
     numbers = vocabulary.numbers
     return [numbers[word] for word in words if word in numbers]

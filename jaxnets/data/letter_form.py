@@ -7,6 +7,8 @@ that a net trained on one kind reads another.
 import numpy as np
 from scipy import ndimage
 
+from jaxnets.data.progress import Report, silent, track
+
 Array = np.ndarray
 
 SIDE = 32
@@ -17,21 +19,22 @@ _STROKE = (2.6, 3.4)
 _EDGE = 1.5
 """Pixels in which the edge of a stroke goes from paper to ink."""
 _WORKING = 66
-"""Smaller letters are enlarged to this, so that their outline is smooth before it is measured."""
+"""Smaller letters are enlarged to this many pixels, so that their outline is smooth before it is measured."""
 _FRINGE = 2
+"""Pixels around a letter's box that are enlarged with it: faint ink tells where between two pixels the outline runs."""
 
 
 def letter_form(ink: Array) -> Array:
-    """One letter, brought to NIST36 form.
+    """Brings one letter to NIST36's form.
 
     The outline is taken where the ink is half as dark as its darkest, moved in or out until the stroke is as wide as
     intended, and drawn again from each pixel's distance to it. Faint noise around the letter must have been removed.
 
     Args:
-        ink: [H, W] in 0..1, 1 = ink, any size.
+        ink: [H, W] of any size, 0 = paper; its largest value is the darkest ink.
 
     Returns:
-        uint8 [32, 32], 255 = paper. The letter keeps its aspect, its box is centered and its longer side is 22 pixels.
+        uint8 [32, 32], 255 = paper. The letter keeps its aspect ratio, its box is centered and its longer side is 22 pixels.
         All paper where there is no ink.
     """
     if not np.any(ink):
@@ -40,7 +43,6 @@ def letter_form(ink: Array) -> Array:
     box = _box(ink > 0.5)
     mask = (ink > 0.5)[box]
     if max(mask.shape) < _WORKING:
-        # With the ink's faint fringe, which tells where between two pixels the outline runs.
         around = tuple(slice(side.start, side.stop + 2 * _FRINGE) for side in box)
         mask = _enlarge(np.pad(ink, _FRINGE)[around], _WORKING / max(mask.shape)) > 0.5
         mask = mask[_box(mask)]
@@ -54,6 +56,11 @@ def letter_form(ink: Array) -> Array:
     else:
         stroke = width * scale
     return _draw(mask, scale, grow=(stroke - width * scale) / 2)
+
+
+def letter_forms(inks: Array, report: Report = silent) -> Array:
+    """`letter_form` of many letters: [N, H, W] in any range from 0 up -> uint8 [N, 32, 32]."""
+    return np.stack([letter_form(ink) for ink in track(inks, "drawing letters", report)])
 
 
 def stroke_width(mask: Array) -> float:

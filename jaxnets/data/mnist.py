@@ -1,21 +1,26 @@
-"""MNIST (LeCun, Cortes and Burges 1998): 70,000 handwritten digits, 28×28, gray; split 55,000 / 5,000 / 10,000."""
+"""MNIST (LeCun, Cortes and Burges 1998): 70,000 handwritten digits, 28×28, gray.
+
+The publishers' 60,000 training images are split at random into 55,000 and 5,000 for validation.
+"""
 
 import gzip
 import struct
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import tensorflow_datasets as tfds
 
 from jaxnets.data import store
-from jaxnets.data.builders import LabeledImages, to_arrays
+from jaxnets.data.builders import Builder, Columns, image_features, to_arrays
+from jaxnets.data.dataset_builder import DatasetBuilder, labeled_images
+from jaxnets.data.progress import Report, silent
 from jaxnets.errors import UserError
 
 CLASS_NAMES = tuple("0123456789")
-SIZES = (55_000, 5_000, 10_000)
+_SIZES, _SHAPE = {"train": 55_000, "validation": 5_000, "test": 10_000}, (28, 28, 1)
+_SPLIT_SEED = 55_000
 _SITE = "https://storage.googleapis.com/cvdf-datasets/mnist/"
 _FILES = {
     "train-images-idx3-ubyte.gz": (9_912_422, "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609"),
@@ -23,42 +28,64 @@ _FILES = {
     "t10k-images-idx3-ubyte.gz": (1_648_877, "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6"),
     "t10k-labels-idx1-ubyte.gz": (4_542, "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6"),
 }
-# The 60,000 training images are shuffled by this seed; the last 5,000 are for validation.
-_SPLIT_SEED = 55_000
 
 
-class Mnist(LabeledImages):
-    """Reads the four original files."""
+class Mnist(Builder):
+    """Reads MNIST's four original files."""
 
-    about, shape, class_names = "MNIST", (28, 28, 1), CLASS_NAMES
+    features: ClassVar = image_features(_SHAPE, CLASS_NAMES)
     downloads: ClassVar = {
         _SITE + name: tfds.download.checksums.UrlInfo(size=size, checksum=checksum, filename=name)
         for name, (size, checksum) in _FILES.items()
     }
 
-    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator[Any]]:
-        def read(name: str) -> np.ndarray:
-            path = self.locate(dl_manager, _SITE + name, name, f"mnist/{name}")
-            return read_idx(path.read_bytes(), str(path))
-
-        images, labels = read("train-images-idx3-ubyte.gz"), read("train-labels-idx1-ubyte.gz")
+    def read(self) -> dict[str, Columns]:
+        """The three splits."""
+        images, labels = read_digits(self, "train")
         order = np.random.default_rng(_SPLIT_SEED).permutation(len(images))
-        train, validation = order[: -SIZES[1]], order[-SIZES[1] :]
+        train, validation = np.split(order, [-_SIZES["validation"]])
+        test_images, test_labels = read_digits(self, "t10k")
         return {
-            "train": self._generate_examples(images[train], labels[train]),
-            "validation": self._generate_examples(images[validation], labels[validation]),
-            "test": self._generate_examples(read("t10k-images-idx3-ubyte.gz"), read("t10k-labels-idx1-ubyte.gz")),
+            "train": {"image": images[train], "label": labels[train]},
+            "validation": {"image": images[validation], "label": labels[validation]},
+            "test": {"image": test_images, "label": test_labels},
         }
 
 
-def prepare(manual_dir: Path | None) -> Path:
-    """Downloads MNIST, or reads it from `manual_dir`, and stores its arrays."""
-    splits = to_arrays(Mnist, manual_dir)
+def prepare(manual_dir: Path | None, report: Report = silent) -> Path:
+    """Downloads MNIST, or reads it from `manual_dir`, and stores its arrays. Returns their folder.
+
+    Raises UserError for files that are missing, truncated or damaged.
+    """
+    splits = to_arrays(Mnist, manual_dir, report)
     return store.save("mnist", splits, {"class_names": CLASS_NAMES, **store.image_statistics(splits["train"]["image"])})
 
 
+SETS = (
+    DatasetBuilder(
+        name="mnist",
+        description="70,000 handwritten digits of 28×28 pixels (LeCun, Cortes and Burges 1998)",
+        prepare=prepare,
+        sizes=_SIZES,
+        contents=labeled_images(CLASS_NAMES, _SHAPE),
+        source=Mnist,
+        files="the four *-ubyte.gz files, or a folder mnist/ of them",
+    ),
+)
+
+
+def read_digits(builder: Builder, part: str) -> tuple[np.ndarray, np.ndarray]:
+    """Images uint8 [N, 28, 28, 1] and labels uint8 [N] of the publishers' `part`, "train" or "t10k"."""
+    images, labels = (
+        read_idx(path.read_bytes(), str(path))
+        for name in (f"{part}-images-idx3-ubyte.gz", f"{part}-labels-idx1-ubyte.gz")
+        for path in [builder.locate(_SITE + name, name, f"mnist/{name}")]
+    )
+    return images[..., None], labels
+
+
 def read_idx(compressed: bytes, path: str) -> np.ndarray:
-    """The array of a gzipped IDX file. Raises UserError, naming `path`, where it is truncated or of another kind."""
+    """The uint8 array of a gzipped IDX file. Raises UserError, which names `path`, if it is truncated or of another kind."""
     try:
         content = gzip.decompress(compressed)
         rank = content[3]

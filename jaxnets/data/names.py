@@ -1,10 +1,10 @@
-"""Names, a line each: 20,074 from 18 nationalities (the PyTorch tutorials' data), and 88,799 surnames of the United States.
+"""Names, one per line: 20,074 from 18 nationalities (PyTorch tutorials), and 88,799 surnames of the United States.
 
-A prepared set has "token" [N, longest + 1], the letters of each name and the end symbol, then zeros; "length" [N], the
-letters; and "category" [N] where nationalities are known.
+A prepared set has "token" [N, max_length + 1], the letters of each name and the end symbol, then zeros; "length" [N], the
+number of letters; and "category" [N] where nationalities are known.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
@@ -12,7 +12,9 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from jaxnets.data import archives, store, text
-from jaxnets.data.builders import Builder, to_arrays
+from jaxnets.data.builders import Builder, Columns, to_arrays
+from jaxnets.data.dataset_builder import Contents, DatasetBuilder, Field
+from jaxnets.data.progress import Report, silent
 from jaxnets.errors import UserError
 
 VOCABULARY = text.Vocabulary((*text.LETTERS, text.END))
@@ -20,81 +22,116 @@ TUTORIAL_URL = "https://download.pytorch.org/tutorial/data.zip"
 TUTORIAL_FILE = tfds.download.checksums.UrlInfo(
     size=2_882_130, checksum="fb317e80248faeb62dc25ef3390ae24ca34b94e276bbc5141fd8862c2200bff5", filename="data.zip"
 )
+_NATIONALITIES = (
+    *("Arabic", "Chinese", "Czech", "Dutch", "English", "French", "German", "Greek", "Irish", "Italian"),
+    *("Japanese", "Korean", "Polish", "Portuguese", "Russian", "Scottish", "Spanish", "Vietnamese"),
+)
 _SURNAMES_URL = "https://raw.githubusercontent.com/smashew/NameDatabases/master/NamesDatabases/surnames/us.txt"
 
 
 class NationalNames(Builder):
-    """The names folder of the tutorials' archive: Arabic.txt to Vietnamese.txt."""
+    """Reads the names folder of the tutorials' archive: Arabic.txt to Vietnamese.txt."""
 
     name = "names"
     downloads: ClassVar = {TUTORIAL_URL: TUTORIAL_FILE}
+    features: ClassVar = {"name": tfds.features.Text(), "nationality": tfds.features.Text()}
 
-    def _info(self) -> tfds.core.DatasetInfo:
-        return self.describe({"name": tfds.features.Text(), "nationality": tfds.features.Text()}, "names by nationality")
-
-    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator[Any]]:
-        where = self.locate(dl_manager, TUTORIAL_URL, "data.zip", "data", "names")
-        files = archives.members(
-            self.name, where, lambda inside: "names" in (where / inside).parts and inside.endswith(".txt")
-        )
+    def read(self) -> dict[str, Columns]:
+        """All names, by nationality, in one split."""
+        path = self.locate(TUTORIAL_URL, "data.zip", "data", "names")
+        is_list = lambda inside: "names" in (path / inside).parts and inside.endswith(".txt")
+        files = archives.members(self.name, path, is_list, self.report)
         if not files:
-            raise UserError(f"{self.name}: {where} has no folder names with text files; fetch {TUTORIAL_URL} again")
-        return {"everything": self._generate_examples(files)}
-
-    def _generate_examples(self, files: Mapping[str, bytes]) -> Iterator[tuple[str, dict[str, str]]]:
+            raise UserError(f"{self.name}: {path} has no folder names with text files; fetch {TUTORIAL_URL} again")
+        names, nationalities = [], []
         for inside, content in sorted(files.items()):
-            nationality = PurePosixPath(inside).stem
-            for i, line in enumerate(archives.lines(archives.decode(self.name, inside, content))):
-                yield f"{nationality}-{i}", {"name": line.strip(), "nationality": nationality}
+            lines = archives.lines(archives.decode(self.name, inside, content))
+            names += [line.strip() for line in lines]
+            nationalities += [PurePosixPath(inside).stem] * len(lines)
+        return {"everything": {"name": names, "nationality": nationalities}}
 
 
 class Surnames(Builder):
-    """One surname a line."""
+    """Reads a file with one surname per line."""
 
     downloads: ClassVar = {
         _SURNAMES_URL: tfds.download.checksums.UrlInfo(
             size=695_422, checksum="0fc4005984ddd0e7ee236f55029cfdeb8e993dfc68be1a36f009840ccb8cc3f9", filename="us.txt"
         )
     }
+    features: ClassVar = {"name": tfds.features.Text()}
 
-    def _info(self) -> tfds.core.DatasetInfo:
-        return self.describe({"name": tfds.features.Text()}, "surnames")
-
-    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator[Any]]:
+    def read(self) -> dict[str, Columns]:
+        """All names in one split."""
         places = ("us.txt", "names/smashew_surnames_us.txt", "smashew_surnames_us.txt", "names.txt")
-        where = self.locate(dl_manager, _SURNAMES_URL, *places)
-        return {"everything": self._generate_examples(archives.decode(self.name, str(where), where.read_bytes()))}
-
-    def _generate_examples(self, content: str) -> Iterator[tuple[int, dict[str, str]]]:
-        for i, line in enumerate(archives.lines(content)):
-            yield i, {"name": line.strip()}
+        path = self.locate(_SURNAMES_URL, *places)
+        lines = archives.lines(archives.decode(self.name, str(path), path.read_bytes()))
+        return {"everything": {"name": [line.strip() for line in lines]}}
 
 
-def prepare_national(manual_dir: Path | None) -> Path:
-    """Stores the names of 18 nationalities."""
-    found = to_arrays(NationalNames, manual_dir)["everything"]
-    return save("names", found["name"].tolist(), found["nationality"].tolist())
+def prepare_national(manual_dir: Path | None, report: Report = silent) -> Path:
+    """Downloads the names of 18 nationalities, or reads them from `manual_dir`, and stores them. Returns their folder.
+
+    Raises UserError for files that are missing, damaged or not UTF-8.
+    """
+    columns = to_arrays(NationalNames, manual_dir, report)["everything"]
+    return save("names", columns["name"].tolist(), columns["nationality"].tolist())
 
 
-def prepare_surnames(manual_dir: Path | None) -> Path:
-    """Stores the surnames."""
-    return save("surnames", to_arrays(Surnames, manual_dir)["everything"]["name"].tolist())
+def prepare_surnames(manual_dir: Path | None, report: Report = silent) -> Path:
+    """Does the same for the surnames."""
+    return save("surnames", to_arrays(Surnames, manual_dir, report)["everything"]["name"].tolist())
 
 
-def save(name: str, found: Sequence[str], nationalities: Sequence[str] | None = None) -> Path:
-    """Encodes names, splits them 80 / 10 / 10 at random and stores them. What has no letter of the alphabet is left out."""
-    spelled = [text.to_ascii(one) for one in found]
-    kept = [i for i, letters in enumerate(spelled) if letters]
-    ends = [*VOCABULARY.encode([text.END], name)]
-    encoded = [VOCABULARY.encode(spelled[i], name) + ends for i in kept]
+def contents(max_length: int, nationalities: Sequence[str] = ()) -> Contents:
+    """Contents of a set of names of at most `max_length` letters."""
+    fields = {"token": Field(np.uint8, (max_length + 1,)), "length": Field(np.int32)}
+    meta: dict[str, Any] = {"tokens": VOCABULARY.tokens}
+    if nationalities:
+        fields["category"] = Field(np.int32)
+        meta["categories"] = tuple(nationalities)
+    return Contents(fields, meta)
+
+
+SETS = (
+    DatasetBuilder(
+        name="names",
+        description="20,074 names of 18 nationalities (PyTorch tutorials)",
+        prepare=prepare_national,
+        sizes=text.split_sizes(20_074),
+        contents=contents(20, _NATIONALITIES),
+        source=NationalNames,
+        files="data.zip, data/ or names/",
+    ),
+    DatasetBuilder(
+        name="surnames",
+        description="88,799 surnames of the United States (smashew/NameDatabases)",
+        prepare=prepare_surnames,
+        sizes=text.split_sizes(88_799),
+        contents=contents(13),
+        source=Surnames,
+        files="us.txt, or a names.txt of your own with one name a line",
+    ),
+)
+
+
+def save(name: str, names: Sequence[str], nationalities: Sequence[str] | None = None) -> Path:
+    """Encodes names, splits them 80 / 10 / 10 at random and stores them. Returns their folder.
+
+    A name without a letter of the reports' alphabet is left out. `nationalities` names that of each of `names`.
+    """
+    ascii_names = [text.to_ascii(one) for one in names]
+    nonempty = [i for i, letters in enumerate(ascii_names) if letters]
+    end = VOCABULARY.encode([text.END], name)
+    encoded = [VOCABULARY.encode(ascii_names[i], name) + end for i in nonempty]
     tokens, lengths = text.pad(encoded, max(map(len, encoded)), np.uint8)
     fields = {"token": tokens, "length": lengths - 1}
     meta: dict[str, Any] = {"tokens": VOCABULARY.tokens}
     if nationalities is not None:
         meta["categories"] = sorted(set(nationalities))
-        fields["category"] = np.array([meta["categories"].index(nationalities[i]) for i in kept], np.int32)
+        fields["category"] = np.array([meta["categories"].index(nationalities[i]) for i in nonempty], np.int32)
     splits = {
-        split: {field: array[chosen] for field, array in fields.items()}
-        for split, chosen in text.random_split(len(kept), seed=18).items()
+        split: {field: array[indices] for field, array in fields.items()}
+        for split, indices in text.random_split(len(nonempty), seed=18).items()
     }
     return store.save(name, splits, meta)

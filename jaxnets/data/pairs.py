@@ -1,16 +1,16 @@
-"""French and English sentence pairs (Tatoeba, from the PyTorch tutorials' data), trimmed as in report S4 §6.12.
+"""French and English sentence pairs (Tatoeba, from the PyTorch tutorials), trimmed as in report S4 §6.12.
 
-The rule that yields the report's 10,599 pairs with 4,345 French and 2,803 English words: lower case, accents stripped, a
-space before each of . ! ?, every run of other characters that are no letters turned into one space; pairs with fewer than
-ten space-separated tokens on both sides whose English side begins with a pronoun and a form of "to be". A space at the end
-leaves an empty token, which counts.
+This rule yields the report's 10,599 pairs with 4,345 French and 2,803 English words: lower case, accents removed, a space
+before each of . ! ?, and every run of other characters that are not letters replaced by one space. Selected are pairs with
+at most nine space-separated tokens on both sides whose English side begins with a pronoun and a form of "to be". A space at
+the end leaves an empty token, which counts.
 
-A prepared set has "source" (French) and "target" (English), [N, longest + 1] with the end marker and zeros behind it, and
-"source_length" and "target_length" [N], which count the end marker.
+A prepared set has "source" (French) and "target" (English), [N, MAX_TOKENS + 1]: the numbers of the words, the end marker,
+then zeros. "source_length" and "target_length" [N] count the end marker.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -18,75 +18,106 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from jaxnets.data import archives, store, text
-from jaxnets.data.builders import Builder, to_arrays
+from jaxnets.data.builders import Builder, Columns, to_arrays
+from jaxnets.data.dataset_builder import Contents, DatasetBuilder, Field, unknown_tokens
 from jaxnets.data.names import TUTORIAL_FILE, TUTORIAL_URL
+from jaxnets.data.progress import Report, silent, track
 from jaxnets.errors import UserError
 
 START = "<start>"
 START_NUMBER, END_NUMBER = 0, 1
-"""In both vocabularies."""
+"""Of the markers, in both vocabularies."""
 MAX_TOKENS = 9
+"""Words and marks of the longest sentence, without markers."""
 _SUBJECTS = (
     "i am ", "i m ", "he is", "he s ", "she is", "she s ", "you are", "you re ", "we are", "we re ", "they are", "they re ",
 )  # fmt: skip
 
 
 class EnglishFrench(Builder):
-    """eng-fra.txt: an English sentence, a tab, a French one."""
+    """Reads eng-fra.txt, with an English sentence, a tab and a French one on each line, and selects pairs."""
 
     name = "eng_fra"
     downloads: ClassVar = {TUTORIAL_URL: TUTORIAL_FILE}
+    features: ClassVar = {"source": tfds.features.Text(), "target": tfds.features.Text()}
 
-    def _info(self) -> tfds.core.DatasetInfo:
-        return self.describe({"source": tfds.features.Text(), "target": tfds.features.Text()}, "trimmed sentence pairs")
-
-    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator[Any]]:
-        where = self.locate(dl_manager, TUTORIAL_URL, "data.zip", "eng-fra.txt", "data/eng-fra.txt")
-        if where.suffix == ".txt":
-            content = where.read_bytes()
+    def read(self) -> dict[str, Columns]:
+        """The selected pairs, normalized, in one split."""
+        path = self.locate(TUTORIAL_URL, "data.zip", "eng-fra.txt", "data/eng-fra.txt")
+        if path.suffix == ".txt":
+            content = path.read_bytes()
         else:
-            found = archives.members(self.name, where, lambda inside: inside.endswith("eng-fra.txt"))
-            if not found:
-                raise UserError(f"{self.name}: {where} has no eng-fra.txt; fetch {TUTORIAL_URL} again")
-            [content] = found.values()
-        return {"everything": self._generate_examples(archives.decode(self.name, str(where), content))}
+            files = archives.members(self.name, path, lambda inside: inside.endswith("eng-fra.txt"), self.report)
+            if not files:
+                raise UserError(f"{self.name}: {path} has no eng-fra.txt; fetch {TUTORIAL_URL} again")
+            [content] = files.values()
+        lines = archives.lines(archives.decode(self.name, str(path), content))
+        pairs = [self._pair(i, line) for i, line in enumerate(track(lines, "selecting pairs", self.report, every=5_000), 1)]
+        selected = [pair for pair in pairs if is_selected(*pair)]
+        return {"everything": {"source": [source for source, _ in selected], "target": [target for _, target in selected]}}
 
-    def _generate_examples(self, content: str) -> Iterator[tuple[int, dict[str, str]]]:
-        for i, line in enumerate(archives.lines(content)):
-            english, tab, french = line.partition("\t")
-            if not tab:
-                raise UserError(f"{self.name}: line {i + 1} of the pairs has no tab between two sentences: {line[:40]!r}")
-            source, target = normalize(french), normalize(english)
-            if is_kept(source, target):
-                yield i, {"source": source, "target": target}
+    def _pair(self, number: int, line: str) -> tuple[str, str]:
+        english, tab, french = line.partition("\t")
+        if not tab:
+            raise UserError(f"{self.name}: line {number} of the pairs has no tab between two sentences: {line[:40]!r}")
+        return normalize(french), normalize(english)
 
 
-def prepare(manual_dir: Path | None) -> Path:
-    """Stores the trimmed pairs."""
-    found = to_arrays(EnglishFrench, manual_dir)["everything"]
-    return save("eng_fra", list(zip(found["source"], found["target"], strict=True)))
+def prepare(manual_dir: Path | None, report: Report = silent) -> Path:
+    """Downloads the pairs, or reads them from `manual_dir`, and stores the selected ones. Returns their folder.
+
+    Raises UserError for files that are missing, damaged, not UTF-8 or not pairs.
+    """
+    columns = to_arrays(EnglishFrench, manual_dir, report)["everything"]
+    return save("eng_fra", list(zip(columns["source"], columns["target"], strict=True)))
+
+
+def contents(source_vocab_size: int, target_vocab_size: int) -> Contents:
+    """Contents of a set of sentence pairs."""
+    fields: dict[str, Field] = {}
+    meta = {}
+    for side, vocab_size in (("source", source_vocab_size), ("target", target_vocab_size)):
+        fields |= {side: Field(np.int32, (MAX_TOKENS + 1,)), f"{side}_length": Field(np.int32)}
+        meta[f"{side}_tokens"] = unknown_tokens(vocab_size)
+    return Contents(fields, meta)
+
+
+SETS = (
+    DatasetBuilder(
+        name="eng_fra",
+        description="10,599 pairs of short French and English sentences (Tatoeba, PyTorch tutorials)",
+        prepare=prepare,
+        sizes=text.split_sizes(10_599),
+        contents=contents(source_vocab_size=4_345, target_vocab_size=2_803),
+        source=EnglishFrench,
+        files="data.zip, data/ or eng-fra.txt",
+    ),
+)
 
 
 def normalize(sentence: str) -> str:
-    """Lower case, without accents, words and . ! ? apart: "Ça va ?" -> "ca va ?"."""
+    """Lower case without accents, with a space before each of . ! ?: "Ça va?" -> "ca va ?"."""
     plain = text.without_accents(sentence.lower().strip())
     return re.sub(r"[^a-z.!?]+", " ", re.sub(r"([.!?])", r" \1", plain))
 
 
-def is_kept(source: str, target: str) -> bool:
-    """Whether a normalized pair is short enough and begins as the report wants."""
+def is_selected(source: str, target: str) -> bool:
+    """Whether a normalized pair is short enough and its English side begins with one of the report's phrases."""
     return max(source.count(" "), target.count(" ")) < MAX_TOKENS and target.startswith(_SUBJECTS)
 
 
 def save(name: str, pairs: Sequence[tuple[str, str]]) -> Path:
-    """Numbers the words of normalized pairs, splits them 80 / 10 / 10 at random and stores them."""
+    """Numbers the words of normalized (source, target) pairs, splits them 80 / 10 / 10 at random and stores them.
+
+    Returns their folder.
+    """
     chosen = text.random_split(len(pairs), seed=10_599)
     fields: dict[str, np.ndarray] = {}
     meta: dict[str, Any] = {}
     for side, sentences in zip(("source", "target"), zip(*pairs, strict=True), strict=True):
         tokens = [sentence.split(" ") for sentence in sentences]
         vocabulary = text.vocabulary(tokens, first=(START, text.END))
-        encoded = [vocabulary.encode((*found, text.END), name) for found in tokens]
+        encoded = [vocabulary.encode((*sentence, text.END), name) for sentence in tokens]
         fields[side], fields[f"{side}_length"] = text.pad(encoded, max(map(len, encoded)), np.int32)
         meta[f"{side}_tokens"] = vocabulary.tokens
     splits = {split: {field: array[indices] for field, array in fields.items()} for split, indices in chosen.items()}

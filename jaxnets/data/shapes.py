@@ -1,49 +1,55 @@
-"""shapes10 and shapes200: drawn shapes in color, made by this file alone in a few seconds.
+"""shapes10 and shapes200: drawn shapes in color, stand-ins for CIFAR-10 and Tiny ImageNet that need no download.
 
-Stand-ins for CIFAR-10 and Tiny ImageNet that need no download. Every image is one shape in one color on a shaded, textured
-background, at a random place, size and angle, partly covered by a bar, with noise over all. A linear classifier cannot
-do much with it; a small convolutional net can. The ten classes of shapes10 are shapes, in any color; the 200 of shapes200
-are shapes in one of twenty hues, and its pixels are doubled, to 64×64.
+Every image is one shape in one color on a shaded, textured background, at a random place, size and angle, partly covered by
+a bar, with noise over all. A linear classifier does poorly on it; a small convolutional network does well. The ten classes
+of shapes10 are shapes in any color. The 200 classes of shapes200 are shapes in one of twenty hues; its pixels are doubled,
+to 64×64, and like Tiny ImageNet it has no test split. Drawing takes a few seconds.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from jaxnets.data import store
+from jaxnets.data.dataset_builder import DatasetBuilder, labeled_images
+from jaxnets.data.progress import Report, silent, track
 
 Array = np.ndarray
 
 _SIZE, _HUES = 32, 20
+_SIZES_10 = {"train": 10_000, "validation": 2_000, "test": 2_000}
+_SIZES_200 = {"train": 10_000, "validation": 2_000}
 
 
-def prepare_10(manual_dir: Path | None) -> Path:
-    """Draws shapes10 and stores its arrays; `manual_dir` is not needed."""
+def prepare_10(manual_dir: Path | None, report: Report = silent) -> Path:
+    """Draws shapes10 and stores its arrays; `manual_dir` is not needed. Returns their folder."""
     del manual_dir
-    rng = np.random.default_rng(10)
-    sizes = {"train": 10_000, "validation": 2_000, "test": 2_000}
-    return _save("shapes10", {split: draw(rng, examples) for split, examples in sizes.items()}, CLASS_NAMES)
+    return _save("shapes10", _draw_splits(10, _SIZES_10, report), CLASS_NAMES)
 
 
-def prepare_200(manual_dir: Path | None) -> Path:
-    """Draws shapes200, which like Tiny ImageNet has no test split, and stores its arrays; `manual_dir` is not needed."""
+def prepare_200(manual_dir: Path | None, report: Report = silent) -> Path:
+    """Draws shapes200 and stores its arrays; `manual_dir` is not needed. Returns their folder."""
     del manual_dir
-    rng = np.random.default_rng(200)
-    splits = {split: draw(rng, examples, _HUES) for split, examples in {"train": 10_000, "validation": 2_000}.items()}
+    splits = _draw_splits(200, _SIZES_200, report, hues=_HUES)
     for fields in splits.values():
         fields["image"] = fields["image"].repeat(2, axis=1).repeat(2, axis=2)
-    return _save("shapes200", splits, [f"{shape} {hue}" for hue in range(_HUES) for shape in CLASS_NAMES])
+    return _save("shapes200", splits, CLASS_NAMES_200)
 
 
-def _save(name: str, splits: store.Splits, names: Sequence[str]) -> Path:
-    return store.save(name, splits, {"class_names": names, **store.image_statistics(splits["train"]["image"])})
+def _draw_splits(seed: int, sizes: Mapping[str, int], report: Report, hues: int = 0) -> dict[str, dict[str, Array]]:
+    rng = np.random.default_rng(seed)
+    return {split: draw(rng, sizes[split], hues) for split in track(list(sizes), "drawing splits", report, every=1)}
+
+
+def _save(name: str, splits: store.Splits, class_names: Sequence[str]) -> Path:
+    return store.save(name, splits, {"class_names": class_names, **store.image_statistics(splits["train"]["image"])})
 
 
 def draw(rng: np.random.Generator, examples: int, hues: int = 0) -> dict[str, Array]:
     """{"image": uint8 [examples, 32, 32, 3], "label": int32 [examples]}, classes in equal shares, in random order.
 
-    With `hues` a class is a shape in one of so many hues; without, a shape in any color.
+    With `hues`, a class is a shape in one of that many hues; without, a shape in any color.
     """
     labels = rng.permutation(np.arange(examples) % (len(_SHAPES) * max(1, hues))).astype(np.int32)
     angle = rng.uniform(-np.pi / 6, np.pi / 6, examples)
@@ -66,7 +72,7 @@ def draw(rng: np.random.Generator, examples: int, hues: int = 0) -> dict[str, Ar
 
 
 # ----------------------------------------------------------------------------------------------------------------------
-# Shapes: signed distances to the outline, roughly, in units of the shape's radius; negative inside.
+# Shapes: approximate signed distances to the outline, in units of the shape's radius; negative inside.
 
 
 def _disc(x: Array, y: Array) -> Array:
@@ -132,6 +138,24 @@ _SHAPES: dict[str, Callable[[Array, Array], Array]] = {
     "two bars": _two_bars,
 }
 CLASS_NAMES = tuple(_SHAPES)
+CLASS_NAMES_200 = tuple(f"{shape} {hue}" for hue in range(_HUES) for shape in CLASS_NAMES)
+
+SETS = (
+    DatasetBuilder(
+        name="shapes10",
+        description="14,000 color images of 32×32 pixels in 10 classes of shapes",
+        prepare=prepare_10,
+        sizes=_SIZES_10,
+        contents=labeled_images(CLASS_NAMES, (_SIZE, _SIZE, 3)),
+    ),
+    DatasetBuilder(
+        name="shapes200",
+        description="12,000 color images of 64×64 pixels in 200 classes of shapes and hues",
+        prepare=prepare_200,
+        sizes=_SIZES_200,
+        contents=labeled_images(CLASS_NAMES_200, (2 * _SIZE, 2 * _SIZE, 3)),
+    ),
+)
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -154,7 +178,7 @@ def _opacity(distance: Array) -> Array:
 
 
 def _background(rng: np.random.Generator, n: int) -> Array:
-    """A color gradient plus blotches: noise on an 8×8 grid, smoothed up to 32×32."""
+    """A color gradient plus blotches, which are noise on an 8×8 grid enlarged smoothly: [n, 32, 32, 3]."""
     corners = rng.uniform(0, 1, (n, 2, 2, 3))
     blotches = rng.normal(0, 1, (n, 8, 8, 1)) * rng.uniform(0, 0.12, (n, 1, 1, 1))
     return enlarge(corners * 0.4 + 0.6 * corners[:, :1, :1]) + enlarge(blotches)
@@ -168,14 +192,14 @@ def enlarge(grid: Array, size: int = _SIZE) -> Array:
 
 
 def _far_color(rng: np.random.Generator, other: Array) -> Array:
-    """Random colors [n, 3] at a distance from `other`, so that there is something to see."""
+    """Random colors [n, 3] in 0..1 that differ enough from `other` [n, 3] to be seen."""
     candidates = rng.uniform(0, 1, (4, *other.shape))
     distance = np.linalg.norm(candidates - other, axis=-1)
     return candidates[distance.argmax(0), np.arange(len(other))]
 
 
 def _hue(rng: np.random.Generator, hue: Array) -> Array:
-    """Colors [n, 3] of given hues in [0, 1), more or less bright and pale."""
+    """Colors [n, 3] in 0..1 of given hues [n] in [0, 1), of random brightness and paleness."""
     n = len(hue)
     bright, pale = rng.uniform(0.6, 1, (n, 1)), rng.uniform(0, 0.4, (n, 1))
     pure = np.clip(np.abs((6 * hue[:, None] + [0, 4, 2]) % 6 - 3) - 1, 0, 1)
@@ -183,7 +207,7 @@ def _hue(rng: np.random.Generator, hue: Array) -> Array:
 
 
 def _bar(rng: np.random.Generator, n: int) -> tuple[Array, Array]:
-    """A straight bar across three images in four: opacity [n, 32, 32, 1] and color [n, 1, 1, 3]."""
+    """A straight bar across three quarters of the images: opacity [n, 32, 32, 1] and color [n, 1, 1, 3]."""
     rows, columns = np.mgrid[:_SIZE, :_SIZE]
     angle, offset = rng.uniform(0, np.pi, n), rng.uniform(-9, 9, n)
     width = rng.uniform(1, 3, n) * (rng.uniform(size=n) < 0.75)

@@ -1,4 +1,4 @@
-"""Dataset data sets on disk: one .npy file for each field of each split, and meta.json. Training reads nothing else."""
+"""Prepared data sets on disk: one .npy file for each field of each split, and meta.json. Training reads nothing else."""
 
 import json
 import os
@@ -13,7 +13,7 @@ import numpy as np
 from jaxnets.errors import UserError
 
 _FORMAT = 2
-"""Raised whenever a set's content or layout changes, so that old preparations are made anew."""
+"""To be raised whenever the content or layout of a set changes, so that sets in the old form are prepared again."""
 
 Splits = Mapping[str, Mapping[str, np.ndarray]]
 
@@ -25,10 +25,10 @@ class Dataset(NamedTuple):
     splits: Splits
     """Memory-mapped arrays by split ("train", "validation", "test") and field; equal lengths within a split."""
     meta: Mapping[str, Any]
-    """What the arrays do not say: "class_names", per-channel "mean" and "std" of the training images, …"""
+    """What the arrays do not tell: "class_names", per-channel "mean" and "std" of the training images, …"""
 
     def examples(self, split: str) -> int:
-        """Number of examples in a split."""
+        """Number of examples in a split; of tokens, for running text."""
         return len(next(iter(self.splits[split].values())))
 
 
@@ -38,7 +38,7 @@ def root() -> Path:
 
 
 def is_prepared(name: str) -> bool:
-    """Whether `load(name)` will find something that this version of jaxnets can use."""
+    """Whether the set is in the store, in the form of this version of jaxnets."""
     meta = root() / name / "meta.json"
     try:
         return json.loads(meta.read_text())["format"] == _FORMAT
@@ -47,7 +47,10 @@ def is_prepared(name: str) -> bool:
 
 
 def save(name: str, splits: Splits, meta: Mapping[str, Any]) -> Path:
-    """Writes a set under a temporary name and moves it into place whole. Returns its folder."""
+    """Writes a set under a temporary name, then renames it, so that it is complete or absent. Returns its folder.
+
+    Raises UserError if the folder cannot be written.
+    """
     target = root() / name
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -56,8 +59,8 @@ def save(name: str, splits: Splits, meta: Mapping[str, Any]) -> Path:
             for split, fields in splits.items():
                 for field, array in fields.items():
                     np.save(building / f"{split}.{field}.npy", array)
-            described = {split: {field: list(a.shape) for field, a in fields.items()} for split, fields in splits.items()}
-            (building / "meta.json").write_text(json.dumps({**meta, "format": _FORMAT, "splits": described}, indent=1))
+            shapes = {split: {field: list(a.shape) for field, a in fields.items()} for split, fields in splits.items()}
+            (building / "meta.json").write_text(json.dumps({**meta, "format": _FORMAT, "splits": shapes}, indent=1))
             shutil.rmtree(target, ignore_errors=True)
             building.rename(target)
         finally:
@@ -70,7 +73,7 @@ def save(name: str, splits: Splits, meta: Mapping[str, Any]) -> Path:
 
 
 def load(name: str) -> Dataset:
-    """Opens a prepared set without reading its arrays into memory. Raises UserError where it is missing or damaged."""
+    """Opens a prepared set without reading its arrays into memory. Raises UserError if it is missing or damaged."""
     folder = root() / name
     if not is_prepared(name):
         raise UserError(f"data set {name} is not prepared: run `jaxnets data prepare {name}`")

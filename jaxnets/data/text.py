@@ -17,24 +17,24 @@ END = "<end>"
 UNKNOWN = "<unk>"
 
 LETTERS = (*string.ascii_letters, *" .,;'-")
-"""What names are spelled with in the reports: 58 characters; with the end of a name they make 59 symbols."""
+"""The reports' alphabet of names: 58 characters. With the end of a name there are 59 symbols."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Vocabulary:
-    """Tokens by number."""
+    """A list of tokens, which are numbered from 0."""
 
     tokens: tuple[str, ...]
 
     @functools.cached_property
     def numbers(self) -> Mapping[str, int]:
-        """Numbers by token."""
+        """The number of each token."""
         return {token: i for i, token in enumerate(self.tokens)}
 
     def encode(self, tokens: Iterable[str], what: str) -> list[int]:
-        """The numbers of tokens. An unknown one becomes `UNKNOWN` if the vocabulary has that, else raises UserError.
+        """The numbers of `tokens`. One that is not in the vocabulary becomes `UNKNOWN`.
 
-        `what` names the text in the message.
+        Raises UserError, in which `what` names the text, if the vocabulary has no `UNKNOWN` either.
         """
         numbers = self.numbers
         unknown = numbers.get(UNKNOWN)
@@ -45,7 +45,7 @@ class Vocabulary:
         return encoded  # type: ignore[return-value]
 
     def decode(self, numbers: Iterable[int]) -> list[str]:
-        """Tokens up to, and without, the first `END`."""
+        """The tokens of `numbers` before the first `END`."""
         tokens = []
         for number in numbers:
             if self.tokens[number] == END:
@@ -57,18 +57,18 @@ class Vocabulary:
 def vocabulary(
     texts: Iterable[Sequence[str]], first: Sequence[str] = (), min_count: int = 1, max_size: int | None = None
 ) -> Vocabulary:
-    """`first`, then the other tokens of `texts` from frequent to rare (ties in alphabetical order).
+    """`first`, then the other tokens of `texts`, the most frequent first; ties are in alphabetical order.
 
-    Tokens seen fewer than `min_count` times are left out, and what goes beyond `max_size` tokens in all.
+    Tokens that occur fewer than `min_count` times are left out. The vocabulary, `first` included, is cut at `max_size`.
     """
     counts = Counter(token for tokens in texts for token in tokens)
     ordered = sorted((token for token, n in counts.items() if n >= min_count), key=lambda token: (-counts[token], token))
-    taken = set(first)
-    return Vocabulary((*first, *(token for token in ordered if token not in taken))[:max_size])
+    excluded = set(first)
+    return Vocabulary((*first, *(token for token in ordered if token not in excluded))[:max_size])
 
 
 def to_ascii(text: str) -> str:
-    """Strips accents and drops what is still not a letter of the reports' alphabet: "Ślusàrski" -> "Slusarski"."""
+    """Removes accents, and then what is not in the reports' alphabet: "Ślusàrski" -> "Slusarski"."""
     return "".join(letter for letter in without_accents(text) if letter in LETTERS)
 
 
@@ -80,13 +80,13 @@ def without_accents(text: str) -> str:
 def words(text: str) -> list[str]:
     """Lower-case words, numbers, <markers> and single punctuation marks: "Don't!" -> ["don", "'", "t", "!"].
 
-    The rule of the common "basic English" tokenizers, as near as documents describe it.
+    Follows the documented rules of the common "basic English" tokenizers.
     """
     return re.findall(r"<\w+>|\w+|[^\w\s]", text.lower())
 
 
 def pad(sequences: Sequence[Sequence[int]], length: int, dtype: Any) -> tuple[np.ndarray, np.ndarray]:
-    """(array [N, length] with zeros behind each sequence, lengths [N]); what is longer is cut off."""
+    """Sequences as an array [N, length], with zeros after each, and their lengths int32 [N]. Longer ones are cut off."""
     padded = np.zeros((len(sequences), length), dtype)
     lengths = np.array([min(len(sequence), length) for sequence in sequences], np.int32)
     for row, sequence, n in zip(padded, sequences, lengths, strict=True):
@@ -94,8 +94,17 @@ def pad(sequences: Sequence[Sequence[int]], length: int, dtype: Any) -> tuple[np
     return padded, lengths
 
 
-def random_split(examples: int, seed: int, validation: float = 0.1, test: float = 0.1) -> dict[str, np.ndarray]:
-    """Indices of a random split that is the same every time: {"train": …, "validation": …, "test": …}."""
+def random_split(examples: int, seed: int) -> dict[str, np.ndarray]:
+    """Indices of a random 80 / 10 / 10 split, the same for the same seed: {"train": …, "validation": …, "test": …}."""
     order = np.random.default_rng(seed).permutation(examples)
-    at = round(examples * (1 - validation - test)), round(examples * (1 - test))
-    return dict(zip(("train", "validation", "test"), np.split(order, at), strict=True))
+    return dict(zip(("train", "validation", "test"), np.split(order, _bounds(examples)), strict=True))
+
+
+def split_sizes(examples: int) -> dict[str, int]:
+    """Examples in each part of `random_split`."""
+    first, second = _bounds(examples)
+    return {"train": first, "validation": second - first, "test": examples - second}
+
+
+def _bounds(examples: int) -> tuple[int, int]:
+    return round(examples * (1 - 0.1 - 0.1)), round(examples * (1 - 0.1))

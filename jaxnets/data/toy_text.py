@@ -1,7 +1,7 @@
-"""Small texts made by this file alone: stand-ins for every set of text, so that each recurrent net runs without a download.
+"""Small synthetic texts: a stand-in for every set of text, so that each recurrent network runs without a download.
 
-Names follow syllable rules of six invented peoples; sentences come from a small grammar in French and English at once;
-stories string its English side together; reviews praise or blame, with a negation now and then.
+Names follow the syllable rules of six invented peoples. Sentence pairs come from a small grammar of French and English; its
+English sentences in a row make running text. Reviews praise or blame, now and then by a negation.
 """
 
 from pathlib import Path
@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from jaxnets.data import corpora, imdb, names, pairs, text
+from jaxnets.data.dataset_builder import DatasetBuilder
+from jaxnets.data.progress import Report, silent
 
-_SYLLABLES = {  # (how a name begins, goes on, and ends)
+_SYLLABLES = {  # People: first, middle and last syllables of their names.
     "Arvan": ("Ar Va Ke To Ra", "na ri ka lo ta", "van dor kan"),
     "Belmi": ("Be Li Mi Fe", "li mi ne la", "lla ni mi"),
     "Cordo": ("Cor Del San Mar", "do ra ri ve", "dez rez go"),
@@ -19,7 +21,7 @@ _SYLLABLES = {  # (how a name begins, goes on, and ends)
     "Florin": ("Flo Beau Cha Ro", "ri mon tai", "not eau lle"),
 }
 
-# (French, English): subjects with the form of "to be" that goes with them, then what they are and where.
+# (French, English): subjects with their form of "to be", then words for how, what and where they are.
 _SUBJECTS = (
     ("je suis", "i am"), ("il est", "he is"), ("elle est", "she is"), ("tu es", "you are"), ("vous etes", "you are"),
     ("nous sommes", "we are"), ("ils sont", "they are"), ("elles sont", "they are"),
@@ -44,14 +46,15 @@ _PLACES = (
 
 _GOOD = "wonderful brilliant moving superb charming delightful clever beautiful".split()
 _BAD = "awful boring dreadful clumsy tedious stupid lifeless terrible".split()
+_NAMES, _REVIEWS = 3_000, 3_000
 _THINGS = "story acting music ending dialogue camera script hero villain humour pace scenery".split()
 
 
-def prepare_names(manual_dir: Path | None) -> Path:
-    """3,000 names of six invented peoples."""
-    del manual_dir  # Nothing is read.
+def prepare_names(manual_dir: Path | None, report: Report = silent) -> Path:
+    """Makes and stores toy_names; neither argument is needed. Returns their folder."""
+    del manual_dir, report
     rng = np.random.default_rng(6)
-    peoples = rng.choice(list(_SYLLABLES), 3_000).tolist()
+    peoples = rng.choice(list(_SYLLABLES), _NAMES).tolist()
     return names.save("toy_names", [_name(rng, *_SYLLABLES[people]) for people in peoples], peoples)
 
 
@@ -60,15 +63,15 @@ def _name(rng: np.random.Generator, start: str, middle: str, end: str) -> str:
     return "".join(syllables)
 
 
-def prepare_letters(manual_dir: Path | None) -> Path:
-    """2,400 sentences by letters."""
-    del manual_dir
+def prepare_letters(manual_dir: Path | None, report: Report = silent) -> Path:
+    """Makes and stores toy_letters; neither argument is needed. Returns its folder."""
+    del manual_dir, report
     return corpora.save("toy_letters", corpora.by_characters(_story(2_400)), "letters")
 
 
-def prepare_words(manual_dir: Path | None) -> Path:
-    """12,000 sentences by words."""
-    del manual_dir
+def prepare_words(manual_dir: Path | None, report: Report = silent) -> Path:
+    """Makes and stores toy_words; neither argument is needed. Returns its folder."""
+    del manual_dir, report
     return corpora.save("toy_words", corpora.by_characters(_story(12_000)), "plain_words")
 
 
@@ -76,19 +79,19 @@ def _story(sentences: int) -> str:
     return "\n".join(english for _, english in _sentences(sentences, seed=7))
 
 
-def prepare_pairs(manual_dir: Path | None) -> Path:
-    """2,224 pairs of sentences, all different."""
-    del manual_dir
-    found = {(pairs.normalize(french), pairs.normalize(english)) for french, english in _sentences(9_000, seed=8)}
-    kept = sorted(pair for pair in found if pairs.is_kept(*pair))
-    chosen = np.random.default_rng(9).permutation(len(kept))
-    return pairs.save("toy_pairs", [kept[i] for i in chosen])
+def prepare_pairs(manual_dir: Path | None, report: Report = silent) -> Path:
+    """Makes and stores toy_pairs, which all differ; neither argument is needed. Returns their folder."""
+    del manual_dir, report
+    distinct = {(pairs.normalize(french), pairs.normalize(english)) for french, english in _sentences(9_000, seed=8)}
+    selected = sorted(pair for pair in distinct if pairs.is_selected(*pair))
+    order = np.random.default_rng(9).permutation(len(selected))
+    return pairs.save("toy_pairs", [selected[i] for i in order])
 
 
 def _sentences(count: int, seed: int) -> list[tuple[str, str]]:
-    """(French, English) at random; what a sentence says of a place depends a little on what it says of its subject."""
+    """Random (French, English) sentences. The place depends a little on the quality, so that there is something to learn."""
     rng = np.random.default_rng(seed)
-    made = []
+    sentences = []
     for _ in range(count):
         quality = rng.integers(len(_QUALITIES))
         place = (quality + rng.integers(4)) % len(_PLACES)
@@ -99,18 +102,19 @@ def _sentences(count: int, seed: int) -> list[tuple[str, str]]:
             _PLACES[place],
         )
         french, english = (" ".join(part[side] for part in parts if part[side]) + "." for side in (0, 1))
-        made.append((french, english))
-    return made
+        sentences.append((french, english))
+    return sentences
 
 
-def prepare_reviews(manual_dir: Path | None) -> Path:
-    """3,000 reviews of some twenty words."""
-    del manual_dir
+def prepare_reviews(manual_dir: Path | None, report: Report = silent) -> Path:
+    """Makes and stores toy_reviews, of some twenty words each; neither argument is needed. Returns their folder."""
+    del manual_dir, report
     rng = np.random.default_rng(10)
-    labels = rng.integers(0, 2, 3_000).astype(np.int32)
+    labels = rng.integers(0, 2, _REVIEWS).astype(np.int32)
     reviews = np.array([_review(rng, bool(label)) for label in labels], dtype=object)
-    chosen = text.random_split(len(labels), seed=11)
-    return imdb.save("toy_reviews", {s: {"review": reviews[i], "label": labels[i]} for s, i in chosen.items()})
+    splits = text.random_split(len(labels), seed=11)
+    columns = {split: {"review": reviews[i].tolist(), "label": labels[i]} for split, i in splits.items()}
+    return imdb.save("toy_reviews", columns)
 
 
 def _review(rng: np.random.Generator, positive: bool) -> str:
@@ -122,3 +126,42 @@ def _review(rng: np.random.Generator, positive: bool) -> str:
         word = rng.choice(_GOOD if praise ^ negated else _BAD)
         remarks.append(f"the {rng.choice(_THINGS)} is {'not ' if negated else ''}{word}")
     return ", ".join(remarks) + "."
+
+
+SETS = (
+    DatasetBuilder(
+        name="toy_names",
+        description="3,000 names of six invented peoples",
+        prepare=prepare_names,
+        sizes=text.split_sizes(_NAMES),
+        contents=names.contents(14, tuple(_SYLLABLES)),
+    ),
+    DatasetBuilder(
+        name="toy_letters",
+        description="2,400 sentences of a small grammar, by letters",
+        prepare=prepare_letters,
+        sizes={"train": 62_194, "validation": 3_455, "test": 3_456},
+        contents=corpora.contents(24, "letters"),
+    ),
+    DatasetBuilder(
+        name="toy_words",
+        description="12,000 sentences of a small grammar, by words",
+        prepare=prepare_words,
+        sizes={"train": 76_266, "validation": 4_225, "test": 4_230},
+        contents=corpora.contents(49, "plain_words"),
+    ),
+    DatasetBuilder(
+        name="toy_reviews",
+        description="3,000 short reviews of films that do not exist",
+        prepare=prepare_reviews,
+        sizes=text.split_sizes(_REVIEWS),
+        contents=imdb.contents(29),
+    ),
+    DatasetBuilder(
+        name="toy_pairs",
+        description="2,224 pairs of French and English sentences",
+        prepare=prepare_pairs,
+        sizes=text.split_sizes(2_224),
+        contents=pairs.contents(source_vocab_size=52, target_vocab_size=44),
+    ),
+)

@@ -8,7 +8,7 @@ import tarfile
 import numpy as np
 import pytest
 
-from jaxnets.data import builders, cifar10, store
+from jaxnets.data import archives, builders, cifar10, store
 from jaxnets.errors import UserError
 
 NAMES = [*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"]
@@ -58,9 +58,9 @@ def root(tmp_path, monkeypatch):
 )
 def test_every_form_gives_the_same_files(sources, batches, tmp_path, form):
     place(sources, form, tmp_path)
-    files = cifar10.read_files(tmp_path)
+    files = cifar10.read_files(archives.find("cifar10", tmp_path, cifar10._PLACES, "it"))
     for name, (labels, pixels) in batches.items():
-        images, found = cifar10._parse(name, files[name])
+        images, found = cifar10.parse(name, files[name])
         np.testing.assert_array_equal(found, labels)
         np.testing.assert_array_equal(images, pixels.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
 

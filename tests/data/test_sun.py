@@ -123,7 +123,7 @@ def both(path, label, split="train"):
         (both("desert/train_1.jpg", "one"), "line 161: the label 'one' is not that of the class 'desert'"),
         (both("beach/train_1.jpg", "8"), "line 161: the label '8' is not that of the class 'beach'"),
         (both("../desert/x.jpg", "1"), "line 161: ../desert/x.jpg is missing"),
-        (both("desert/train_1.jpg", "1"), "line 161: desert/train_1.jpg stands in line 22 too"),
+        (both("desert/train_1.jpg", "1"), "line 161: desert/train_1.jpg is in line 22 too"),
         (both("desert/train_1.jpg", "1", "test"), "desert/train_1.jpg is in both train_files.txt and test_files.txt"),
         (lambda f: (f / "test_labels.txt").unlink(), "test_labels.txt is missing"),
         (lambda f: (f / "train_labels.txt").write_text("\n"), "train_labels.txt is empty"),

@@ -49,10 +49,10 @@ def test_sentences_as_the_report_normalizes_them(sentence, wanted):
 
 
 def test_trimming_rule():
-    assert pairs.is_kept("je suis la .", "i m here .")
-    assert not pairs.is_kept("tu sais", "you know")
-    assert not pairs.is_kept("a " * 9, "i m here .")  # nine spaces: ten tokens, the last one empty
-    assert pairs.is_kept("a " * 8 + "a", "he is in")
+    assert pairs.is_selected("je suis la .", "i m here .")
+    assert not pairs.is_selected("tu sais", "you know")
+    assert not pairs.is_selected("a " * 9, "i m here .")  # nine spaces: ten tokens, the last one empty
+    assert pairs.is_selected("a " * 8 + "a", "he is in")
 
 
 def test_tokenizers():

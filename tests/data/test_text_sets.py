@@ -6,7 +6,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from jaxnets.data import catalog, corpora, element_specs, imdb, mnist, names, pairs, store, text
+from jaxnets.data import corpora, imdb, mnist, names, pairs, store, text
 from jaxnets.errors import UserError
 
 
@@ -56,7 +56,7 @@ def test_shakespeare_has_the_reported_number_of_words(real_data, manual):
 def test_mnist(real_data, manual):
     mnist.prepare(real_data("mnist"))
     found = store.load("mnist")
-    assert tuple(found.examples(split) for split in element_specs.SPLITS) == mnist.SIZES
+    assert {split: found.examples(split) for split in found.splits} == mnist.SETS[0].sizes
     assert found.splits["test"]["label"][:5].tolist() == [7, 2, 1, 0, 4]
     assert found.meta["mean"] == pytest.approx([0.1307], abs=1e-3)
 
@@ -91,12 +91,13 @@ def test_reviews_from_a_folder(manual):
     write_reviews(manual)
     imdb.prepare(manual)
     found = store.load("imdb")
-    assert [found.examples(split) for split in element_specs.SPLITS] == [36, 4, 40]
+    assert {split: found.examples(split) for split in found.splits} == {"train": 36, "validation": 4, "test": 40}
     tokens, labels = found.splits["test"]["token"], found.splits["test"]["label"]
     great = found.meta["tokens"].index("great")
     assert ((tokens == great).any(1) == (labels == 1)).all()
     imdb.prepare_40k(manual)
-    assert [store.load("imdb_40k").examples(split) for split in element_specs.SPLITS] == [64, 8, 8]
+    found = store.load("imdb_40k")
+    assert {split: found.examples(split) for split in found.splits} == {"train": 64, "validation": 8, "test": 8}
 
 
 @pytest.mark.parametrize(
@@ -127,24 +128,3 @@ def test_reviews_that_lack_a_split(manual):
     write_reviews(manual, parts=("train",))
     with pytest.raises(UserError, match="lacks reviews in test/pos or test/neg"):
         imdb.prepare(manual)
-
-
-# glyphs36, which takes longest to draw, is drawn twice in test_letters.py, on a smaller scale.
-@pytest.mark.parametrize("name", [name for name, one in catalog.SETS.items() if one.made_here and name != "glyphs36"])
-def test_embedded_sets_are_the_same_every_time(name, manual):
-    first = catalog.open_dataset(name)
-    arrays = {(s, f): np.array(a) for s, fields in first.splits.items() for f, a in fields.items()}
-    catalog.get(name).prepare(None)
-    again = store.load(name)
-    for (split, field), array in arrays.items():
-        np.testing.assert_array_equal(again.splits[split][field], array)
-        assert len(array) == first.examples(split)
-
-
-@pytest.mark.parametrize("name", [name for name, one in catalog.SETS.items() if not one.made_here])
-def test_sets_that_are_not_there_say_how_to_get_them(name, manual):
-    with pytest.raises(UserError, match=f"jaxnets data prepare {name}.*--manual-dir DIR"):
-        catalog.open_dataset(name)
-    outlined = catalog.element_spec(name)
-    assert {"train", "validation"} <= set(outlined.splits) <= set(element_specs.SPLITS)
-    assert all(outlined.examples(split) > 0 for split in outlined.splits)

@@ -103,7 +103,7 @@ def test_when_no_image_can_be_read(manual):
 
 
 def test_few_broken_images_are_left_out_and_named(manual, monkeypatch, capsys):
-    monkeypatch.setattr(tiny_imagenet, "_MOST_BROKEN", 0.01)
+    monkeypatch.setattr(tiny_imagenet, "_MAX_BROKEN", 0.01)
     spoil(manual, SOME, lambda content: content[:100])
     assert main(["data", "prepare", "tiny_imagenet", "--manual-dir", str(manual)]) == 0
     out = capsys.readouterr().out

@@ -15,7 +15,7 @@ EXPERIMENTS = [e for e in registry.all_experiments().values() if "parameters" in
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS, ids=lambda e: e.id)
 def test_count_equals_the_reported_one(experiment):
-    task = tasks.build(experiment, catalog.get(experiment.dataset).element_spec(experiment.dataset))
+    task = tasks.build(experiment, catalog.get(experiment.dataset).element_spec())
     assert engine.count_parameters(experiment, task) == experiment.reported["parameters"]
 
 

@@ -1,0 +1,79 @@
+"""The facts about a data set, stated once in the set's own file, and the arrays of zeros that follow from them."""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jaxnets.data.builders import Builder
+from jaxnets.data.progress import Report
+from jaxnets.data.store import Dataset
+
+
+class Field(NamedTuple):
+    """One array of a split."""
+
+    dtype: Any
+    shape: tuple[int, ...] = ()
+    """Of one example, without the axis of the examples."""
+
+
+class Contents(NamedTuple):
+    """What a prepared set holds."""
+
+    fields: Mapping[str, Field]
+    """By name, the same in every split."""
+    meta: Mapping[str, Any]
+    """As in `Dataset.meta`, with placeholders, in the right number, for what only the data tell, such as words."""
+
+
+@dataclasses.dataclass(frozen=True)
+class DatasetBuilder:
+    """A data set that can be prepared, and what is known of it before it is."""
+
+    name: str
+    description: str
+    """One line, with its source."""
+    prepare: Callable[[Path | None, Report], Path]
+    """Makes and stores the arrays, from a folder of files fetched by hand or without one; returns the folder they are in."""
+    sizes: Mapping[str, int]
+    """Examples by split; tokens, for running text."""
+    contents: Contents
+    source: type[Builder] | None = None
+    """Fetches and reads the publisher's files. None for a synthetic set, which our own code makes when it is first used."""
+    files: str = ""
+    """What a manual directory must hold."""
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether our own code makes the set, so that there is nothing to fetch."""
+        return self.source is None
+
+    @property
+    def download_bytes(self) -> int:
+        """Size of the download; 0 for a set that is not published for download."""
+        return sum(int(info.size) for info in self.source.downloads.values()) if self.source else 0
+
+    def element_spec(self) -> Dataset:
+        """A data set of zeros that takes no memory, with the true shapes, types, numbers of examples and meta data."""
+        splits = {
+            split: {
+                name: np.broadcast_to(np.zeros((), field.dtype), (examples, *field.shape))
+                for name, field in self.contents.fields.items()
+            }
+            for split, examples in self.sizes.items()
+        }
+        return Dataset(self.name, splits, self.contents.meta)
+
+
+def labeled_images(class_names: Sequence[str], shape: tuple[int, int, int]) -> Contents:
+    """Contents of a set of uint8 images [H, W, C] in classes. Mean and standard deviation are placeholders."""
+    fields = {"image": Field(np.uint8, shape), "label": Field(np.int32)}
+    return Contents(fields, {"class_names": tuple(class_names), "mean": [0.5] * shape[-1], "std": [0.5] * shape[-1]})
+
+
+def unknown_tokens(vocab_size: int) -> tuple[str, ...]:
+    """Placeholders for a vocabulary that only the data tell."""
+    return ("",) * vocab_size

@@ -1,0 +1,226 @@
+"""The catalog: what each set's file states about it is true of the prepared set; how to get a set; what stays behind."""
+
+import dataclasses
+import hashlib
+import json
+import tempfile
+
+import numpy as np
+import pytest
+
+from jaxnets.data import catalog, mnist, names, shapes, store
+from jaxnets.errors import UserError
+
+SYNTHETIC = [name for name, builder in catalog.SETS.items() if builder.synthetic]
+REAL = {
+    "cifar10": ("cifar10",),
+    "mnist": ("mnist",),
+    "emnist36": ("emnist", "mnist"),
+    "names": ("tutorial",),
+    "surnames": ("names",),
+    "shakespeare_letters": ("shakespeare",),
+    "shakespeare_words": ("shakespeare",),
+    "wikitext2": ("wikitext2",),
+    "imdb": ("imdb",),
+    "imdb_40k": ("imdb",),
+    "eng_fra": ("tutorial",),
+}
+"""Set -> what to unpack of the real data. Nobody has all files of the other sets; the two large sets of letters are like
+emnist36 and take longer."""
+
+
+@pytest.fixture
+def data_folder_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.setenv("JAXNETS_DATA", str(tmp_path / "data"))
+
+
+def check_facts(name):
+    """Compares the prepared set with the facts in its file: everything but placeholders, which must be as many."""
+    prepared, stated = store.load(name), catalog.get(name).element_spec()
+    layout = lambda dataset: {
+        (split, field): (array.dtype, array.shape)
+        for split, fields in dataset.splits.items()
+        for field, array in fields.items()
+    }
+    assert layout(stated) == layout(prepared)
+    assert set(stated.meta) == set(prepared.meta) - {"format", "splits"}
+    for key, value in stated.meta.items():
+        placeholder = key in ("mean", "std") or "" in value
+        assert len(value) == len(prepared.meta[key]), key
+        assert placeholder or list(value) == list(prepared.meta[key]), key
+    assert all(array.strides == (0,) * array.ndim for fields in stated.splits.values() for array in fields.values())
+
+
+@pytest.mark.parametrize("name", SYNTHETIC)
+def test_facts_of_synthetic_sets(name):
+    catalog.open_dataset(name)
+    check_facts(name)
+
+
+@pytest.mark.slow
+@pytest.mark.real_data
+@pytest.mark.parametrize("name", REAL)
+def test_facts_of_real_sets(name, real_data, data_folder_of_its_own):
+    [*folders] = (real_data(part) for part in REAL[name])
+    catalog.get(name).prepare(folders[0], lambda stage, done, total: None)
+    check_facts(name)
+
+
+def test_language_models_know_their_tokenizer_beforehand(data_folder_of_its_own):
+    tokenizers = {name: catalog.element_spec(name).meta.get("tokenizer") for name in catalog.SETS}
+    assert {name: tokenizer for name, tokenizer in tokenizers.items() if tokenizer} == {
+        "shakespeare_letters": "letters",
+        "shakespeare_words": "plain_words",
+        "wikitext2": "wiki_words",
+        "toy_letters": "letters",
+        "toy_words": "plain_words",
+    }
+
+
+def test_the_spec_of_a_prepared_set_is_the_set(data_folder_of_its_own):
+    assert catalog.element_spec("toy_names").meta == catalog.get("toy_names").contents.meta
+    catalog.open_dataset("toy_names")
+    assert isinstance(catalog.element_spec("toy_names").splits["train"]["token"], np.memmap)
+
+
+@pytest.mark.parametrize("name", [name for name in catalog.SETS if name not in SYNTHETIC])
+def test_sets_that_are_not_there_say_how_to_get_them(name, data_folder_of_its_own):
+    with pytest.raises(UserError, match=f"jaxnets data prepare {name}.*--manual-dir DIR"):
+        catalog.open_dataset(name)
+    spec = catalog.element_spec(name)
+    assert {"train", "validation"} <= set(spec.splits) <= {"train", "validation", "test"}
+    assert all(spec.examples(split) > 0 for split in spec.splits)
+
+
+def test_names_are_those_of_the_builders():
+    for name, builder in catalog.SETS.items():
+        assert builder.name == name
+        assert builder.description
+        assert builder.synthetic or builder.files
+    assert catalog.megabytes(catalog.get("cifar10")) == "170 MB"
+    assert catalog.megabytes(catalog.get("nist36")) == ""
+
+
+# ------------------------------------------------------------------------------------------------ content of synthetic sets
+
+CONTENT = {
+    "shapes10": "136138c21d0d6a507793032e9e50b71d1cedf8bd36c1f78b46fcaca580c1185a",
+    "shapes200": "fbbd98faae4561802582fc8cc4ac3d220c1d0104dc2df21a541392d00efdfbf2",
+    "glyphs36": "3dcd24cbf500e79fe9dc66e2c85a01ebbec92bb004a9af6da8eef1d187ba5731",
+    "toy_names": "edcce7e15b9d793a9c7921597d4a4e7eb61ae6f4817dea07de721c21f1b60f53",
+    "toy_letters": "ecb0280502613ed25163eb360920b4f9e56df4d5d0d2bb1aabda4c381e2aea15",
+    "toy_words": "0890d1d2bf99e178298b89fc574f2b21ff1cb6717b0a0020b0e35d6ef582c028",
+    "toy_reviews": "6bd1a4c8253df70c6ebcface444fec2593960923bda2a9d963b2decd33fd5cc2",
+    "toy_pairs": "b52c298a5318dc897e3fdabcd5a7a4cc14efe7c10d8d2913ec7ae586578ea609",
+}
+"""Set -> sha256, as `digest` computes it."""
+
+
+def digest(dataset):
+    """A sha256 of a set's content.
+
+    Texts and labels come from integer arithmetic, so that their arrays count to the last bit. Pixels are drawn in floating
+    point: sines, exponentials and, for glyphs, FreeType's outlines may round another way on another machine. So each class
+    counts by its mean image on a grid of 4×4, in 0..1, rounded to three digits.
+    """
+    content = hashlib.sha256()
+    for split, fields in sorted(dataset.splits.items()):
+        for field, array in sorted(fields.items()):
+            content.update(f"{split} {field} {array.dtype} {array.shape}".encode())
+            if field == "image":
+                array = class_means(array, fields["label"])
+            content.update(np.ascontiguousarray(array).tobytes())
+    meta = {key: value for key, value in dataset.meta.items() if key not in ("format", "splits", "mean", "std")}
+    content.update(json.dumps(meta, sort_keys=True).encode())
+    return content.hexdigest()
+
+
+def class_means(images, labels):
+    """Thousandths [classes, 4, 4, C] of each class's mean image."""
+    n, height, width, channels = images.shape
+    means = images.reshape(n, 4, height // 4, 4, width // 4, channels).mean((2, 4))
+    return np.stack([np.round(means[labels == label].mean(0) / 0.255).astype(np.int32) for label in range(labels.max() + 1)])
+
+
+@pytest.mark.parametrize("name", SYNTHETIC)
+def test_the_content_of_synthetic_sets_is_as_recorded(name):
+    assert digest(catalog.open_dataset(name)) == CONTENT[name], (
+        f"the content of {name} has changed. If that is on purpose, raise store._FORMAT, so that sets in use are prepared again, "
+        "and record the new hash here. A new version of Pillow or matplotlib may also draw other glyphs"
+    )
+
+
+# glyphs36, which takes longest to draw, is drawn twice in test_letters.py, on a smaller scale.
+@pytest.mark.parametrize("name", [name for name in SYNTHETIC if name != "glyphs36"])
+def test_synthetic_sets_are_the_same_every_time(name, data_folder_of_its_own):
+    first = catalog.open_dataset(name)
+    arrays = {(s, f): np.array(a) for s, fields in first.splits.items() for f, a in fields.items()}
+    catalog.get(name).prepare(None, lambda stage, done, total: None)
+    again = store.load(name)
+    for (split, field), array in arrays.items():
+        np.testing.assert_array_equal(again.splits[split][field], array)
+        assert len(array) == first.examples(split)
+
+
+def test_small_changes_change_the_hash():
+    before = catalog.open_dataset("toy_names")
+    token = np.array(before.splits["test"]["token"])
+    token[0, 0] ^= 1
+    splits = {**before.splits, "test": {**before.splits["test"], "token": token}}
+    assert digest(before._replace(splits=splits)) != digest(before)
+    drawn = catalog.open_dataset("shapes10")
+    test = {**drawn.splits["test"], "image": drawn.splits["test"]["image"][:, ::-1]}
+    assert digest(drawn._replace(splits={**drawn.splits, "test": test})) != digest(drawn)
+
+
+# -------------------------------------------------------------------------------------------------- preparation in general
+
+
+@pytest.mark.parametrize(("content", "fails"), [("Smith\nJones\n" * 10, False), (" \n", True)])
+def test_no_temporary_folder_stays(content, fails, tmp_path, monkeypatch, data_folder_of_its_own):
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    (tmp_path / "us.txt").write_text(content)
+    if fails:
+        with pytest.raises(UserError, match="is empty"):
+            names.prepare_surnames(tmp_path)
+    else:
+        names.prepare_surnames(tmp_path)
+    assert not list((tmp_path / "tmp").iterdir())
+    assert not (store.root() / "tfds" / "surnames").exists()
+
+
+def test_preparing_reports_its_stages_to_the_end(tmp_path, data_folder_of_its_own):
+    (tmp_path / "us.txt").write_text("Smith\nJones\n" * 500)
+    calls = []
+    names.prepare_surnames(tmp_path, lambda *call: calls.append(call))
+    stages = list(dict.fromkeys(stage for stage, _, _ in calls))
+    assert stages == ["storing everything", "loading everything"]
+    for stage in stages:
+        done = [done for name, done, _ in calls if name == stage]
+        assert done == sorted(done)
+        assert next(total for name, _, total in calls[::-1] if name == stage) == done[-1]
+
+
+def test_a_download_is_reported_while_it_arrives(tmp_path):
+    from jaxnets.data import progress
+
+    calls, sizes = [], iter([0, 0, 30, 30, 99, 120])
+    with progress.watch(lambda: next(sizes, 120), 100, "downloading", lambda *call: calls.append(call), seconds=0.01):
+        import time
+
+        time.sleep(0.5)
+    assert calls == [("downloading", done, 100) for done in (30, 99, 100)]
+
+
+def test_every_set_takes_a_report(data_folder_of_its_own):
+    calls = []
+    catalog.get("shapes10")
+    splits = shapes._draw_splits(1, {"train": 20, "test": 20}, lambda *call: calls.append(call))
+    assert set(splits) == {"train", "test"}
+    assert calls == [("drawing splits", 1, 2), ("drawing splits", 2, 2)]
+
+
+def test_facts_cannot_be_changed_by_accident():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        mnist.SETS[0].name = "other"
