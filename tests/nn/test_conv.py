@@ -163,9 +163,9 @@ def test_a_bias_gradient_that_cancels(instruction_set):
     """Relative to the magnitudes of its terms it is exact, and only the result is rounded."""
     args = operands(0, 16, 32, 32, 3, 6, 5, 5)
     # As behind BatchNorm: terms that almost cancel, a thousandth of them left.
-    centred = args[3] - args[3].mean((0, 1, 2), keepdims=True) + 1e-5
-    terms = np.asarray(centred, np.float64)
-    found = jax.jit(value_and_grads)(*args[:3], centred)[3]
+    centered = args[3] - args[3].mean((0, 1, 2), keepdims=True) + 1e-5
+    terms = np.asarray(centered, np.float64)
+    x_grad = jax.jit(value_and_grads)(*args[:3], centered)[3]
     exact, magnitudes = terms.sum((0, 1, 2)), np.abs(terms).sum((0, 1, 2))
     assert (np.abs(exact) < 1e-4 * magnitudes).all()
     assert (np.abs(found - exact) <= 2**-24 * np.abs(exact) + 1e-13 * magnitudes).all()

@@ -34,7 +34,9 @@ JAXNETS_INLINE void ForwardRow(Cell cell, int64_t n, const float* gx, const floa
   for (int64_t j = 0; j < n; j += Lanes) {
     const int64_t left = n - j;
     const auto x = [&](int gate) JAXNETS_INLINE_LAMBDA { return Load<Lanes>(gx + gate * n + j, left); };
-    const auto y = [&](int gate) JAXNETS_INLINE_LAMBDA { return Load<Lanes>(gh + gate * n + j, left) + Load<Lanes>(b + gate * n + j, left); };
+    const auto y = [&](int gate) JAXNETS_INLINE_LAMBDA {
+      return Load<Lanes>(gh + gate * n + j, left) + Load<Lanes>(b + gate * n + j, left);
+    };
     const auto keep = [&](int which, const V& v) JAXNETS_INLINE_LAMBDA { Store<Lanes>(kept + which * n + j, v, left); };
     V state;
     if (cell == Cell::kLinear) {

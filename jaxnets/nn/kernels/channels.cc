@@ -5,9 +5,12 @@
 //
 // Activations are stored batch-minor: [batch dims..., H, W, C, N] with N contiguous.
 //
-// All terms are summed in double. Such sums cancel: behind a BatchNorm the gradient of a bias is some thousand times smaller
-// than the magnitudes of its terms, so that the roundings of float sums would be most of what is left. Sums stay in
-// registers from pixel to pixel, which gains as much as the wider numbers cost.
+// All terms are summed in double. Such sums cancel: below a BatchNorm the gradient of a bias is some thousand times smaller
+// than the magnitudes of its terms, and the roundings of float sums would be much of what is left. Sums stay in registers
+// from pixel to pixel and make up in small batches for what wider numbers cost; sums of two arrays take up to twice the time
+// of float ones in caches, less from memory (README.md, "Numbers").
+//
+// NaN and infinities go into the sums as they are; the variance of a channel that holds one is NaN, as in XLA.
 
 #include "vector.h"
 #include "work.h"
@@ -66,9 +69,9 @@ struct Channel {
 
 const auto kChannel = Dispatch<Channel>();
 
-// x: [batch dims..., N, H, W, C] -> [batch dims..., C] each. The variance is over N (not N - 1). One pass suffices: the sum of squares
-// is around one of the channel's own values, whose distance from the mean is at most sqrt(count) standard deviations, so
-// that the difference below cancels at most the binary digits of `count` from the 53 of a double.
+// x: [batch dims..., N, H, W, C] -> [batch dims..., C] each. The variance is over N (not N - 1). One pass suffices: the sum
+// of squares is around one of the channel's own values, whose distance from the mean is at most sqrt(count) standard
+// deviations, so that the difference below cancels at most the binary digits of `count` from the 53 of a double.
 ffi::Error Moments(ffi::ThreadPool pool, Buffer x, Result mean, Result variance) {
   BatchDims xl(x.dimensions(), 4);
   const int64_t* xd = &*x.dimensions().end() - 4;
@@ -86,7 +89,8 @@ ffi::Error Moments(ffi::ThreadPool pool, Buffer x, Result mean, Result variance)
   return ffi::Error::Success();
 }
 
-// dy, x: [batch dims..., N, H, W, C], shift: [batch dims..., C] -> sums of dy and of dy * (x - shift), [batch dims..., C] each.
+// dy, x: [batch dims..., N, H, W, C], shift: [batch dims..., C] -> sums of dy and of dy * (x - shift), [batch dims..., C]
+// each.
 ffi::Error Sums(ffi::ThreadPool pool, Buffer dy, Buffer x, Buffer shift, Result plain, Result product) {
   BatchDims yl(dy.dimensions(), 4), xl(x.dimensions(), 4), sl(shift.dimensions(), 1), out(plain->dimensions(), 1);
   const int64_t* xd = &*x.dimensions().end() - 4;

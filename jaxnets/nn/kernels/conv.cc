@@ -9,8 +9,16 @@
 //   forward       y[p, o, n]    = sum over taps t and inputs i of  x[src(p, t), i, n] * w[t, i, o]
 //   input grad    the same sum with the roles of input and output exchanged: src() inverts the stride
 //
-// The micro-kernels keep a block of sums in registers. Sums are formed in an order that depends on shapes alone,
-// never on the number of threads, so that a run can be repeated bit for bit.
+// A micro-kernel (tile.h) keeps a block of sums in registers, some channels by kVectors registers of the batch; how many
+// registers that may be, 12 of 16 or 24 of 32, is in dispatch.h. What a batch leaves over takes narrower ones, down to 4 and
+// single numbers. Sums are formed in an order that depends on shapes alone, never on the number of threads, so that a run
+// can be repeated bit for bit.
+//
+// A NaN or infinity reaches the outputs whose window holds it, and no other. Padding is left out of the sums and not
+// multiplied by zero: a filter that holds a NaN does not make the outputs NaN where its tap lies outside, as in oneDNN; XLA
+// multiplies, and has NaN there too.
+//
+// What it gains: 3 to 10 times XLA's speed at the shapes of LeNet on two AVX-512 cores (README.md, "Numbers").
 
 #include <algorithm>
 #include <vector>

@@ -1,4 +1,5 @@
-// Two-dimensional convolutions: their geometry, and what conv*.cc and winograd*.cc are asked to compute.
+// Two-dimensional convolutions: their geometry, and what conv*.cc and winograd*.cc are asked to compute. Storage orders are
+// stated in conv.cc.
 
 #ifndef JAXNETS_NN_NATIVE_CONV_H_
 #define JAXNETS_NN_NATIVE_CONV_H_
@@ -55,8 +56,9 @@ struct Share {  // output rows, or rows of output tiles, [row_begin, row_end) an
   int64_t row_begin, row_end, out_begin, out_end;
 };
 
-// Calls kernel(job, l, begin, end) for the units 0 … units - 1 of each index over batch dims l, in parts: about eight items a thread,
-// each within one such index. The job's source, bias and output are those of l; its weights are left to the kernel.
+// Calls kernel(job, l, begin, end) for the units 0 … units - 1 of each index over batch dims l, in parts: about eight items
+// a thread, each within one such index. The job's source, bias and output are those of l; its weights are left to the
+// kernel.
 template <typename Kernel>
 void OverUnits(ffi::ThreadPool pool, int64_t units, const PixelJob& job, const BatchDims& source, const BatchDims* bias,
                const BatchDims& out, const Kernel& kernel) {

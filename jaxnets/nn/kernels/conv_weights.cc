@@ -3,10 +3,13 @@
 //
 //   dw[t, i, o] = sum over pixels p and batch n of  x[src(p, t), i, n] * dy[p, o, n]
 //
-// For each output pixel a product of matrices, [rows, N] · [N, channels], where the rows are one kernel row's taps and inputs
-// (neighbors in memory) and the channels a group of outputs. The pixel's dy is turned to [N, channels] first, so that vectors
-// run over channels; its sums over N are formed in registers, then added to dw. If the batch is small, a few neighboring
-// pixels are taken together, as one sum.
+// For each output pixel a product of matrices, [rows, N] · [N, channels], where the rows are one kernel row's taps and
+// inputs (neighbors in memory) and the channels a group of outputs. The pixel's dy is transposed to [N, channels] first, so
+// that vectors run over channels; its sums over N are formed in registers, then added to dw. If the batch is small, a few
+// neighboring pixels are taken together, as one sum.
+//
+// Sums of many terms stay short chains: at most 128 terms in a register, those of a band of rows one after the other, and at
+// most 16 bands. A band has scratch of its own, 4 MiB for all, within a second-level cache or two.
 
 #include <algorithm>
 #include <memory>
@@ -18,7 +21,7 @@
 namespace jaxnets {
 namespace {
 
-constexpr int64_t kSummed = 128;  // terms of dy, turned: few enough to stay in the first-level cache
+constexpr int64_t kSummed = 128;  // terms of dy, transposed: by 32 channels 16 KiB, half of a first-level cache
 
 // The kernel's columns whose source lies inside the input, for output column w: [first, last).
 struct Columns {

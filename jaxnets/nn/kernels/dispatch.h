@@ -12,9 +12,9 @@
 // its instruction set to the compiler.
 //
 // The constants of a set are its register budget. Micro-kernels keep kSums registers of sums; of 16 registers 12 leave room
-// for a panel's row, a broadcast number and, without fused multiply-add, a product; of AVX-512's 32, 24 do. A panel of packed
-// numbers is kVectors registers wide; with AVX-512 four, so that one broadcast serves four multiply-adds, since a core that
-// starts two of them a cycle cannot load and broadcast as fast.
+// for a panel's row, a broadcast number and, without fused multiply-add, a product; of AVX-512's 32, 24 do. A panel of
+// packed numbers is kVectors registers wide; with AVX-512 four, so that one broadcast serves four multiply-adds, since a
+// core that starts two of them a cycle cannot load and broadcast as fast.
 
 #ifndef JAXNETS_NN_NATIVE_DISPATCH_H_
 #define JAXNETS_NN_NATIVE_DISPATCH_H_
@@ -43,8 +43,8 @@ struct Avx512 {
 
 enum class InstructionSet { kBase, kAvx2, kAvx512 };
 
-// The best one of this processor, or the one that $JAXNETS_CPU_KERNELS names ("base", "avx2", "avx512"), if it has that. Python
-// refuses any other name.
+// The best one of this processor, or the one that $JAXNETS_CPU_KERNELS names ("base", "avx2", "avx512"), if it has that.
+// Python refuses any other name.
 InstructionSet Chosen();
 
 template <typename Kernel, typename Function> struct Copies;

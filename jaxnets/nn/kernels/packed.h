@@ -1,4 +1,7 @@
-// Products with a matrix that is used many times: packed once into panels as wide as a micro-kernel.
+// Products with a matrix that is used many times: packed once into panels as wide as a micro-kernel. README.md draws one.
+//
+// Packing pays when a matrix is read once a step: a panel is read from end to end, without a stride that would put its rows
+// into the same few sets of a cache, and needs no case for a last, narrower one.
 
 #ifndef JAXNETS_NN_NATIVE_PACKED_H_
 #define JAXNETS_NN_NATIVE_PACKED_H_
@@ -77,7 +80,8 @@ JAXNETS_INLINE void Multiply(const float* const* a, int64_t rows, const Packed& 
   const int64_t out_row = w.Padded();
   for (int64_t p = 0; p < w.panels; ++p)
     InBlocks<Most>(rows, [&](int64_t r, auto count) JAXNETS_INLINE_LAMBDA {
-      MicroKernel<Lanes, Vectors, decltype(count)::value>(a + r, w.Panel(p), w.depth, out + r * out_row + p * w.panel, out_row);
+      MicroKernel<Lanes, Vectors, decltype(count)::value>(a + r, w.Panel(p), w.depth, out + r * out_row + p * w.panel,
+                                                          out_row);
     });
 }
 

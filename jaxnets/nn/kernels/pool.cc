@@ -1,7 +1,8 @@
-// Maximum over windows on CPUs, and its gradient, float32, called from XLA through its FFI (see jaxnets/nn/pool.py).
+// Maximum over windows on CPUs, and its gradient, float32, called from XLA through its FFI (see jaxnets/nn/pool.py). The
+// gradient is what pays: XLA's select-and-scatter is many times slower (README.md, "Numbers").
 //
-// Activations are stored batch-minor: [batch dims..., H, W, C, N] with N contiguous. The gradient finds the maxima again instead
-// of keeping their places: reading the input once more costs less than storing and reading an index for each output.
+// Activations are stored batch-minor: [batch dims..., H, W, C, N] with N contiguous. The gradient finds the maxima again
+// instead of keeping their places: reading the input once more costs less than storing and reading an index for each output.
 //
 // A window that holds a NaN has the maximum NaN, wherever it lies. Its gradient goes where XLA's does, to the element that a
 // search ends at which moves on whenever its best so far is not >= the next: to the first maximum of what follows the
@@ -20,7 +21,8 @@ struct Shape {
   int64_t batch, in_h, in_w, channels, out_h, out_w, window, stride;
 };
 
-// What one item of work takes of the numbers at each pixel: enough neighbors for the memory's sake, few enough to share.
+// What one item of work takes of the numbers at each pixel: 2 KiB, enough neighbors for the memory's sake, few enough to
+// share out.
 constexpr int64_t kPart = 512;
 
 // With dy: adds each dy to dx where its window has its maximum; without: fills y.

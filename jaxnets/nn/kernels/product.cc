@@ -1,4 +1,5 @@
 // See product.h. A piece of some columns of b is copied to lie together; for its length a block of sums stays in registers.
+// A sum is thus a chain of at most 64 terms in a register, and of one addition for every 64 rows in memory.
 
 #include "product.h"
 
@@ -9,7 +10,7 @@
 namespace jaxnets {
 namespace {
 
-constexpr int64_t kPiece = 64;  // rows: a piece of b takes 16 KiB
+constexpr int64_t kPiece = 64;  // rows: a piece of b takes at most 16 KiB, half of a first-level cache
 
 struct Block {
   using Function = void(const RowPairs (&)[2], int64_t inputs, int64_t outputs, int64_t i, int64_t j, float* product);

@@ -5,11 +5,16 @@
 // matrix is packed once per call into panels as wide as a micro-kernel, and then element-wise work on rows that are
 // still in cache. All arrays are row-major: [batch dims..., T, N, features]; "batch dims" come from jax.vmap.
 //
-// The weights' gradient is one product behind the backward pass, of the states as they lie there (product.cc).
+// The weights' gradient is one product after the backward pass, of the states as they lie there (product.cc).
 //
 // Rows are taken longest first, so that those still running at a step are the first ones and padding costs next to nothing.
 //
 // A row's sums are formed in an order that depends on the widths alone, never on the other rows or the number of threads.
+//
+// What lies after a sequence's end is never read: junk there, NaN included, changes nothing. A NaN within a sequence stays
+// in it, and spoils the weights' gradient as it does in XLA's scan.
+//
+// What it gains is in README.md, "Numbers"; benchmarks/recurrence.py compares other ways to write a scan.
 
 #include <algorithm>
 #include <numeric>
@@ -163,7 +168,8 @@ std::vector<Packed> Pack(ffi::ThreadPool pool, const Buffer& w, const BatchDims&
   return packed;
 }
 
-// Splits lead × batch rows into one part for each thread, or a few, each within one such index.
+// Splits the batch's rows into one part for each thread, or a few, each within one index over batch dims. A part has 8 rows
+// or more if it can: with fewer the micro-kernels' rows are not filled, and every part reads all of W_h.
 template <typename Work> void OverRows(ffi::ThreadPool pool, int64_t lead, int64_t batch, const Work& work) {
   const int64_t threads = std::max<int64_t>(1, pool.num_threads());
   const int64_t parts = std::max<int64_t>(1, std::min((batch + 7) / 8, (threads + lead - 1) / lead));

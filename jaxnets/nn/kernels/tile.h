@@ -1,4 +1,10 @@
 // The micro-kernels of convolutions: the innermost loops, which keep a block of sums in registers.
+//
+//   PixelMicroKernel    channels by columns (the batch):  out[c, n] = sum over taps and depth of w[c] * x[n]
+//   WeightMicroKernel   rows (taps and inputs) by channels:  dw[r, o] += sum over pixels and batch of x[r] * dy[o]
+//
+// Both add up outer products: a broadcast number times a row of kVectors registers. How many registers of sums there are is
+// decided where they are called, from dispatch.h. All strides are in floats.
 
 #ifndef JAXNETS_NN_NATIVE_TILE_H_
 #define JAXNETS_NN_NATIVE_TILE_H_
@@ -18,7 +24,7 @@ struct Tap {
 // [Channels, depth] if Transposed; `weight_row` lies between its rows.
 template <bool Transposed, int Lanes, int Vectors, int Channels>
 JAXNETS_INLINE void PixelMicroKernel(const Tap* taps, int num_taps, int64_t depth, int64_t row, int64_t weight_row,
-                              const float* bias, float* out) {
+                                     const float* bias, float* out) {
   using V = typename Vector<Lanes>::Type;
   const int64_t deeper = Transposed ? 1 : weight_row, next_channel = Transposed ? weight_row : 1;
   V sum[Channels][Vectors];
@@ -53,15 +59,16 @@ JAXNETS_INLINE void PixelSlice(const Tap* taps, int num_taps, int64_t at, int64_
   });
 }
 
-// What a weight gradient sums over: `count` of the batch, whose x lie `next` apart, at each of `pixels` pixels, `step` apart.
+// What a weight gradient sums over: `count` of the batch, whose x lie `next` apart, at each of `pixels` pixels, `step`
+// apart.
 struct Sum {
   int64_t pixels, count, step, next;
 };
 
 // `Rows` rows of x, `row` apart, times dy [pixels, count, Vectors * Lanes], added to as many rows of dw, `stride` apart.
 template <int Lanes, int Vectors, int Rows>
-JAXNETS_INLINE void WeightMicroKernel(const float* x, int64_t row, const float* dy, const Sum& over, float* dw, int64_t stride,
-                               int64_t channels) {
+JAXNETS_INLINE void WeightMicroKernel(const float* x, int64_t row, const float* dy, const Sum& over, float* dw,
+                                      int64_t stride, int64_t channels) {
   using V = typename Vector<Lanes>::Type;
   V sum[Rows][Vectors] = {};
   for (int64_t p = 0; p < over.pixels; ++p, x += over.step)

@@ -13,6 +13,12 @@
 // so that each of the 16 elements asks for one product of matrices over the channels, [C_out, C_in] . [C_in, columns], where
 // the columns are the batch at a few patches. An input gradient is the same with the taps in reverse order. The rounding
 // error is a few units in the last place of the magnitudes of a whole patch and filter, not of one output's own terms alone.
+//
+// A NaN reaches exactly the outputs whose window holds it: of a side's four inputs, d0 enters the first output alone and d3
+// the second alone. An infinity does not stay finite, but may become a NaN, as the transforms subtract it from itself. An
+// input gradient takes taps outside as zeros: with a NaN in a filter it is NaN at a border where the sum has no such term
+// (so is XLA's). The filters' gradient (winograd_weights.cc) may be NaN at all nine taps where only some of them read a NaN
+// at the border of the image; inside, all nine do.
 
 #include "winograd.h"
 
@@ -130,10 +136,12 @@ const int64_t kColumns = ChosenConstant([](auto set) { return set.kVectors * set
 
 bool WinogradServes(const Geometry& g) {
   if (g.kernel_h != 3 || g.kernel_w != 3 || g.stride != 1) return false;
-  // Between few channels the transforms cost more than they save. Between many, the transformed filters leave the caches
-  // (16 matrices: 4 MiB here).
+  // Between few channels the transforms cost what they save: of 16 by 16 this takes 0.8 to 1.4 times the direct way's time,
+  // of 24 by 24 mostly less, of 32 by 32 two thirds to four fifths. Above 2^16 the transformed filters take more than 4 MiB;
+  // the gain goes on (README.md, "Numbers"), but so does the memory.
   if (std::min(g.in_c, g.out_c) < 32 || g.in_c * g.out_c > 1 << 16) return false;
-  // Tiles that lie partly outside, and columns that the batch does not fill, are computed all the same.
+  // Tiles that lie partly outside, and columns that the batch does not fill, are computed all the same. At least a third of
+  // the products must be saved to pay for the transforms.
   const Patches patches(g.out_h, g.out_w, g.batch, kLanes, kColumns);
   const int64_t products = kElements * patches.Groups() * patches.slices * kColumns;
   return 3 * products <= 2 * 9 * g.out_h * g.out_w * g.batch;

@@ -61,7 +61,7 @@ struct Slice {  // of the batch
 };
 
 // B' d B of the patch whose first pixel is (h, w), for one slice of the batch, to [elements, depth, columns]; zeros outside
-// of the image, and behind the slice in its last vector. The elements lie `step` apart.
+// of the image, and after the slice in its last vector. The elements lie `step` apart.
 template <int Lanes>
 JAXNETS_INLINE void PatchColumns(const Image& image, int64_t h, int64_t w, const Slice& slice, int64_t columns, float* to,
                                  int64_t step) {

@@ -2,7 +2,12 @@
 //
 //   dw = G' [ sum over tiles and batch of  (B' d B) * (A dy A') ] G      * element by element
 //
-// with one product of matrices for each of the 16 elements, [C_in, columns] . [columns, C_out].
+// with one product of matrices for each of the 16 elements, [C_in, columns] . [columns, C_out]. The names of the matrices
+// are those of winograd.cc, and so are the storage orders.
+//
+// The sums over tiles and batch are as in conv_weights.cc: a chunk of columns in registers (16, 32 or 64: 4 registers of the
+// batch), the chunks of a band one after the other, and at most 16 bands. A share has 32 or 64 channels: x is transformed
+// once for each share, and 64 halve that, but leave fewer shares to hand out to threads.
 
 #include <memory>
 

@@ -24,7 +24,7 @@ void ParallelFor(ffi::ThreadPool pool, int64_t items, const std::function<void(i
 // dims to an offset in the operand, whose own are of equal size or 1.
 struct BatchDims {
   std::vector<int64_t> sizes;
-  int64_t item;  // elements behind one index
+  int64_t item;  // elements of one index
 
   BatchDims(ffi::Span<const int64_t> dims, size_t rank) : sizes(dims.begin(), dims.end() - rank), item(1) {
     for (size_t i = dims.size() - rank; i < dims.size(); ++i) item *= dims[i];
