@@ -65,8 +65,8 @@ MUTATIONS = (
     Mutation("pipeline/loaders.py", "places < count", "places <= count", "tests/pipeline/test_loaders.py"),
     Mutation("training/best.py", "score > best.score", "score < best.score", "tests/runs/test_train.py"),
     Mutation("training/loop.py", "arrived + pending", "arrived", "tests/runs/test_train.py"),
-    Mutation("nn/kernels/pool.cc", "MUTATE_POOL", "", "tests/nn/test_pool.py"),
-    Mutation("nn/kernels/recurrent.cc", "MUTATE_RNN", "", "tests/nn/test_rnn.py"),
+    Mutation("nn/kernels/pool.cc", "best = value != value ? nan : best;", "", "tests/nn/test_nonfinite.py"),
+    Mutation("nn/kernels/cells.h", "Tanh<Lanes>(x(2) + r * hn)", "Tanh<Lanes>(r * (x(2) + hn))", "tests/nn/test_rnn.py"),
 )
 
 
@@ -80,7 +80,7 @@ def check(mutation: Mutation) -> tuple[bool, float]:
         if text.count(mutation.line) != 1:
             raise SystemExit(f"{mutation.file} has {text.count(mutation.line)} times: {mutation.line}")
         path.write_text(text.replace(mutation.line, mutation.broken))
-        if path.suffix == ".cc":
+        if path.suffix in (".cc", ".h"):
             build = [sys.executable, "setup.py", "--quiet", "build_ext", "--inplace", "--force"]
             subprocess.run(build, cwd=copy, check=True, capture_output=True)
         start = time.perf_counter()

@@ -60,7 +60,7 @@ def letter_form(ink: Array) -> Array:
 
 def letter_forms(inks: Array, report: Report = silent) -> Array:
     """`letter_form` of many letters: [N, H, W] in any range from 0 up -> uint8 [N, 32, 32]."""
-    return np.stack([letter_form(ink) for ink in track(inks, "drawing letters", report)])
+    return np.stack([letter_form(ink) for ink in track(list(inks), "drawing letters", report)])
 
 
 def stroke_width(mask: Array) -> float:

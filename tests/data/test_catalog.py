@@ -145,8 +145,8 @@ def class_means(images, labels):
 @pytest.mark.parametrize("name", SYNTHETIC)
 def test_the_content_of_synthetic_sets_is_as_recorded(name):
     assert digest(catalog.open_dataset(name)) == CONTENT[name], (
-        f"the content of {name} has changed. If that is on purpose, raise store._FORMAT, so that sets in use are prepared again, "
-        "and record the new hash here. A new version of Pillow or matplotlib may also draw other glyphs"
+        f"the content of {name} has changed. If that is on purpose, raise store._FORMAT, so that sets in use are prepared "
+        "again, and record the new hash here. A new version of Pillow or matplotlib may also draw other glyphs"
     )
 
 

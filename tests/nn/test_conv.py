@@ -165,10 +165,10 @@ def test_a_bias_gradient_that_cancels(instruction_set):
     # As behind BatchNorm: terms that almost cancel, a thousandth of them left.
     centered = args[3] - args[3].mean((0, 1, 2), keepdims=True) + 1e-5
     terms = np.asarray(centered, np.float64)
-    x_grad = jax.jit(value_and_grads)(*args[:3], centered)[3]
+    bias_grad = jax.jit(value_and_grads)(*args[:3], centered)[3]
     exact, magnitudes = terms.sum((0, 1, 2)), np.abs(terms).sum((0, 1, 2))
     assert (np.abs(exact) < 1e-4 * magnitudes).all()
-    assert (np.abs(found - exact) <= 2**-24 * np.abs(exact) + 1e-13 * magnitudes).all()
+    assert (np.abs(bias_grad - exact) <= 2**-24 * np.abs(exact) + 1e-13 * magnitudes).all()
 
 
 @needs_kernels
