@@ -1,5 +1,7 @@
 """Shared set-up: four virtual CPU devices, strict rank promotion, a data folder of the test session's own."""
 
+import ctypes
+import gc
 import json
 import os
 from pathlib import Path
@@ -38,6 +40,16 @@ def data_folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data")
     os.environ["JAXNETS_DATA"] = str(folder)
     return folder
+
+
+@pytest.fixture(scope="module", autouse=True)
+def release_memory():
+    """A worker runs many files: compiled programs of those that are done, and freed memory, go back to the system."""
+    yield
+    jax.clear_caches()
+    gc.collect()
+    if hasattr(ctypes.CDLL(None), "malloc_trim"):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 @pytest.fixture(scope="session")

@@ -74,6 +74,8 @@ def to_ascii(text: str) -> str:
 
 def without_accents(text: str) -> str:
     """Removes combining marks: "é" -> "e"."""
+    if text.isascii():
+        return text
     return "".join(c for c in unicodedata.normalize("NFD", text) if unicodedata.category(c) != "Mn")
 
 

@@ -10,23 +10,9 @@ import pytest
 
 from jaxnets.data import catalog, mnist, names, shapes, store
 from jaxnets.errors import UserError
+from tests.data.facts import check_facts
 
 SYNTHETIC = [name for name, builder in catalog.SETS.items() if builder.synthetic]
-REAL = {
-    "cifar10": ("cifar10",),
-    "mnist": ("mnist",),
-    "emnist36": ("emnist", "mnist"),
-    "names": ("tutorial",),
-    "surnames": ("names",),
-    "shakespeare_letters": ("shakespeare",),
-    "shakespeare_words": ("shakespeare",),
-    "wikitext2": ("wikitext2",),
-    "imdb": ("imdb",),
-    "imdb_40k": ("imdb",),
-    "eng_fra": ("tutorial",),
-}
-"""Set -> what to unpack of the real data. Nobody has all files of the other sets; the two large sets of letters are like
-emnist36 and take longer."""
 
 
 @pytest.fixture
@@ -34,35 +20,9 @@ def data_folder_of_its_own(tmp_path, monkeypatch):
     monkeypatch.setenv("JAXNETS_DATA", str(tmp_path / "data"))
 
 
-def check_facts(name):
-    """Compares the prepared set with the facts in its file: everything but placeholders, which must be as many."""
-    prepared, stated = store.load(name), catalog.get(name).element_spec()
-    layout = lambda dataset: {
-        (split, field): (array.dtype, array.shape)
-        for split, fields in dataset.splits.items()
-        for field, array in fields.items()
-    }
-    assert layout(stated) == layout(prepared)
-    assert set(stated.meta) == set(prepared.meta) - {"format", "splits"}
-    for key, value in stated.meta.items():
-        placeholder = key in ("mean", "std") or "" in value
-        assert len(value) == len(prepared.meta[key]), key
-        assert placeholder or list(value) == list(prepared.meta[key]), key
-    assert all(array.strides == (0,) * array.ndim for fields in stated.splits.values() for array in fields.values())
-
-
 @pytest.mark.parametrize("name", SYNTHETIC)
 def test_facts_of_synthetic_sets(name):
     catalog.open_dataset(name)
-    check_facts(name)
-
-
-@pytest.mark.slow
-@pytest.mark.real_data
-@pytest.mark.parametrize("name", REAL)
-def test_facts_of_real_sets(name, real_data, data_folder_of_its_own):
-    [*folders] = (real_data(part) for part in REAL[name])
-    catalog.get(name).prepare(folders[0], lambda stage, done, total: None)
     check_facts(name)
 
 

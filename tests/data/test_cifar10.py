@@ -175,18 +175,6 @@ def test_the_pinned_download_is_tfds_own():
     assert (ours.size, ours.checksum) == (theirs.size, theirs.checksum)
 
 
-@pytest.mark.real_data
-@pytest.mark.slow
-def test_the_real_files(real_data, root):
-    cifar10.prepare(real_data("cifar10"))
-    found = store.load("cifar10")
-    assert {split: found.examples(split) for split in found.splits} == {"train": 45_000, "validation": 5_000, "test": 10_000}
-    assert (np.bincount(found.splits["test"]["label"]) == 1000).all()
-    # Known of CIFAR-10's 50,000 training images: per-channel means .4914, .4822, .4465.
-    np.testing.assert_allclose(found.meta["mean"], [0.4914, 0.4822, 0.4465], atol=2e-3)
-    np.testing.assert_allclose(found.meta["std"], [0.2470, 0.2435, 0.2616], atol=2e-3)
-
-
 def test_builders_are_tfds_builders():
     import tensorflow_datasets as tfds
 

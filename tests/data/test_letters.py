@@ -146,16 +146,3 @@ def test_a_nearest_neighbor_reads_most_glyphs():
     flat = lambda drawn: drawn["image"].reshape(len(drawn["label"]), -1).astype(float)
     nearest = np.square(flat(asked)[:, None] - flat(known)).sum(-1).argmin(1)
     assert (known["label"][nearest] == asked["label"]).mean() > 0.4
-
-
-def test_emnist36_on_the_real_files(real_data, tmp_path, monkeypatch):
-    monkeypatch.setenv("JAXNETS_DATA", str(tmp_path))
-    monkeypatch.setattr(emnist36.Emnist36, "counts", {"train": 20, "validation": 2, "test": 5})
-    real_data("emnist")
-    emnist36.prepare(real_data("mnist"))
-    found = store.load("emnist36").splits
-    mean = lambda split, label: found[split]["image"][found[split]["label"] == label].astype(float).mean(0).ravel()
-    means = np.stack([mean("train", label) for label in range(36)])
-    test = found["test"]["image"].reshape(180, -1).astype(float)
-    nearest = np.square(test[:, None] - means).sum(-1).argmin(1)
-    assert (nearest == found["test"]["label"]).mean() > 0.4

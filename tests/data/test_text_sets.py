@@ -3,7 +3,6 @@
 import gzip
 import zipfile
 
-import numpy as np
 import pytest
 
 from jaxnets.data import corpora, imdb, mnist, names, pairs, store, text
@@ -17,48 +16,6 @@ def manual(tmp_path, monkeypatch):
     folder = tmp_path / "manual"
     folder.mkdir()
     return folder
-
-
-@pytest.mark.real_data
-def test_sentence_pairs_have_the_reported_numbers(real_data, manual):
-    pairs.prepare(real_data("tutorial"))
-    found = store.load("eng_fra")
-    assert sum(found.examples(split) for split in found.splits) == 10_599
-    assert (len(found.meta["source_tokens"]), len(found.meta["target_tokens"])) == (4_345, 2_803)
-    source, target = (text.Vocabulary(tuple(found.meta[f"{side}_tokens"])) for side in ("source", "target"))
-    everything = {
-        " ".join(source.decode(s)): " ".join(target.decode(t))
-        for fields in found.splits.values()
-        for s, t in zip(fields["source"], fields["target"], strict=True)
-    }
-    assert everything["je me rejouis de l entendre ."] == "i m glad to hear that ."
-
-
-@pytest.mark.real_data
-def test_names_of_eighteen_nationalities(real_data, manual):
-    names.prepare_national(real_data("tutorial"))
-    found = store.load("names")
-    assert len(found.meta["categories"]) == 18
-    assert sum(found.examples(split) for split in found.splits) == 20_074
-    vocabulary = text.Vocabulary(tuple(found.meta["tokens"]))
-    row = int(np.flatnonzero(found.splits["train"]["category"] == found.meta["categories"].index("Korean"))[0])
-    spelled = "".join(vocabulary.decode(found.splits["train"]["token"][row]))
-    assert len(spelled) == found.splits["train"]["length"][row]
-
-
-@pytest.mark.real_data
-def test_shakespeare_has_the_reported_number_of_words(real_data, manual):
-    corpora.prepare_shakespeare_words(real_data("shakespeare"))
-    assert len(store.load("shakespeare_words").meta["tokens"]) == 21_949
-
-
-@pytest.mark.real_data
-def test_mnist(real_data, manual):
-    mnist.prepare(real_data("mnist"))
-    found = store.load("mnist")
-    assert {split: found.examples(split) for split in found.splits} == mnist.SETS[0].sizes
-    assert found.splits["test"]["label"][:5].tolist() == [7, 2, 1, 0, 4]
-    assert found.meta["mean"] == pytest.approx([0.1307], abs=1e-3)
 
 
 def test_names_from_an_archive(manual):
