@@ -45,8 +45,8 @@ def ocr(args: list[str]) -> int:
     net = load.load(options.run, options.replica)
     if not isinstance(net.experiment.data, ImageData):
         raise UserError(f"{options.run}: this net does not look at images; use one trained on nist36")
-    names = net.dataset.meta["class_names"]
-    shape = net.dataset.splits["train"]["image"].shape[1:]
+    names = net.spec.meta["class_names"]
+    shape = net.spec.splits["train"]["image"].shape[1:]
     if shape != (SIDE, SIDE, 1) or not all(len(name) == 1 for name in names):
         raise UserError(
             f"{options.run}: this net was not trained on letters of {SIDE}×{SIDE} gray pixels; use one trained on nist36"

@@ -47,7 +47,7 @@ def activations_view(options: options_of.ActivationOptions, net: TrainedNet, cnn
         depths = np.linspace(0, len(every) - 1, min(len(every), _MAX_LAYERS)).round().astype(int)
         layers = [every[depth] for depth in depths]
     split = network.test_split(net)
-    images = network.examples(net, split, range(min(options.examples, net.dataset.examples(split)))).images
+    images = network.examples(net, split, range(min(options.examples, net.spec.examples(split)))).images
     statistics = activations.statistics(cnn.features, tuple(layer.name for layer in layers), images)
     header = ["layer", "shape", "mean", "std", "min", "max", "constant channels"]
     body = [
@@ -62,7 +62,7 @@ def activations_view(options: options_of.ActivationOptions, net: TrainedNet, cnn
         ]
         for layer, one in zip(layers, statistics.values(), strict=True)
     ]
-    title = f"{net.experiment.id}: activations on {len(images):,} {split} images of {net.dataset.name}"
+    title = f"{net.experiment.id}: activations on {len(images):,} {split} images of {net.spec.name}"
     return image_sheets.activations(statistics, title), [title, tables.text(header, body)]
 
 
@@ -100,7 +100,7 @@ def deconvnet_view(options: options_of.DeconvnetOptions, net: TrainedNet, cnn: T
         raise UserError(f"the outputs of {layer.name} are not maps: choose from {', '.join(maps)}")
     channels = _channels(options.channels, layer)
     split = network.test_split(net)
-    shown = network.examples(net, split, range(min(options.examples, net.dataset.examples(split))))
+    shown = network.examples(net, split, range(min(options.examples, net.spec.examples(split))))
     best = deconvnet.best_images(lambda images: cnn.features(images)[layer.name], shown.images, options.number)
     if not channels:
         channels = tuple(np.flatnonzero(best.activations[:, 0] > 0)[:8].tolist())
@@ -134,7 +134,7 @@ def occlusion_view(options: options_of.OcclusionOptions, net: TrainedNet, cnn: T
     if options.images:
         shown = network.examples(net, split, options.images)
     else:
-        shown = _correct(network.examples(net, split, range(min(_SEARCHED, net.dataset.examples(split)))), cnn)
+        shown = _correct(network.examples(net, split, range(min(_SEARCHED, net.spec.examples(split)))), cnn)
     height, width = shown.images.shape[1:3]
     if options.side > min(height, width):
         raise UserError(f"side must be at most {min(height, width)}, the image's, got {options.side}")
@@ -180,7 +180,7 @@ def transfer_view(options: options_of.TransferOptions, net: TrainedNet, cnn: Tra
     for label, outcome in outcomes.items():
         accuracy = tables.format_mean_std(mean_std(outcome.accuracy), 100)
         body.append([label, f"{outcome.parameters:,}", accuracy, f"{outcome.seconds:.1f}"])
-    title = f"{net.experiment.id}, trained on {net.dataset.name}, on {options.data}"
+    title = f"{net.experiment.id}, trained on {net.spec.name}, on {options.data}"
     figure = image_sheets.learning({label: outcome.epochs for label, outcome in outcomes.items()}, title)
     lines = [
         f"{title}: {options.epochs} epochs, {options.seeds} seeds; its images: {changes}",

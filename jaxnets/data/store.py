@@ -32,6 +32,29 @@ class Dataset(NamedTuple):
         return len(next(iter(self.splits[split].values())))
 
 
+def describe(dataset: Dataset) -> dict[str, Any]:
+    """All but a data set's content, as JSON: name, shapes and types of its arrays, meta data."""
+    splits = {
+        split: {name: {"dtype": str(array.dtype), "shape": list(array.shape)} for name, array in fields.items()}
+        for split, fields in dataset.splits.items()
+    }
+    return {"name": dataset.name, "splits": splits, "meta": dict(dataset.meta)}
+
+
+def undescribe(description: Mapping[str, Any]) -> Dataset:
+    """The data set that `describe` described, with zeros for its content, which take no memory.
+
+    >>> spec = undescribe({"name": "tiny", "splits": {"train": {"label": {"dtype": "int32", "shape": [5]}}}, "meta": {}})
+    >>> spec.examples("train"), spec.splits["train"]["label"].dtype
+    (5, dtype('int32'))
+    """
+    zeros = lambda field: np.broadcast_to(np.zeros((), field["dtype"]), tuple(field["shape"]))
+    splits = {
+        split: {name: zeros(field) for name, field in fields.items()} for split, fields in description["splits"].items()
+    }
+    return Dataset(description["name"], splits, description["meta"])
+
+
 def root() -> Path:
     """The folder of all prepared sets: $JAXNETS_DATA, or ~/.cache/jaxnets/data."""
     return Path(os.environ.get("JAXNETS_DATA") or Path.home() / ".cache" / "jaxnets" / "data")

@@ -4,6 +4,7 @@ config.json        the experiment, whole
 environment.json   versions, devices, processor, commit
 metrics.jsonl      one line an epoch; one line for each of the first steps
 images.npz         images of the trained model, where its insides can be drawn
+weights.safetensors, net.json   the trained net; see jaxnets.runs.weights
 summary.json       final figures per seed with mean and standard deviation; written when the run is complete
 checkpoints/       see jaxnets.training.checkpoint
 """

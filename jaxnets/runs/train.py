@@ -12,8 +12,9 @@ import numpy as np
 
 from jaxnets.config import Experiment
 from jaxnets.data import catalog
+from jaxnets.data.store import Dataset
 from jaxnets.errors import Diverged, UserError
-from jaxnets.runs import environment, summary
+from jaxnets.runs import environment, summary, weights
 from jaxnets.runs.folder import RunFolder
 from jaxnets.runs.progress import Reporter
 from jaxnets.runs.statistics import mean_std
@@ -63,7 +64,7 @@ def train(
         engine = engines.build(experiment, dataset)
         checkpoints = stack.enter_context(contextlib.closing(Checkpoints(folder / "checkpoints")))
         received = stack.enter_context(signals.defer_signals())
-        session = _Session(experiment, engine, run, checkpoints, reporter, checkpoint_every, sinks, received)
+        session = _Session(experiment, dataset, engine, run, checkpoints, reporter, checkpoint_every, sinks, received)
         try:
             return _train_to_the_end(session)
         except OutOfMemory as error:
@@ -74,6 +75,7 @@ class _Session(NamedTuple):
     """What one call of `train` works with."""
 
     experiment: Experiment
+    dataset: Dataset
     engine: Engine
     run: RunFolder
     checkpoints: Checkpoints
@@ -200,6 +202,7 @@ def _train_epoch(session: _Session, position: _Position) -> None:
 def _raise_if_interrupted(session: _Session, position: _Position) -> None:
     """Raises Interrupted after a signal; the caller has saved."""
     if session.signals:
+        weights.save(session.run.path, _selected(session, position), session.dataset)
         raise Interrupted(
             session.signals[0],
             f"{session.experiment.id}: stopped at step {position.step} of {session.engine.total_steps} and saved in "
@@ -282,11 +285,17 @@ def _report_failures(session: _Session, position: _Position, failed_at: np.ndarr
         )
 
 
+def _selected(session: _Session, position: _Position) -> dict[str, Any]:
+    """The weights that the experiment selects: the best so far by validation, or the latest."""
+    return position.best.variables if session.experiment.select == "best" else position.state.variables
+
+
 def _finish(session: _Session, position: _Position) -> Json:
     """Evaluates the selected weights on every split and writes the summary."""
     _save(session, position)
     engine, state = session.engine, position.state
-    variables = position.best.variables if session.experiment.select == "best" else state.variables
+    variables = _selected(session, position)
+    weights.save(session.run.path, variables, session.dataset)
     evaluated = summary.evaluate(engine, variables, state)
     generated = summary.generate_samples(engine, variables, state)
     session.run.write_images(summary.visualize(engine, variables, state))

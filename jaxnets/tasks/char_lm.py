@@ -69,6 +69,12 @@ class Predictor(PredictorBase):
 
     command: ClassVar[str] = "sample"
 
+    def __call__(
+        self, start: str, category: str | None = None, *, number: int = 1, temperature: float = 0.8, seed: int = 0
+    ) -> list[str]:
+        """`number` names that begin with `start`, drawn at random. Raises UserError as `sample`."""
+        return self.sample(category, start, jax.random.key(seed), number, temperature)
+
     def sample(self, category: str | None, start: str, key: Array, number: int, temperature: float) -> list[str]:
         """`number` names that begin with `start`, of a category where the model is conditional.
 

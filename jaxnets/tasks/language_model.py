@@ -88,6 +88,10 @@ class Predictor(PredictorBase):
 
     command: ClassVar[str] = "sample"
 
+    def __call__(self, prompt: str, length: int = 200, *, temperature: float = 0.8, seed: int = 0) -> str:
+        """`prompt`, continued by `length` tokens that are drawn at random. Raises UserError as `sample`."""
+        return self.sample(prompt, length, jax.random.key(seed)[None], temperature)[0]
+
     def sample(self, prompt: str, length: int, keys: Array, temperature: float, beam_width: int = 0) -> list[str]:
         """A text for each key that continues `prompt` by `length` tokens.
 

@@ -59,6 +59,10 @@ class Predictor(PredictorBase):
 
     command: ClassVar[str] = "classify"
 
+    def __call__(self, reviews: Sequence[str]) -> np.ndarray:
+        """Probabilities [N, classes], in the order of `meta["class_names"]`. Raises UserError as `classify`."""
+        return np.array([[row[name] for name in self.meta["class_names"]] for row in self.classify(reviews)])
+
     def classify(self, reviews: Sequence[str]) -> list[dict[str, float]]:
         """Probabilities by class for each review. Raises UserError for one without a known word."""
         config: Any = self.experiment.data

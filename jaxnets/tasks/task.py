@@ -94,7 +94,9 @@ class Task(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class PredictorBase:
-    """A trained model and what it needs to answer questions. Each task's `Predictor` adds the questions."""
+    """A trained model and what it needs to answer questions. Each task's `Predictor` adds the questions; it can be
+    called with the one that is asked most.
+    """
 
     model: Any
     variables: Any

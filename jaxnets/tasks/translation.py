@@ -87,6 +87,10 @@ class Predictor(PredictorBase):
 
     command: ClassVar[str] = "translate"
 
+    def __call__(self, sentences: Sequence[str], beam_width: int = 1) -> list[str]:
+        """The same as `translate`."""
+        return self.translate(sentences, beam_width)
+
     def translate(self, sentences: Sequence[str], beam_width: int = 1) -> list[str]:
         """Translations of French sentences: greedy, or for `beam_width` > 1 the best that a beam finds.
 

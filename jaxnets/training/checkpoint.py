@@ -5,9 +5,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import orbax.checkpoint as ocp
 
 from jaxnets.errors import UserError, first_line
+
+_root_handlers = list(logging.root.handlers)
+import orbax.checkpoint as ocp  # noqa: E402
+
+logging.root.handlers[:] = _root_handlers  # Importing Orbax adds one, which would print other libraries' messages.
 
 _KEEP = 2  # If a crash damaged the newest while it was written, the one before it is used.
 

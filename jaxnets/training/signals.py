@@ -2,6 +2,7 @@
 
 import contextlib
 import signal
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,8 +17,14 @@ class Interrupted(Exception):  # noqa: N818  # Nothing went wrong.
 
 @contextlib.contextmanager
 def defer_signals() -> Iterator[list[int]]:
-    """Collects the numbers of SIGINT and SIGTERM in the list it yields. A second signal has its usual effect."""
+    """Collects the numbers of SIGINT and SIGTERM in the list it yields. A second signal has its usual effect.
+
+    Only a process's main thread can receive signals: in another thread the list stays empty.
+    """
     received: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield received
+        return
 
     def note(number: int, frame: Any) -> None:
         received.append(number)

@@ -10,6 +10,8 @@ import numpy as np
 
 from jaxnets import models
 from jaxnets.config import Experiment, ImageData, with_field
+from jaxnets.data import catalog
+from jaxnets.data.store import Dataset
 from jaxnets.errors import UserError
 from jaxnets.models import features
 from jaxnets.models.features import Layer
@@ -80,14 +82,14 @@ def _model_name(experiment: Experiment) -> str:
 
 def from_trained(net: TrainedNet, folder: Path) -> TrainedCNN:
     """The CNN of the run in `folder`. Raises UserError, which names the folder, if the net is not a CNN."""
-    experiment, meta = net.experiment, net.dataset.meta
+    experiment, meta = net.experiment, net.spec.meta
     check_images(experiment, folder)
     assert isinstance(experiment.data, ImageData)
     # Rematerialized blocks save memory in training, and hide the order of their layers.
     config = with_field(experiment.model, "remat", False) if hasattr(experiment.model, "remat") else experiment.model
     class_names = tuple(meta["class_names"])
     model = models.build(config, {"classes": len(class_names)} if hasattr(net.model, "classes") else {})
-    shape = jax.eval_shape(lambda: examples(net, "train", (0,)).images).shape
+    shape = jax.eval_shape(lambda: _prepared(experiment, net.spec, "train", np.zeros(1, int))).shape
     layers = features.layers(model, net.variables, jnp.zeros(shape))
     if not {"conv", "activation"} <= {layer.kind for layer in layers.values()}:
         raise UserError(f"{folder}: this net is a {_model_name(experiment)}, which has no convolutions to look into")
@@ -100,19 +102,25 @@ def examples(net: TrainedNet, split: str, numbers: Sequence[int]) -> Examples:
 
     They are shrunk and turned gray if the experiment says so. Raises UserError for an index outside the split.
     """
-    config = net.experiment.data
-    assert isinstance(config, ImageData)
-    arrays, size = net.dataset.splits[split], net.dataset.examples(split)
+    dataset = catalog.open_dataset(net.experiment.dataset)
+    size = dataset.examples(split)
     if bad := [number for number in numbers if not 0 <= number < size]:
-        raise UserError(f"the {split} split of {net.dataset.name} has images 0 to {size - 1}, not {bad[0]}")
+        raise UserError(f"the {split} split of {dataset.name} has images 0 to {size - 1}, not {bad[0]}")
     places = np.asarray(numbers)
-    chosen = {field: jnp.asarray(array[places]) for field, array in arrays.items()}
-    channels = 1 if config.gray else arrays["image"].shape[-1]
+    labels = np.asarray(dataset.splits[split]["label"][places])
+    return Examples(_prepared(net.experiment, dataset, split, places), labels, places)
+
+
+def _prepared(experiment: Experiment, dataset: Dataset, split: str, places: np.ndarray) -> Array:
+    """Images [N, H, W, C] of a split in [0, 1], shrunk and turned gray if the experiment says so."""
+    config = experiment.data
+    assert isinstance(config, ImageData)
+    chosen = {field: jnp.asarray(array[places]) for field, array in dataset.splits[split].items()}
+    channels = 1 if config.gray else chosen["image"].shape[-1]
     make_batch = images.image_batches(config, Normalization((0.0,) * channels, (1.0,) * channels))
-    batch = make_batch(chosen, jnp.arange(len(places)), None)
-    return Examples(batch["image"], np.asarray(arrays["label"][places]), places)
+    return make_batch(chosen, jnp.arange(len(places)), None)["image"]
 
 
 def test_split(net: TrainedNet) -> str:
     """The split to look at: "test", or "validation" for data without a test split."""
-    return "test" if "test" in net.dataset.splits else "validation"
+    return "test" if "test" in net.spec.splits else "validation"

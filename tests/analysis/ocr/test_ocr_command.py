@@ -88,10 +88,10 @@ def test_bad_input_gets_one_line(page, tmp_path, capsys, monkeypatch, args, mess
 
 
 def test_nets_that_cannot_read(net, page, capsys):
-    net.dataset.splits["train"]["image"] = np.zeros((1, 28, 28, 1), np.uint8)
+    net.spec.splits["train"]["image"] = np.zeros((1, 28, 28, 1), np.uint8)
     assert "not trained on letters of 32×32" in ocr(capsys, page)[2]
-    net.dataset.splits["train"]["image"] = np.zeros((1, 32, 32, 1), np.uint8)
-    net.dataset.meta["class_names"] = ["ring", "star"]
+    net.spec.splits["train"]["image"] = np.zeros((1, 32, 32, 1), np.uint8)
+    net.spec.meta["class_names"] = ["ring", "star"]
     assert "not trained on letters" in ocr(capsys, page)[2]
     net.experiment.data = TextData("toy_words")
     assert "does not look at images" in ocr(capsys, page)[2]

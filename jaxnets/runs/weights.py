@@ -1,0 +1,75 @@
+"""A trained net as it travels: two files of a run's folder that are all that is needed to use it.
+
+weights.safetensors   the selected weights of all seeds: each tensor has the seed axis first and is named by its place in the
+                      tree, "params/conv1/kernel"
+net.json              what the data set tells about itself: class names, vocabulary, normalization, shapes
+"""
+
+import functools
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import safetensors
+from safetensors.numpy import load_file
+from safetensors.numpy import save as serialize
+
+from jaxnets.data import store
+from jaxnets.data.store import Dataset
+from jaxnets.errors import UserError, first_line
+
+WEIGHTS, NET = "weights.safetensors", "net.json"
+
+
+def save(folder: Path, variables: Mapping[str, Any], dataset: Dataset) -> None:
+    """Writes both files.
+
+    Args:
+      folder: of the run.
+      variables: as Flax's `apply` takes them, with a leading seed axis.
+      dataset: what the net was trained on. Of its arrays only the shapes are written.
+
+    Raises:
+      UserError: the folder cannot be written.
+    """
+    named, _ = jax.tree_util.tree_flatten_with_path(jax.device_get(dict(variables)))
+    # safetensors writes memory as it lies, whatever the array's strides.
+    tensors = {
+        jax.tree_util.keystr(path, simple=True, separator="/"): np.ascontiguousarray(tensor) for path, tensor in named
+    }
+    try:
+        _replace(folder / NET, lambda path: path.write_text(json.dumps(store.describe(dataset), indent=1) + "\n"))
+        _replace(folder / WEIGHTS, lambda path: path.write_bytes(serialize(tensors)))
+    except (OSError, safetensors.SafetensorError) as error:
+        raise UserError(f"cannot write to {folder}: {first_line(error)}; run the same command again") from error
+
+
+def load(folder: Path) -> tuple[dict[str, Any], Dataset]:
+    """(variables with a leading seed axis, the data set without its content).
+
+    Raises UserError for files that are missing or damaged.
+    """
+    try:
+        tensors = load_file(folder / WEIGHTS)
+        dataset = store.undescribe(json.loads((folder / NET).read_text()))
+    except FileNotFoundError:
+        raise UserError(
+            f"{folder} has no weights yet: they are written when its run ends or is interrupted; train it, or choose another"
+        ) from None
+    except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError) as error:
+        raise UserError(f"{folder}: {WEIGHTS} or {NET} cannot be read ({first_line(error)})") from None
+    variables: dict[str, Any] = {}
+    for name, tensor in tensors.items():
+        *parents, leaf = name.split("/")
+        functools.reduce(lambda node, key: node.setdefault(key, {}), parents, variables)[leaf] = tensor
+    return variables, dataset
+
+
+def _replace(path: Path, write: Any) -> None:
+    """Writes a file under a temporary name, then renames it, so that it is complete or absent."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    write(temporary)
+    temporary.replace(path)
