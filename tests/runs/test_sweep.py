@@ -54,7 +54,7 @@ def by_rule(name):
         MLP,
         data=dataclasses.replace(MLP.data, batch_size=8),
         model=dataclasses.replace(MLP.model, hidden=(5,)),
-        optim=Optim(name, lr=0.01, momentum=0.9, weight_decay=0.01, clip=0.05, spsa=Spsa(a=0.1)),
+        optim=Optim(name, lr=0.01, momentum=0.9, weight_decay=0.01, clip=0.05, spsa=Spsa(a=0.1, c=0.5)),
         seeds=2,
     )
 
