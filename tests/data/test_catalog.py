@@ -110,18 +110,6 @@ def test_the_content_of_synthetic_sets_is_as_recorded(name):
     )
 
 
-# glyphs36, which takes longest to draw, is drawn twice in test_letters.py, on a smaller scale.
-@pytest.mark.parametrize("name", [name for name in SYNTHETIC if name != "glyphs36"])
-def test_synthetic_sets_are_the_same_every_time(name, data_folder_of_its_own):
-    first = catalog.open_dataset(name)
-    arrays = {(s, f): np.array(a) for s, fields in first.splits.items() for f, a in fields.items()}
-    catalog.get(name).prepare(None, lambda stage, done, total: None)
-    again = store.load(name)
-    for (split, field), array in arrays.items():
-        np.testing.assert_array_equal(again.splits[split][field], array)
-        assert len(array) == first.examples(split)
-
-
 def test_small_changes_change_the_hash():
     before = catalog.open_dataset("toy_names")
     token = np.array(before.splits["test"]["token"])

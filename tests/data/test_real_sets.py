@@ -5,7 +5,8 @@ import functools
 import numpy as np
 import pytest
 
-from jaxnets.data import catalog, store, text
+from jaxnets.data import catalog, corpora, imdb, store, text
+from jaxnets.data.progress import silent
 from tests.data.facts import check_facts
 
 pytestmark = pytest.mark.real_data
@@ -34,11 +35,14 @@ def prepared(real_data, tmp_path_factory):
     @functools.cache
     def prepare(name):
         [*folders] = (real_data(part) for part in FILES[name])
-        catalog.get(name).prepare(folders[0], lambda stage, done, total: None)
+        catalog.get(name).prepare(folders[0], silent)
         return store.load(name)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JAXNETS_DATA", str(folder))
+        # Sets made of the same files read them once.
+        for module in (imdb, corpora):
+            patch.setattr(module, "to_arrays", functools.cache(module.to_arrays))
         yield prepare
 
 

@@ -232,8 +232,8 @@ def test_which_metrics_are_better_when_lower():
 
 @pytest.mark.usefixtures("few_shapes")
 def test_from_the_command_line_and_again(tmp_path, capsys):
-    args = ["sweep", "cifar10/lenet/bn", "--data.source", "synthetic", "--data.batch-size", "64", "--steps", "40"]
-    args += ["--seeds", "2", "--over", "optim.lr=1e-5,3e-3", "--over", "data.batch_size=64,128", "--out", str(tmp_path)]
+    args = ["sweep", "cifar10/lenet/bn", "--data.source", "synthetic", "--data.batch-size", "16", "--steps", "50"]
+    args += ["--seeds", "2", "--over", "optim.lr=1e-5,3e-3", "--over", "data.batch_size=16,32", "--out", str(tmp_path)]
     assert main(args) == 0
     out = capsys.readouterr().out
     assert "4 settings × 2 seeds in 2 programs" in out

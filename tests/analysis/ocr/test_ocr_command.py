@@ -16,11 +16,11 @@ TEXT = "HELLO WORLD\nIN 1998"
 @pytest.fixture
 def net(names, nearest, monkeypatch):
     """Stands for the net of any run folder; its fields may be changed."""
-    dataset = SimpleNamespace(
+    spec = SimpleNamespace(
         meta={"class_names": list(names)}, splits={"train": {"image": np.zeros((1, 32, 32, 1), np.uint8)}}
     )
     experiment = SimpleNamespace(data=ImageData("nist36"))
-    stand_in = SimpleNamespace(experiment=experiment, dataset=dataset, predictor=nearest)
+    stand_in = SimpleNamespace(experiment=experiment, spec=spec, predictor=nearest)
     monkeypatch.setattr(load, "load", lambda folder, replica: stand_in)
     return stand_in
 
