@@ -1,5 +1,8 @@
 """Errors meant for the person at the keyboard."""
 
+import contextlib
+from collections.abc import Iterator
+
 
 class UserError(Exception):
     """Something the user can mend. The message is one line: what is wrong, where, and what to do.
@@ -17,3 +20,20 @@ def first_line(error: BaseException) -> str:
     """The first non-empty line of an error's text, for quoting a library's error inside a message of ours."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0] if lines else type(error).__name__
+
+
+@contextlib.contextmanager
+def extra(name: str) -> Iterator[None]:
+    """Surrounds the import of a package that only the extra `name` of pyproject.toml installs.
+
+    Raises UserError, which names the extra, where the package is missing.
+
+    >>> with extra("ocr"):
+    ...     import a_package_that_is_missing
+    Traceback (most recent call last):
+    jaxnets.errors.UserError: this needs the package a_package_that_is_missing: pip install 'jaxnets[ocr]'
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise UserError(f"this needs the package {error.name}: pip install 'jaxnets[{name}]'") from None

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from jaxnets.errors import UserError
+from jaxnets.errors import extra
 from jaxnets.runs.statistics import mean_std
 
 
@@ -11,10 +11,8 @@ class TensorBoard:
     """Writes each epoch's metrics, averaged over seeds, as event files under RUN/tensorboard."""
 
     def __init__(self, folder: Path) -> None:
-        try:
+        with extra("tensorboard"):
             from tensorboardX import SummaryWriter
-        except ImportError:
-            raise UserError("--tensorboard needs the package tensorboardX: pip install 'jaxnets[tensorboard]'") from None
         self._writer = SummaryWriter(str(folder / "tensorboard"))
 
     def write(self, line: dict[str, Any]) -> None:

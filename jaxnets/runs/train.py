@@ -62,6 +62,7 @@ def train(
             return run.read("summary.json")
         sinks = [stack.enter_context(contextlib.closing(TensorBoard(folder))).write] if tensorboard else []
         engine = engines.build(experiment, dataset)
+        engine.task.check_packages()
         checkpoints = stack.enter_context(contextlib.closing(Checkpoints(folder / "checkpoints")))
         received = stack.enter_context(signals.defer_signals())
         session = _Session(experiment, dataset, engine, run, checkpoints, reporter, checkpoint_every, sinks, received)

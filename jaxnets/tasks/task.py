@@ -88,6 +88,8 @@ class Task(NamedTuple):
     """(model, variables, key) -> texts; for models that generate some."""
     visualize: Callable[[Any, Any, Any], Mapping[str, ImageGrid]] | None = None
     """(model, variables before training, variables after) -> images by caption; for models whose insides can be drawn."""
+    check_packages: Callable[[], Any] = lambda: None
+    """Raises UserError where a package is missing that `generate` needs: called before training, not after hours of it."""
     baseline: Callable[[], Mapping[str, float]] = dict
     """Metrics of a rule that needs no training, by split and metric: {"test_nearest_accuracy": 0.7}."""
 

@@ -13,7 +13,7 @@ import numpy as np
 from jaxnets.config import Experiment
 from jaxnets.data import pairs, text
 from jaxnets.data.store import Dataset
-from jaxnets.errors import UserError
+from jaxnets.errors import UserError, extra
 from jaxnets.pipeline import loaders
 from jaxnets.pipeline.loaders import Arrays, Loader
 from jaxnets.tasks import decode
@@ -52,6 +52,7 @@ def build(experiment: Experiment, dataset: Dataset) -> Task:
         eval_loader=lambda split: by_word(by_sentence(split)),
         examples_per_step=config.batch_size,
         generate=functools.partial(_generate, experiment, dataset),
+        check_packages=_sacrebleu,
     )
 
 
@@ -147,11 +148,18 @@ def _step(model: Any, variables: Any, encoded: Any, state: Any, word: Array) -> 
     return logits[:, 0], state
 
 
+def _sacrebleu() -> Any:
+    """The package that measures BLEU and chrF. Slow to import, and needed after training alone."""
+    with extra("text"):
+        import sacrebleu
+
+    return sacrebleu
+
+
 def _generate(experiment: Experiment, dataset: Dataset, model: Any, variables: Any, key: Array) -> GeneratedSamples:
     """Greedy translations of the held-out splits, and of as many training pairs, with BLEU and chrF."""
-    import sacrebleu  # Slow to import, and needed here alone.
-
     del key
+    sacrebleu = _sacrebleu()
     predictor = Predictor(model, variables, dataset.meta, experiment)
     source, target = (text.Vocabulary(tuple(dataset.meta[f"{side}_tokens"])) for side in ("source", "target"))
     metrics: dict[str, float] = {}

@@ -6,10 +6,12 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 from scipy import ndimage
-from skimage import filters, measure, transform
 
 from jaxnets.data.image_io import on_white
-from jaxnets.errors import UserError, first_line
+from jaxnets.errors import UserError, extra, first_line
+
+with extra("ocr"):
+    from skimage import filters, measure, transform
 
 Array = np.ndarray
 

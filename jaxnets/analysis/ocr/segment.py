@@ -6,9 +6,12 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy import ndimage, sparse
-from skimage import measure, morphology
 
 from jaxnets.data.letter_form import stroke_width
+from jaxnets.errors import extra
+
+with extra("ocr"):
+    from skimage import measure, morphology
 
 Array = np.ndarray
 
