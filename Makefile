@@ -1,5 +1,6 @@
 # make quickstart   trains four nets on synthetic data and names the report
-# make test         the whole test suite
+# make test         the whole test suite, but for
+# make test-data    the real data sets, which are read and checked where their files are at hand
 # make test-fast    configs, registry, imports, update rules: the part without training, within a minute
 # make lint         style and types
 # make newest       the fast tests and a run from end to end, on the newest Python there is with the newest jax
@@ -14,8 +15,8 @@ PIP = $(VENV)/bin/pip --disable-pip-version-check install --quiet --constraint c
 INSTALL = $(PIP) --no-build-isolation --editable
 # A worker takes whole files: what a file trains for its tests is trained once.
 PYTEST = $(VENV)/bin/pytest --numprocesses $(JOBS) --dist loadfile
-# Tests that compare arithmetic run programs as users do; all others compile without optimization, in half the time.
-ARITHMETIC = tests/nn tests/parity
+# Tests against PyTorch run programs as users do; all others compile without optimization, in half the time.
+PARITY = tests/parity
 FAST = tests/config tests/optim tests/test_architecture.py tests/test_readme.py tests/test_registry.py
 
 # The kernels' tests once more, with kernels that check every access (GCC's sanitizers), by each of their instruction sets.
@@ -25,7 +26,7 @@ SANITIZERS = -fsanitize=address,undefined -fno-sanitize-recover=all
 NEWER = $(firstword $(foreach version,3.13 3.12,$(lastword $(wildcard $(HOME)/.pyenv/versions/$(version).*/bin/python3)) \
   $(shell python$(version) -c 'import sys; print(sys.executable)' 2>/dev/null)))
 
-.PHONY: quickstart test test-fast lint newest torch sanitize clean
+.PHONY: quickstart test test-data test-fast lint newest torch sanitize clean
 
 quickstart: $(VENV)/base
 	$(VENV)/bin/jaxnets run cifar10/lenet/plain cifar10/lenet/bn cifar10/lenet/dropout cifar10/lenet/super \
@@ -33,8 +34,11 @@ quickstart: $(VENV)/base
 	$(VENV)/bin/jaxnets report runs/quickstart
 
 test: $(VENV)/test
-	JAXNETS_TEST_UNOPTIMIZED=1 $(PYTEST) --durations 10 tests jaxnets $(ARITHMETIC:%=--ignore %)
-	$(PYTEST) --durations 5 $(ARITHMETIC)
+	JAXNETS_TEST_UNOPTIMIZED=1 $(PYTEST) --durations 10 -m "not real_data" tests jaxnets --ignore $(PARITY)
+	$(PYTEST) --durations 5 $(PARITY)
+
+test-data: $(VENV)/test
+	$(PYTEST) tests/data/test_real_sets.py
 
 test-fast: $(VENV)/test
 	JAXNETS_TEST_UNOPTIMIZED=1 $(PYTEST) $(FAST)

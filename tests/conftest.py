@@ -16,8 +16,7 @@ os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(REPOSITORY / ".pytest_cac
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
 
 # Programs that run for milliseconds need no optimization, which is half of their compilation and more; and XLA's older way
-# to emit fused loops compiles them in a third of the time. Tests that compare arithmetic to the last digits, of kernels and
-# with PyTorch, run without this (see the Makefile).
+# to emit fused loops compiles them in a third of the time. The comparisons with PyTorch run without this (see the Makefile).
 if os.environ.get("JAXNETS_TEST_UNOPTIMIZED"):
     flags = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flags}".strip()
