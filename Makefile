@@ -29,8 +29,8 @@ NEWER = $(firstword $(foreach version,3.13 3.12,$(lastword $(wildcard $(HOME)/.p
 .PHONY: quickstart test test-data test-fast lint newest torch sanitize clean
 
 quickstart: $(VENV)/base
-	$(VENV)/bin/jaxnets run cifar10/lenet/plain cifar10/lenet/bn cifar10/lenet/dropout cifar10/lenet/super \
-	  --data.source synthetic --epochs 20 --out runs/quickstart
+	$(VENV)/bin/jaxnets run cifar10/lenet/bn cifar10/lenet/bn_dropout cifar10/lenet/super cifar10/lenet/best \
+	  --data.source synthetic --epochs 12 --out runs/quickstart
 	$(VENV)/bin/jaxnets report runs/quickstart
 
 test: $(VENV)/test
