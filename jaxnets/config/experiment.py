@@ -10,7 +10,7 @@ import tyro
 from jaxnets.config.data import DataConfig
 from jaxnets.config.fields import field_at
 from jaxnets.config.model import ModelConfig
-from jaxnets.config.optim import Optim
+from jaxnets.config.optim import RULES, Optim
 from jaxnets.errors import UserError
 
 
@@ -95,6 +95,10 @@ _RULES: Mapping[str, _Rule] = {
     "data.augment.brightness": _FRACTION,
     "data.augment.contrast": _FRACTION,
     "data.augment.saturation": _FRACTION,
+    "optim.name": (
+        f"must be {', '.join(RULES)}, an optax factory such as optax.lion, or module:function",
+        lambda value: value in RULES or "." in value or ":" in value,
+    ),
     "optim.lr": _RATE,
     "optim.momentum": _FRACTION,
     "optim.weight_decay": _NOT_NEGATIVE,

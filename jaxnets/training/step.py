@@ -35,9 +35,8 @@ def make_train_step(
     Args:
       model: a Linen module.
       objective: its inputs, loss and metrics.
-      tx: the update rule. Its `update` is given `value`, `value_fn` (a function from parameters to the loss on this batch)
-      and
-        `key`, which rules such as SPSA use.
+      tx: the update rule. Its `update` is given `value`, `value_fn` (a function from parameters to the loss on this batch),
+        `grad` and `key`, which rules such as SPSA and L-BFGS use.
       axis_name: for pmap's contract. The step then runs once per device on that device's share of the batch, and sums
       losses,
         gradients and metrics over the named axis itself. By default it sees the whole batch.
@@ -82,7 +81,8 @@ def make_train_step(
         loss = metrics["loss"].value
         grads = jax.tree.map(lambda g: g / metrics["loss"].weight, grads)
         optim_key = stream(state.key, Stream.OPTIM)
-        updates, opt_state = tx.update(grads, state.opt_state, state.params, value=loss, value_fn=mean_loss, key=optim_key)
+        extra_args = {"value": loss, "value_fn": mean_loss, "grad": grads, "key": optim_key}
+        updates, opt_state = tx.update(grads, state.opt_state, state.params, **extra_args)
         params = optax.apply_updates(state.params, updates)
         # A finite loss can have gradients that are not; what was computed from them must not be kept.
         finite = [jnp.isfinite(leaf).all() for leaf in jax.tree.leaves((loss, params, model_state))]
