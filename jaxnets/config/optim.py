@@ -62,6 +62,9 @@ class Optim:
     trainable: Literal["all", "head"] = "all"
     """Parameters to train: all, or only the last layer (head) on fixed features. The rest of the model is then in evaluation
     mode: BatchNorm keeps its statistics and dropout is off."""
+    record: bool = False
+    """Also record the norm of the gradient over all trained parameters, before clipping, and the learning rate, among the
+    training metrics: gradient_norm and learning_rate, means over an epoch's steps. SPSA computes no gradient."""
     spsa: Spsa = Spsa()
     """Hyper-parameters of spsa; the other rules ignore them."""
 

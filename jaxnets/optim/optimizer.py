@@ -61,6 +61,31 @@ def build(config: Optim, steps: int, steps_per_epoch: int, swept: Sequence[str] 
     return optax.GradientTransformationExtraArgs(init, update)
 
 
+def measure(config: Optim, steps: int, steps_per_epoch: int) -> Callable[[Any, Any, Array], dict[str, Array]]:
+    """The function (gradients, state, step) -> {"gradient_norm": …, "learning_rate": …} of the step about to be taken.
+
+    Args are those of `build`, and the state is its transform's. SPSA, which never reads a gradient, has no norm; its rate is
+    a / (step + 1 + A)^alpha.
+    """
+
+    def measured(grads: Any, state: Any, step: Array) -> dict[str, Array]:
+        values = {path: field_at(config, path) for path in TRACED} | swept_values(state)
+        if config.name == "spsa" and config.spsa.rule == "sgd":
+            rate = values["spsa.a"] / (step + 1.0 + values["spsa.big_a"]) ** values["spsa.alpha"]
+        else:
+            rate = learning_rate(config, values["lr"], steps, steps_per_epoch)(step)
+        rates = {"learning_rate": jnp.asarray(rate, jnp.float32)}
+        trained = head(grads) if config.trainable == "head" else grads
+        return rates if config.name == "spsa" else {"gradient_norm": optax.tree.norm(trained), **rates}
+
+    return measured
+
+
+def swept_values(state: Any) -> dict[str, Array]:
+    """The hyper-parameters in the optimizer's state, by path: those in which replicas differ."""
+    return dict(state.hyperparams) if isinstance(state, SweptState) else {}
+
+
 def with_hyperparams(state: Any, hyperparams: Mapping[str, Array]) -> Any:
     """The optimizer state with other values of the swept hyper-parameters; the state itself where there are none."""
     return state._replace(hyperparams=dict(hyperparams)) if hyperparams else state

@@ -10,7 +10,7 @@ import optax
 from jax import lax
 
 from jaxnets.pipeline.loaders import Arrays, Batch, Loader
-from jaxnets.tasks.metrics import Metrics, merge
+from jaxnets.tasks.metrics import Mean, Metrics, merge
 from jaxnets.tasks.task import Objective
 from jaxnets.training.state import Stream, TrainState, step_keys, stream
 
@@ -29,6 +29,7 @@ def make_train_step(
     axis_name: str | None = None,
     grad_accumulation_steps: int = 1,
     eval_mode: bool = False,
+    measure: Callable[[Any, Any, Array], dict[str, Array]] | None = None,
 ) -> TrainStep:
     """The function (state, batch) -> (state, metrics of the batch before the update).
 
@@ -45,6 +46,7 @@ def make_train_step(
       eval_mode: runs the model in evaluation mode: BatchNorm keeps its statistics and nothing is dropped, as it must be
       where
         `tx` trains nothing but the head.
+      measure: (gradients, state of `tx`, step) -> further metrics of the step (see jaxnets.optim.optimizer.measure).
 
     The step takes the key of the model's randomness from the state, unless the caller, who has derived it already, gives it.
     """
@@ -80,6 +82,9 @@ def make_train_step(
         metrics, grads = psum(sums)
         loss = metrics["loss"].value
         grads = jax.tree.map(lambda g: g / metrics["loss"].weight, grads)
+        if measure:
+            measured = measure(grads, state.opt_state, state.step)
+            metrics = metrics | {name: Mean(value, jnp.ones_like(value)) for name, value in measured.items()}
         optim_key = stream(state.key, Stream.OPTIM)
         extra_args = {"value": loss, "value_fn": mean_loss, "grad": grads, "key": optim_key}
         updates, opt_state = tx.update(grads, state.opt_state, state.params, **extra_args)

@@ -285,3 +285,12 @@ def test_a_part_of_running_text_is_its_first_tokens():
     assert np.sum(indices["count"].clip(0, part.data.window)) == 210
     with pytest.raises(UserError, match="eval_batch_size must be below 211"):
         tasks.build(dataclasses.replace(part, eval_batch_size=211), data)
+
+
+def test_the_norm_of_the_gradient_and_the_rate_are_recorded(tmp_path, reporter):
+    recorded = dataclasses.replace(SMALL, optim=dataclasses.replace(SMALL.optim, record=True, lr=3e-4), steps=3)
+    train(recorded, tmp_path, reporter)
+    [line] = [line for line in RunFolder(tmp_path).metrics() if "epoch" in line]
+    assert line["train"]["learning_rate"] == pytest.approx([3e-4, 3e-4])
+    assert min(line["train"]["gradient_norm"]) > 0
+    assert "learning_rate" not in line["validation"]

@@ -9,7 +9,7 @@ import pytest
 
 from jaxnets import models
 from jaxnets.config import Augment, ImageData, Optim
-from jaxnets.config.model import LeNetConfig
+from jaxnets.config.model import LeNetConfig, LinearConfig
 from jaxnets.optim import optimizer
 from jaxnets.pipeline import images, loaders
 from jaxnets.tasks import classification
@@ -213,3 +213,40 @@ def test_spsa_measures_the_same_loss_in_parts(arrays):
         jax.jit(make_train_step(model, OBJECTIVE, tx, grad_accumulation_steps=parts))(start, batch)[0] for parts in (1, 4)
     )
     chex.assert_trees_all_close(whole.params, split.params, rtol=1e-3, atol=1e-6)
+
+
+def quadratic_step(config, steps=4):
+    """A step of softmax regression on 5 features by `config`, with its measures, and the batch."""
+    model, objective = models.build(LinearConfig(), {"classes": 3}), classification.objective("image")
+    rng = np.random.default_rng(1)
+    x, y = jnp.asarray(rng.normal(size=(6, 5)), jnp.float32), jnp.asarray(rng.integers(0, 3, 6), jnp.int32)
+    tx = optimizer.build(config, steps, 2)
+    step = make_train_step(model, objective, tx, measure=optimizer.measure(config, steps, 2))
+    start = state.create(jax.random.key(0), model, tx, (x[:1],))
+    return jax.jit(step), start, {"image": x, "label": y, "mask": jnp.ones(6)}
+
+
+def test_the_norm_of_the_gradient_and_the_rate_are_those_in_numpy():
+    step, current, batch = quadratic_step(Optim("sgd", lr=0.5, schedule="linear", warmup_epochs=1, clip=0.01))
+    rates = []
+    for _ in range(4):
+        before = jax.tree.map(np.asarray, current.params)
+        (layer,) = before.values()
+        x, y = np.asarray(batch["image"]), np.asarray(batch["label"])
+        logits = x @ layer["kernel"] + layer["bias"]
+        error = np.exp(logits) / np.exp(logits).sum(1, keepdims=True) - np.eye(3)[y]
+        norm = np.sqrt(np.square(x.T @ error / 6).sum() + np.square(error.mean(0)).sum())
+        current, metrics = step(current, batch)
+        np.testing.assert_allclose(metrics["gradient_norm"].value, norm, rtol=1e-5)
+        rates.append(float(metrics["learning_rate"].value))
+        moved = optax.tree.norm(jax.tree.map(jnp.subtract, current.params, before))
+        np.testing.assert_allclose(moved, rates[-1] * 0.01, rtol=1e-3, atol=1e-8)  # The norm is that before clipping.
+    np.testing.assert_allclose(rates, [0, 0.25, 0.5, 0.25])
+
+
+def test_spsa_records_its_own_rate():
+    step, current, batch = quadratic_step(Optim("spsa"))
+    for k in range(2):
+        current, metrics = step(current, batch)
+        assert set(metrics) == {"loss", "accuracy", "learning_rate"}
+        np.testing.assert_allclose(metrics["learning_rate"].value, 0.05 / (k + 1 + 100) ** 0.602, rtol=1e-5)
