@@ -66,7 +66,7 @@ def make_train_step(
                 rngs={"dropout": key},
                 mutable=list(model_state),
             )
-            metrics = objective.metrics(outputs, batch)
+            metrics = (objective.train_metrics or objective.metrics)(outputs, batch)
             return metrics["loss"].total, (metrics, dict(model_state), objective.carry(outputs))
 
         def loss_and_grads(*args: Any) -> tuple[Any, Any, Any]:
