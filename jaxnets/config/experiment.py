@@ -109,6 +109,7 @@ _RULES: Mapping[str, _Rule] = {
     "optim.weight_decay": _NOT_NEGATIVE,
     "optim.warmup_epochs": _NOT_NEGATIVE,
     "optim.clip": _NOT_NEGATIVE,
+    "optim.ema": _FRACTION,
     "optim.spsa.a": _RATE,
     "optim.spsa.big_a": _NOT_NEGATIVE,
     "optim.spsa.c": _RATE,

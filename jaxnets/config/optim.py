@@ -62,6 +62,9 @@ class Optim:
     trainable: Literal["all", "head"] = "all"
     """Parameters to train: all, or only the last layer (head) on fixed features. The rest of the model is then in evaluation
     mode: BatchNorm keeps its statistics and dropout is off."""
+    ema: float = 0.0
+    """Decay, in [0, 1), of an exponential moving average of the weights, which is evaluated and saved in their place.
+    BatchNorm has its last statistics. 0: no average."""
     record: bool = False
     """Also record the norm of the gradient over all trained parameters, before clipping, and the learning rate, among the
     training metrics: gradient_norm and learning_rate, means over an epoch's steps. SPSA computes no gradient."""

@@ -12,6 +12,7 @@ from jaxnets import registry
 from jaxnets.config import TRACED, Optim, field_at
 from jaxnets.config.optim import RULES
 from jaxnets.errors import UserError, first_line
+from jaxnets.optim.average import AverageState, with_average
 from jaxnets.optim.schedules import learning_rate
 from jaxnets.optim.spsa import spsa, spsa_gradient
 
@@ -44,8 +45,9 @@ def build(config: Optim, steps: int, steps_per_epoch: int, swept: Sequence[str] 
     values = {path: field_at(config, path) for path in TRACED}
     if config.args or config.name not in RULES:
         _check_args(config, lambda: _rule(config, values, steps, steps_per_epoch))
+    averaged = lambda rule: with_average(rule, config.ema) if config.ema else rule
     if not swept:
-        return _trained_part(config, _rule(config, values, steps, steps_per_epoch))
+        return averaged(_trained_part(config, _rule(config, values, steps, steps_per_epoch)))
 
     def rule(hyperparams: Mapping[str, Array]) -> _Transform:
         return _trained_part(config, _rule(config, {**values, **hyperparams}, steps, steps_per_epoch))
@@ -58,7 +60,7 @@ def build(config: Optim, steps: int, steps_per_epoch: int, swept: Sequence[str] 
         updates, inner = rule(state.hyperparams).update(updates, state.inner, params, **extra_args)
         return updates, SweptState(state.hyperparams, inner)
 
-    return optax.GradientTransformationExtraArgs(init, update)
+    return averaged(optax.GradientTransformationExtraArgs(init, update))
 
 
 def measure(config: Optim, steps: int, steps_per_epoch: int) -> Callable[[Any, Any, Array], dict[str, Array]]:
@@ -83,11 +85,14 @@ def measure(config: Optim, steps: int, steps_per_epoch: int) -> Callable[[Any, A
 
 def swept_values(state: Any) -> dict[str, Array]:
     """The hyper-parameters in the optimizer's state, by path: those in which replicas differ."""
+    state = state.inner if isinstance(state, AverageState) else state
     return dict(state.hyperparams) if isinstance(state, SweptState) else {}
 
 
 def with_hyperparams(state: Any, hyperparams: Mapping[str, Array]) -> Any:
     """The optimizer state with other values of the swept hyper-parameters; the state itself where there are none."""
+    if isinstance(state, AverageState):
+        return state._replace(inner=with_hyperparams(state.inner, hyperparams))
     return state._replace(hyperparams=dict(hyperparams)) if hyperparams else state
 
 

@@ -54,8 +54,8 @@ def smooth(targets: Array, share: float) -> Array:
     """Targets [N, C] of which a share in [0, 1) is spread evenly over all classes.
 
     >>> import jax.numpy as jnp
-    >>> smooth(jnp.asarray([[1.0, 0.0, 0.0, 0.0]]), 0.2).round(2).tolist()
-    [[0.85, 0.05, 0.05, 0.05]]
+    >>> smooth(jnp.asarray([[1.0, 0.0, 0.0, 0.0]]), 0.5).tolist()
+    [[0.625, 0.125, 0.125, 0.125]]
 
     References:
       Szegedy, C. et al. (2016), Rethinking the Inception architecture for computer vision, section 7.
