@@ -15,6 +15,9 @@ from typing import Any
 from jaxnets.config import Experiment, validate
 from jaxnets.errors import UserError
 
+_CONFIG_FILE = "jaxnets_config_"
+"""What the names of config files' modules start with."""
+
 
 def config_folder() -> Path:
     """Where the built-in config files are: in an installed package inside it, in a checkout beside it."""
@@ -49,7 +52,8 @@ def resolve(target: Any) -> Any:
         loaded = importlib.import_module(module)
         return getattr(loaded, attribute) if attribute else loaded
     except (ModuleNotFoundError, AttributeError) as error:
-        raise UserError(f"a config names {target!r}, which cannot be imported ({error})") from error
+        hint = "; load the config file that defines it first" if module.startswith(_CONFIG_FILE) else ""
+        raise UserError(f"a config names {target!r}, which cannot be imported ({error}){hint}") from error
 
 
 def select(names: Iterable[str]) -> list[Experiment]:
@@ -80,7 +84,7 @@ def load_file(path: Path) -> list[Experiment]:
     """The experiments a config file yields from its function `experiments()`. Raises UserError for a file that cannot."""
     if not path.is_file():
         raise UserError(f"config file {path}: no such file")
-    spec = importlib.util.spec_from_file_location(f"jaxnets_config_{path.stem}", path)
+    spec = importlib.util.spec_from_file_location(f"{_CONFIG_FILE}{path.stem}", path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -4,10 +4,12 @@ import contextlib
 import io
 import itertools
 import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import tyro
 
+from jaxnets.config.fields import parse_literal, with_field
 from jaxnets.errors import UserError
 
 
@@ -37,6 +39,33 @@ def parse(kind: Any, command: str, args: list[str], default: Any = None, descrip
         if stop.code in (0, None):
             raise
         raise UserError(_one_line(errors.getvalue())) from None
+
+
+def take_args(args: Sequence[str], prefix: str = "--optim.args.") -> tuple[list[str], dict[str, Any]]:
+    """(the other arguments, {"optim.args.b1": 0.95}) for options below a field that holds a mapping, whatever their names.
+
+    >>> take_args(["--seeds", "3", "--optim.args.b1", "0.95", "--optim.args.mu-dtype=bfloat16"])
+    (['--seeds', '3'], {'optim.args.b1': 0.95, 'optim.args.mu_dtype': 'bfloat16'})
+    """
+    others: list[str] = []
+    changes = {}
+    rest = iter(args)
+    for arg in rest:
+        if not arg.startswith(prefix):
+            others.append(arg)
+            continue
+        option, sign, text = arg.partition("=")
+        if not sign and (text := next(rest, "--")).startswith("--"):
+            raise UserError(f"{option} needs a value")
+        changes[option.removeprefix("--").replace("-", "_")] = parse_literal(text)
+    return others, changes
+
+
+def with_fields(config: Any, changes: Mapping[str, Any]) -> Any:
+    """A copy of `config` with other values at dotted paths."""
+    for path, value in changes.items():
+        config = with_field(config, path, value)
+    return config
 
 
 def _one_line(box: str) -> str:

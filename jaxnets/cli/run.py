@@ -10,7 +10,7 @@ import tyro
 from rich.console import Console
 
 from jaxnets import registry
-from jaxnets.cli.parse import parse
+from jaxnets.cli.parse import parse, take_args, with_fields
 from jaxnets.config import Experiment, validate
 from jaxnets.errors import UserError
 
@@ -34,7 +34,7 @@ def run(args: list[str]) -> int:
     Returns the exit status: 0, 1 if some experiments failed, 128 + the signal's number after SIGINT or SIGTERM.
     """
     names = list(itertools.takewhile(lambda arg: not arg.startswith("-"), args))
-    rest = args[len(names) :]
+    rest, changes = take_args(args[len(names) :])
     if not names and not {"-h", "--help"} & set(rest):
         raise UserError("run needs the id of an experiment first, for example: jaxnets run cifar10/lenet/super --epochs 5")
     experiments = registry.select(names or ["cifar10/lenet/super"])
@@ -42,7 +42,7 @@ def run(args: list[str]) -> int:
         f"Trains experiments, each with several seeds at once. The defaults below are those of {experiments[0].id}."
     )
     runs = [parse(RunOptions, f"run {' '.join(names) or 'ID…'}", rest, RunOptions(e), description) for e in experiments]
-    runs = [dataclasses.replace(run, experiment=validate(run.experiment)) for run in runs]
+    runs = [dataclasses.replace(run, experiment=validate(with_fields(run.experiment, changes))) for run in runs]
     if runs[0].checkpoint_every < 0:
         raise UserError(f"checkpoint_every must be 0 or more seconds, got {runs[0].checkpoint_every}")
     return _train_all(runs)

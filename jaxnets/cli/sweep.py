@@ -7,7 +7,7 @@ from typing import Annotated
 import tyro
 
 from jaxnets import registry
-from jaxnets.cli.parse import optional, parse
+from jaxnets.cli.parse import optional, parse, take_args, with_fields
 from jaxnets.config import Experiment, validate
 from jaxnets.errors import UserError
 
@@ -42,6 +42,7 @@ def sweep(args: list[str]) -> int:
     [first, *more] = registry.select([name])
     if more:
         raise UserError(f"{name} is a family; sweep one of its experiments, for example {first.id}")
+    rest, changes = take_args(rest)
     description = (
         f"Searches for hyperparameters: jaxnets sweep ID --over FIELD=VALUES… The defaults are those of {first.id}."
     )
@@ -50,7 +51,7 @@ def sweep(args: list[str]) -> int:
         raise UserError("sweep needs --over, for example --over optim.lr=1e-3,1e-2")
     if options.random is not None and options.random < 1:
         raise UserError(f"random must be at least 1, got {options.random}")
-    return _search(dataclasses.replace(options, experiment=validate(options.experiment)))
+    return _search(dataclasses.replace(options, experiment=validate(with_fields(options.experiment, changes))))
 
 
 def _search(options: SweepOptions) -> int:

@@ -8,6 +8,7 @@ here imports jax, so listing experiments is quick.
 from jaxnets.config.data import Augment, BagOfWordsData, DataConfig, ImageData, NameData, PairData, ReviewData, TextData
 from jaxnets.config.experiment import Experiment, validate
 from jaxnets.config.fields import field_at, parse_field, with_field
+from jaxnets.config.loss import Loss
 from jaxnets.config.model import (
     AutoencoderConfig,
     CharRNNConfig,
@@ -43,6 +44,7 @@ __all__ = [
     "LanguageModelConfig",
     "LeNetConfig",
     "LinearConfig",
+    "Loss",
     "MLPConfig",
     "ModelConfig",
     "NameData",

@@ -9,8 +9,9 @@ import tyro
 
 from jaxnets.config.data import DataConfig
 from jaxnets.config.fields import field_at
+from jaxnets.config.loss import Loss
 from jaxnets.config.model import ModelConfig
-from jaxnets.config.optim import Optim
+from jaxnets.config.optim import RULES, Optim
 from jaxnets.errors import UserError
 
 
@@ -46,6 +47,8 @@ class Experiment:
     divide data.batch_size."""
     select: Literal["best", "last"] = "best"
     """Which weights are tested: those of the epoch with the best validation result, or the last ones."""
+    loss: Loss = dataclasses.field(default_factory=Loss)
+    """What classifiers minimize."""
     grid: tyro.conf.Suppress[Mapping[str, tuple[float, ...]]] = dataclasses.field(default_factory=dict)
     """Hyper-parameters in which replicas differ: dotted path of a field in TRACED -> one value a seed (see
     jaxnets.runs.sweep)."""
@@ -95,11 +98,18 @@ _RULES: Mapping[str, _Rule] = {
     "data.augment.brightness": _FRACTION,
     "data.augment.contrast": _FRACTION,
     "data.augment.saturation": _FRACTION,
+    "loss.name": ("must be cross_entropy or module:function", lambda value: value == "cross_entropy" or ":" in value),
+    "loss.label_smoothing": _FRACTION,
+    "optim.name": (
+        f"must be {', '.join(RULES)}, an optax factory such as optax.lion, or module:function",
+        lambda value: value in RULES or "." in value or ":" in value,
+    ),
     "optim.lr": _RATE,
     "optim.momentum": _FRACTION,
     "optim.weight_decay": _NOT_NEGATIVE,
     "optim.warmup_epochs": _NOT_NEGATIVE,
     "optim.clip": _NOT_NEGATIVE,
+    "optim.ema": _FRACTION,
     "optim.spsa.a": _RATE,
     "optim.spsa.big_a": _NOT_NEGATIVE,
     "optim.spsa.c": _RATE,

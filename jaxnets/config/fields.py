@@ -1,24 +1,36 @@
 """Access to fields of nested dataclasses by dotted path, such as optim.lr."""
 
+import ast
 import dataclasses
 import difflib
 import typing
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, Literal
 
 from jaxnets.errors import UserError
 
 
 def field_at(config: Any, path: str) -> Any:
-    """The value at a dotted path, such as "optim.lr". Raises AttributeError if there is no such field."""
+    """The value at a dotted path, such as "optim.lr". Raises AttributeError if there is no such field.
+
+    Below a field that holds a mapping, the path goes on with its keys: "optim.args.b1".
+    """
     for name in path.split("."):
-        config = getattr(config, name)
+        if isinstance(config, Mapping):
+            if name not in config:
+                raise AttributeError(name)
+            config = config[name]
+        else:
+            config = getattr(config, name)
     return config
 
 
 def with_field(config: Any, path: str, value: Any) -> Any:
-    """A copy of `config` in which the field at a dotted path has the given value."""
+    """A copy of `config` in which the field at a dotted path has the given value. Keys of mappings may be new."""
     name, _, rest = path.partition(".")
+    if isinstance(config, Mapping):
+        return {**config, name: with_field(config[name], rest, value) if rest else value}
     return dataclasses.replace(config, **{name: with_field(getattr(config, name), rest, value) if rest else value})
 
 
@@ -31,6 +43,8 @@ def parse_field(config: Any, path: str, text: str) -> Any:
     owner, name = path.rpartition(".")[::2]
     try:
         parent = field_at(config, owner) if owner else config
+        if isinstance(parent, Mapping):
+            return parse_literal(text)
         hint = typing.get_type_hints(type(parent))[name]
         field_at(parent, name)
     except (AttributeError, KeyError):
@@ -49,6 +63,44 @@ def parse_field(config: Any, path: str, text: str) -> Any:
         return {"True": True, "False": False}[text] if kinds[0] is bool else kinds[0](text)
     except (KeyError, ValueError):
         raise UserError(f"{config.id}: {path} cannot be {text!r}: {kinds[0].__name__} wanted") from None
+
+
+def parse_literal(text: str) -> Any:
+    """A value of whatever kind the text looks like: a number, True or False, None, a tuple of such, or else the text.
+
+    >>> [parse_literal(text) for text in ("3", "1e-3", "True", "(1, 2)", "bfloat16")]
+    [3, 0.001, True, (1, 2), 'bfloat16']
+    """
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+def freeze(mapping: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A mapping that cannot be changed, with tuples in place of lists, as JSON makes them."""
+    return MappingProxyType({name: _with_tuples(value) for name, value in mapping.items()})
+
+
+def _with_tuples(value: Any) -> Any:
+    return tuple(map(_with_tuples, value)) if isinstance(value, list | tuple) else value
+
+
+def name_of(function: str | Callable) -> str:
+    """The name by which a config stores a function: "module:name". A string is such a name already.
+
+    Raises UserError for a function that its module does not name, such as a lambda.
+
+    >>> import math
+    >>> name_of(math.sqrt), name_of("optax.lion")
+    ('math:sqrt', 'optax.lion')
+    """
+    if isinstance(function, str):
+        return function
+    qualified = getattr(function, "__qualname__", "<nameless>")
+    if "<" in qualified:
+        raise UserError(f"{function!r} cannot be saved by name: define it at the top of its file with def")
+    return f"{function.__module__}:{qualified}"
 
 
 def leaves(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

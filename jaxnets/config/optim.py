@@ -1,7 +1,15 @@
 """Optimizer configs."""
 
 import dataclasses
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import tyro
+
+from jaxnets.config.fields import freeze, name_of
+
+RULES = ("sgd", "adam", "adamw", "rmsprop", "spsa")
+"""The update rules with torch.optim's conventions, and SPSA."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,8 +40,12 @@ class Spsa:
 class Optim:
     """The optimizer, with the conventions of torch.optim. SPSA uses no momentum, weight_decay or clip."""
 
-    name: Literal["sgd", "adam", "adamw", "rmsprop", "spsa"] = "adam"
-    """Update rule. spsa estimates gradients from evaluations of the loss alone."""
+    name: str = "adam"
+    """Update rule: sgd, adam, adamw, rmsprop; spsa, which estimates gradients from evaluations of the loss alone; an optax
+    factory such as optax.lion; or a function "module:name" from a learning rate to an optax transform, for which a config
+    file gives the function itself. --optim.args.b1 0.95 sets the argument b1 of its factory."""
+    args: tyro.conf.Suppress[Mapping[str, Any]] = dataclasses.field(default_factory=dict)
+    """Further arguments of the rule's factory, by name. The others have the factory's defaults."""
     lr: float = 1e-3
     """Peak learning rate, above 0. SPSA has its own step sizes instead."""
     momentum: float = 0.0
@@ -50,8 +62,18 @@ class Optim:
     trainable: Literal["all", "head"] = "all"
     """Parameters to train: all, or only the last layer (head) on fixed features. The rest of the model is then in evaluation
     mode: BatchNorm keeps its statistics and dropout is off."""
+    ema: float = 0.0
+    """Decay, in [0, 1), of an exponential moving average of the weights, which is evaluated and saved in their place.
+    BatchNorm has its last statistics. 0: no average."""
+    record: bool = False
+    """Also record the norm of the gradient over all trained parameters, before clipping, and the learning rate, among the
+    training metrics: gradient_norm and learning_rate, means over an epoch's steps. SPSA computes no gradient."""
     spsa: Spsa = Spsa()
     """Hyper-parameters of spsa; the other rules ignore them."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", name_of(self.name))
+        object.__setattr__(self, "args", freeze(self.args))
 
     @property
     def evaluations_per_step(self) -> int:

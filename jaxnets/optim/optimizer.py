@@ -1,5 +1,6 @@
 """Update rules from their configs, with torch.optim's conventions so that reported rates mean the same."""
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
@@ -7,8 +8,11 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from jaxnets import registry
 from jaxnets.config import TRACED, Optim, field_at
-from jaxnets.errors import UserError
+from jaxnets.config.optim import RULES
+from jaxnets.errors import UserError, first_line
+from jaxnets.optim.average import AverageState, with_average
 from jaxnets.optim.schedules import learning_rate
 from jaxnets.optim.spsa import spsa, spsa_gradient
 
@@ -35,10 +39,15 @@ def build(config: Optim, steps: int, steps_per_epoch: int, swept: Sequence[str] 
         replica can have its own (see `with_hyperparams`); until they are set they have the config's values.
 
     Its `update` takes optax's extra arguments `value_fn` and `key`, which SPSA needs.
+
+    Raises UserError for arguments that the rule's factory does not take.
     """
     values = {path: field_at(config, path) for path in TRACED}
+    if config.args or config.name not in RULES:
+        _check_args(config, lambda: _rule(config, values, steps, steps_per_epoch))
+    averaged = lambda rule: with_average(rule, config.ema) if config.ema else rule
     if not swept:
-        return _trained_part(config, _rule(config, values, steps, steps_per_epoch))
+        return averaged(_trained_part(config, _rule(config, values, steps, steps_per_epoch)))
 
     def rule(hyperparams: Mapping[str, Array]) -> _Transform:
         return _trained_part(config, _rule(config, {**values, **hyperparams}, steps, steps_per_epoch))
@@ -51,11 +60,39 @@ def build(config: Optim, steps: int, steps_per_epoch: int, swept: Sequence[str] 
         updates, inner = rule(state.hyperparams).update(updates, state.inner, params, **extra_args)
         return updates, SweptState(state.hyperparams, inner)
 
-    return optax.GradientTransformationExtraArgs(init, update)
+    return averaged(optax.GradientTransformationExtraArgs(init, update))
+
+
+def measure(config: Optim, steps: int, steps_per_epoch: int) -> Callable[[Any, Any, Array], dict[str, Array]]:
+    """The function (gradients, state, step) -> {"gradient_norm": …, "learning_rate": …} of the step about to be taken.
+
+    Args are those of `build`, and the state is its transform's. SPSA, which never reads a gradient, has no norm; its rate is
+    a / (step + 1 + A)^alpha.
+    """
+
+    def measured(grads: Any, state: Any, step: Array) -> dict[str, Array]:
+        values = {path: field_at(config, path) for path in TRACED} | swept_values(state)
+        if config.name == "spsa" and config.spsa.rule == "sgd":
+            rate = values["spsa.a"] / (step + 1.0 + values["spsa.big_a"]) ** values["spsa.alpha"]
+        else:
+            rate = learning_rate(config, values["lr"], steps, steps_per_epoch)(step)
+        rates = {"learning_rate": jnp.asarray(rate, jnp.float32)}
+        trained = head(grads) if config.trainable == "head" else grads
+        return rates if config.name == "spsa" else {"gradient_norm": optax.tree.norm(trained), **rates}
+
+    return measured
+
+
+def swept_values(state: Any) -> dict[str, Array]:
+    """The hyper-parameters in the optimizer's state, by path: those in which replicas differ."""
+    state = state.inner if isinstance(state, AverageState) else state
+    return dict(state.hyperparams) if isinstance(state, SweptState) else {}
 
 
 def with_hyperparams(state: Any, hyperparams: Mapping[str, Array]) -> Any:
     """The optimizer state with other values of the swept hyper-parameters; the state itself where there are none."""
+    if isinstance(state, AverageState):
+        return state._replace(inner=with_hyperparams(state.inner, hyperparams))
     return state._replace(hyperparams=dict(hyperparams)) if hyperparams else state
 
 
@@ -97,12 +134,14 @@ def _rule(config: Optim, values: Mapping[str, Any], steps: int, steps_per_epoch:
             return optax.chain(estimate, optax.adam(rate))
         return spsa(a=a, big_a=big_a, c=c, alpha=alpha, gamma=gamma, num_perturbations=config.spsa.num_perturbations)
     momentum = values["momentum"] if _is_on(values["momentum"]) else None
-    rule = {
-        "sgd": lambda: optax.sgd(rate, momentum),
-        "adam": lambda: optax.adam(rate),
-        "adamw": lambda: optax.adamw(rate, weight_decay=values["weight_decay"]),
-        "rmsprop": lambda: optax.rmsprop(rate, decay=0.99, eps=1e-8, eps_in_sqrt=False, momentum=momentum),
-    }[config.name]()
+    fixed: Mapping[str, Any] = {
+        "sgd": {"momentum": momentum},
+        "adamw": {"weight_decay": values["weight_decay"]},
+        "rmsprop": {"decay": 0.99, "eps": 1e-8, "eps_in_sqrt": False, "momentum": momentum},
+    }.get(config.name, {})
+    # Some of optax's factories take a number alone.
+    is_constant = config.name not in RULES and config.schedule == "constant" and not config.warmup_epochs
+    rule = _factory(config)(learning_rate=values["lr"] if is_constant else rate, **{**fixed, **config.args})
     # The L2 penalty's gradient joins the loss's before the rule sees it; after the rule it would have the wrong sign.
     penalized = config.name != "adamw" and _is_on(values["weight_decay"])
     decay = [optax.add_decayed_weights(values["weight_decay"])] if penalized else []
@@ -115,3 +154,45 @@ def _rule(config: Optim, values: Mapping[str, Any], steps: int, steps_per_epoch:
 def _is_on(value: Any) -> bool:
     """Whether a value asks for its transform: arrays always do, since they differ between replicas."""
     return not isinstance(value, int | float) or value != 0
+
+
+def _factory(config: Optim) -> Callable[..., optax.GradientTransformation]:
+    """The function that makes the rule. Raises UserError for a name that cannot be imported."""
+    module, colon, name = config.name.rpartition(":")
+    if not colon:
+        module, _, name = (f"optax.{config.name}" if config.name in RULES else config.name).rpartition(".")
+    return registry.resolve(f"{module}:{name}")
+
+
+def _check_args(config: Optim, make: Callable[[], _Transform]) -> None:
+    """Raises UserError for arguments that the rule's factory does not take, and for values that it cannot use."""
+    if config.name == "spsa":
+        raise UserError(f"optim.args.{next(iter(config.args))}: spsa has its hyper-parameters in optim.spsa")
+    parameters = inspect.signature(_factory(config)).parameters
+    elsewhere = {"learning_rate": "lr"}
+    if config.name in RULES:
+        elsewhere |= {"momentum": "momentum", "weight_decay": "weight_decay"}
+    listed = ", ".join(name for name in parameters if name not in elsewhere)
+    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+    for name in config.args:
+        if name in elsewhere:
+            raise UserError(f"optim.args.{name}: set optim.{elsewhere[name]} instead")
+        if name not in parameters and not takes_any:
+            raise UserError(f"optim.args.{name}: {config.name} has no such parameter; its parameters are {listed}")
+    if "learning_rate" not in parameters and not takes_any:
+        raise UserError(f"optim.name: {config.name} takes no learning_rate; its parameters are {listed}")
+
+    def one_step(params: Any) -> Any:
+        rule = make()
+        loss = lambda params: jnp.square(params["w"]).sum()
+        extra_args = {"value": loss(params), "value_fn": loss, "grad": params, "key": jax.random.key(0)}
+        return rule.update(params, rule.init(params), params, **extra_args)
+
+    try:
+        jax.eval_shape(one_step, {"w": jnp.zeros((2, 2))})
+    except Exception as error:
+        given = ", ".join(f"{name}={value!r}" for name, value in config.args.items()) or "its defaults"
+        raise UserError(
+            f"optim.args: {config.name} cannot work with {given} ({type(error).__name__}: {first_line(error)}); its "
+            f"parameters are {listed}"
+        ) from error

@@ -18,6 +18,8 @@ from jaxnets.tasks.task import PredictorBase, Task, check_batch_size, check_fiel
 
 Array = jax.Array
 
+TAKES_LOSS = True
+
 
 def build(experiment: Experiment, dataset: Dataset) -> Task:
     """Batches of "pyramid" [N, D], spatial pyramids of visual words, and "label" [N].
@@ -41,7 +43,7 @@ def build(experiment: Experiment, dataset: Dataset) -> Task:
 
     class_names = tuple(dataset.meta["class_names"])
     return Task(
-        objective=classification.objective("pyramid"),
+        objective=classification.objective("pyramid", loss=experiment.loss),
         sizes={"classes": len(class_names)},
         sample_inputs=(jnp.zeros((1, pyramid.regions(config.levels) * config.dictionary_size)),),
         arrays=_Lazy(tuple(dataset.splits), counted),

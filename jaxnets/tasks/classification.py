@@ -1,6 +1,7 @@
 """Classification of images."""
 
 import dataclasses
+import functools
 import math
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -9,15 +10,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxnets.config import Experiment
+from jaxnets import registry
+from jaxnets.config import Experiment, Loss
 from jaxnets.data.store import Dataset
+from jaxnets.errors import UserError
 from jaxnets.pipeline import images, loaders
-from jaxnets.pipeline.loaders import Arrays
+from jaxnets.pipeline.loaders import Arrays, Batch
 from jaxnets.tasks import losses, metrics
 from jaxnets.tasks.metrics import Metrics
 from jaxnets.tasks.task import ImageGrid, Objective, PredictorBase, Task, check_batch_size, check_fields, eval_loader
 
 Array = jax.Array
+
+TAKES_LOSS = True
+"""Whether `Experiment.loss` is this task's."""
 
 
 def build(experiment: Experiment, dataset: Dataset) -> Task:
@@ -37,7 +43,7 @@ def build(experiment: Experiment, dataset: Dataset) -> Task:
         }
 
     return Task(
-        objective=objective("image"),
+        objective=objective("image", loss=experiment.loss),
         sizes={"classes": len(class_names)},
         sample_inputs=(jnp.zeros(shape),),
         arrays=dataset.splits,
@@ -49,18 +55,36 @@ def build(experiment: Experiment, dataset: Dataset) -> Task:
     )
 
 
-def objective(*fields: str) -> Objective:
-    """One label for each example: softmax cross entropy, judged by accuracy.
+def objective(*fields: str, loss: Loss = Loss()) -> Objective:  # noqa: B008  # It is frozen.
+    """One label for each example: softmax cross entropy or another loss, judged by accuracy.
 
     Batches hold "label" [N], "mask" [N], and the `fields` that the model takes; it returns logits [N, classes].
     """
+
+    def measured(smoothing: float, logits: Array, batch: Batch) -> Metrics:
+        labels, mask = batch["label"], batch["mask"]
+        if loss.name == "cross_entropy" and not smoothing:
+            return label_metrics(logits, labels, mask)
+        targets = losses.smooth(jax.nn.one_hot(labels, logits.shape[-1]), smoothing)
+        return {"loss": _loss(loss, logits, targets, mask), "accuracy": metrics.accuracy(logits, labels, mask)}
+
     return Objective(
         inputs=lambda batch: tuple(batch[field] for field in fields),
-        metrics=lambda logits, batch: label_metrics(logits, batch["label"], batch["mask"]),
+        metrics=functools.partial(measured, 0.0),
+        train_metrics=functools.partial(measured, loss.label_smoothing),
         details=lambda logits, batch: {"confusion": metrics.confusion(logits, batch["label"], batch["mask"])},
         monitor="accuracy",
         higher_is_better=True,
     )
+
+
+def _loss(loss: Loss, logits: Array, targets: Array, mask: Array) -> metrics.Mean:
+    """The loss by its name. Raises UserError for a function that does not give a number an example."""
+    function = losses.soft_cross_entropy if loss.name == "cross_entropy" else registry.resolve(loss.name)
+    by_example = function(logits.astype(jnp.float32), targets)
+    if jnp.shape(by_example) != mask.shape:
+        raise UserError(f"loss.name: {loss.name} must give losses {list(mask.shape)}, not {list(jnp.shape(by_example))}")
+    return metrics.Mean((by_example * mask).sum(), mask.sum())
 
 
 def label_metrics(logits: Array, labels: Array, mask: Array) -> Metrics:

@@ -33,6 +33,36 @@ def cross_entropy(logits: Array, labels: Array, mask: Array) -> Mean:
     return Mean(-(label_log_probs * mask).sum(), mask.sum())
 
 
+def soft_cross_entropy(logits: Array, targets: Array) -> Array:
+    """Softmax cross entropy in nats with targets that are probabilities: -sum(targets · log softmax(logits)).
+
+    >>> import jax.numpy as jnp
+    >>> [round(float(loss), 4) for loss in soft_cross_entropy(jnp.zeros((2, 10)), jnp.full((2, 10), 0.1))]  # ln(10)
+    [2.3026, 2.3026]
+
+    Args:
+      logits: [N, C], of any float type; the loss is computed in float32.
+      targets: probabilities of the classes, [N, C].
+
+    Returns:
+      Losses [N].
+    """
+    return -(targets * jax.nn.log_softmax(logits.astype(jnp.float32))).sum(-1)
+
+
+def smooth(targets: Array, share: float) -> Array:
+    """Targets [N, C] of which a share in [0, 1) is spread evenly over all classes.
+
+    >>> import jax.numpy as jnp
+    >>> smooth(jnp.asarray([[1.0, 0.0, 0.0, 0.0]]), 0.5).tolist()
+    [[0.625, 0.125, 0.125, 0.125]]
+
+    References:
+      Szegedy, C. et al. (2016), Rethinking the Inception architecture for computer vision, section 7.
+    """
+    return (1 - share) * targets + share / targets.shape[-1]
+
+
 def squared_error(predictions: Array, targets: Array, mask: Array) -> Mean:
     """Squared error: the sum of (prediction - target)² over an example's elements, averaged over examples.
 

@@ -20,6 +20,8 @@ from jaxnets.tasks.task import PredictorBase, Task, check_batch_size, check_fiel
 
 Array = jax.Array
 
+TAKES_LOSS = True
+
 
 def build(experiment: Experiment, dataset: Dataset) -> Task:
     """Batches of "token" [N, T], "length" [N] and "label" [N]: the last known words of each review."""
@@ -35,7 +37,7 @@ def build(experiment: Experiment, dataset: Dataset) -> Task:
         return {field: array[indices].astype(jnp.int32) for field, array in arrays.items()}
 
     return Task(
-        objective=classification.objective("token", "length"),
+        objective=classification.objective("token", "length", loss=experiment.loss),
         sizes={"vocab_size": config.vocab_size + 1},  # Number 0 is padding.
         sample_inputs=(jnp.zeros((1, config.max_length), jnp.int32), jnp.ones(1, jnp.int32)),
         arrays=arrays,

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from jaxnets import registry
-from jaxnets.config import Experiment
+from jaxnets.config import Experiment, Loss
 from jaxnets.data.store import Dataset
 from jaxnets.errors import UserError
 from jaxnets.pipeline import loaders
@@ -37,6 +37,8 @@ class Objective(NamedTuple):
     """Additive arrays that the final evaluation alone gathers, such as a confusion matrix."""
     derived: Derived = MappingProxyType({})
     """Metrics that follow from the mean of another."""
+    train_metrics: Callable[[Any, Batch], Metrics] | None = None
+    """Metrics of training steps, where they are not those of evaluation: other targets, as by label smoothing."""
     with_carry: Callable[[Batch, Any], Batch] = lambda batch, carry: batch
     """(batch, carry) -> the batch with the carried state; for models that continue where the batch before ended."""
     carry: Callable[[Any], Any] = lambda outputs: ()
@@ -113,7 +115,10 @@ class PredictorBase:
 
 def build(experiment: Experiment, dataset: Dataset) -> Task:
     """The task of an experiment, by its module's `build`. Raises UserError for data or sizes that do not fit."""
-    return registry.resolve(experiment.task).build(experiment, dataset)
+    module = registry.resolve(experiment.task)
+    if experiment.loss != Loss() and not getattr(module, "TAKES_LOSS", False):
+        raise UserError(f"{experiment.id}: loss is for classifiers; {experiment.task.rpartition('.')[2]} has its own")
+    return module.build(experiment, dataset)
 
 
 def eval_loader(experiment: Experiment, dataset: Dataset, make_batch: MakeBatch) -> Callable[[str], Loader]:

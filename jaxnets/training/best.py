@@ -32,7 +32,7 @@ def first_best(state: TrainState) -> BestWeights:
         score=jnp.full_like(state.step, -jnp.inf, jnp.float32),
         epoch=jnp.zeros_like(state.step),
         # Copies: the state's own buffers are donated to the first step.
-        params=jax.tree.map(jnp.copy, state.params),
+        params=jax.tree.map(jnp.copy, state.eval_params),
         model_state=jax.tree.map(jnp.copy, state.model_state),
     )
 
@@ -41,6 +41,6 @@ def first_best(state: TrainState) -> BestWeights:
 def keep_best(best: BestWeights, state: TrainState, score: Array, epoch: int) -> BestWeights:
     """`best`, or for the seeds whose `score` [S] is higher, the weights of `state` from `epoch`."""
     better = score > best.score
-    candidate = BestWeights(score, jnp.full_like(best.epoch, epoch), state.params, state.model_state)
+    candidate = BestWeights(score, jnp.full_like(best.epoch, epoch), state.eval_params, state.model_state)
     choose = lambda new, old: jnp.where(better.reshape((-1,) + (1,) * (old.ndim - 1)), new, old)
     return jax.tree.map(choose, candidate, best)

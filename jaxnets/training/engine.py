@@ -66,12 +66,14 @@ def build(
     model = models.build(experiment.model, task.sizes)
     hyperparams = {path.removeprefix("optim."): jnp.asarray(values) for path, values in experiment.grid.items()}
     tx = optimizer.build(experiment.optim, total_steps, steps_per_epoch, swept=tuple(hyperparams))
+    measure = optimizer.measure(experiment.optim, total_steps, steps_per_epoch) if experiment.optim.record else None
     step = make_train_step(
         model,
         task.objective,
         tx,
         grad_accumulation_steps=experiment.grad_accumulation_steps,
         eval_mode=experiment.optim.trainable == "head",
+        measure=measure,
     )
     layout, costs = parallel.choose_layout(experiment.seeds, task.examples_per_step, devices), Costs()
     compile_over_seeds = functools.partial(parallel.compile_over_seeds, layout=layout, costs=costs)

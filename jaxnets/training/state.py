@@ -9,6 +9,8 @@ import jax.numpy as jnp
 import optax
 from jax import lax
 
+from jaxnets.optim.average import average
+
 Array = jax.Array
 
 
@@ -38,9 +40,15 @@ class TrainState(NamedTuple):
     """Step at which loss or weights were first not finite; -1 while all is well. A failed replica no longer changes."""
 
     @property
+    def eval_params(self) -> Any:
+        """The parameters to evaluate and to save: the average of the weights, with `optim.ema`, or the last ones."""
+        averaged = average(self.opt_state)
+        return self.params if averaged is None else averaged
+
+    @property
     def variables(self) -> dict[str, Any]:
-        """All of the model's variables, as Flax's `apply` takes them."""
-        return {"params": self.params, **self.model_state}
+        """All of the model's variables to evaluate, as Flax's `apply` takes them."""
+        return {"params": self.eval_params, **self.model_state}
 
 
 def create(

@@ -10,7 +10,7 @@ import optax
 from jax import lax
 
 from jaxnets.pipeline.loaders import Arrays, Batch, Loader
-from jaxnets.tasks.metrics import Metrics, merge
+from jaxnets.tasks.metrics import Mean, Metrics, merge
 from jaxnets.tasks.task import Objective
 from jaxnets.training.state import Stream, TrainState, step_keys, stream
 
@@ -29,15 +29,15 @@ def make_train_step(
     axis_name: str | None = None,
     grad_accumulation_steps: int = 1,
     eval_mode: bool = False,
+    measure: Callable[[Any, Any, Array], dict[str, Array]] | None = None,
 ) -> TrainStep:
     """The function (state, batch) -> (state, metrics of the batch before the update).
 
     Args:
       model: a Linen module.
       objective: its inputs, loss and metrics.
-      tx: the update rule. Its `update` is given `value`, `value_fn` (a function from parameters to the loss on this batch)
-      and
-        `key`, which rules such as SPSA use.
+      tx: the update rule. Its `update` is given `value`, `value_fn` (a function from parameters to the loss on this batch),
+        `grad` and `key`, which rules such as SPSA and L-BFGS use.
       axis_name: for pmap's contract. The step then runs once per device on that device's share of the batch, and sums
       losses,
         gradients and metrics over the named axis itself. By default it sees the whole batch.
@@ -46,6 +46,7 @@ def make_train_step(
       eval_mode: runs the model in evaluation mode: BatchNorm keeps its statistics and nothing is dropped, as it must be
       where
         `tx` trains nothing but the head.
+      measure: (gradients, state of `tx`, step) -> further metrics of the step (see jaxnets.optim.optimizer.measure).
 
     The step takes the key of the model's randomness from the state, unless the caller, who has derived it already, gives it.
     """
@@ -65,7 +66,7 @@ def make_train_step(
                 rngs={"dropout": key},
                 mutable=list(model_state),
             )
-            metrics = objective.metrics(outputs, batch)
+            metrics = (objective.train_metrics or objective.metrics)(outputs, batch)
             return metrics["loss"].total, (metrics, dict(model_state), objective.carry(outputs))
 
         def loss_and_grads(*args: Any) -> tuple[Any, Any, Any]:
@@ -81,8 +82,12 @@ def make_train_step(
         metrics, grads = psum(sums)
         loss = metrics["loss"].value
         grads = jax.tree.map(lambda g: g / metrics["loss"].weight, grads)
+        if measure:
+            measured = measure(grads, state.opt_state, state.step)
+            metrics = metrics | {name: Mean(value, jnp.ones_like(value)) for name, value in measured.items()}
         optim_key = stream(state.key, Stream.OPTIM)
-        updates, opt_state = tx.update(grads, state.opt_state, state.params, value=loss, value_fn=mean_loss, key=optim_key)
+        extra_args = {"value": loss, "value_fn": mean_loss, "grad": grads, "key": optim_key}
+        updates, opt_state = tx.update(grads, state.opt_state, state.params, **extra_args)
         params = optax.apply_updates(state.params, updates)
         # A finite loss can have gradients that are not; what was computed from them must not be kept.
         finite = [jnp.isfinite(leaf).all() for leaf in jax.tree.leaves((loss, params, model_state))]

@@ -32,7 +32,12 @@ def call(capsys, *args):
         ([*RUN, "--seeds"], "Missing value for argument '--seeds'"),
         ([*RUN, "--seeds", "0"], "seeds must be at least 1, got 0"),
         ([*RUN, "--data.batch-size", "-1"], "data.batch_size must be at least 1, got -1"),
-        ([*RUN, "--optim.name", "adagrad"], "--optim.name"),
+        ([*RUN, "--optim.name", "adagrad"], "optim.name must be sgd, adam, adamw, rmsprop, spsa, an optax factory"),
+        (
+            [*RUN, "--optim.name", "optax.lion", "--optim.args.b3", "1", "--out", "OUT"],
+            "its parameters are b1, b2",
+        ),
+        ([*RUN, "--optim.args.b1"], "--optim.args.b1 needs a value"),
         ([*RUN, "--optim.lr", "-0.1"], "optim.lr must be a finite number above 0"),
         ([*RUN, "--checkpoint-every", "-1"], "checkpoint_every must be 0 or more"),
         ([*RUN, "--data.batch-size", "20000", "--out", "OUT"], "larger than the training split"),

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jaxnets import registry
-from jaxnets.config import Experiment, differences, from_json, to_json, validate
+from jaxnets.config import Experiment, differences, field_at, from_json, parse_field, to_json, validate, with_field
 from jaxnets.config import data as data_configs
 from jaxnets.config import experiment as experiment_config
 from jaxnets.config import model as model_configs
@@ -117,3 +117,18 @@ def test_every_field_says_what_it_is(module):
     # The experiment's own parts are explained by their classes.
     assert set(missing) <= {"Experiment.data", "Experiment.model", "Experiment.optim"}
     assert len(fields) > 5
+
+
+def test_arguments_of_a_rule_survive_json_and_cannot_be_changed():
+    muon = changed("optim", optim_configs.Optim("optax.contrib.muon", args={"ns_coeffs": [3.0, -4.0], "nesterov": False}))
+    assert from_json(Experiment, json.loads(json.dumps(to_json(muon)))) == muon
+    with pytest.raises(TypeError):
+        muon.optim.args["beta"] = 0.9
+    with_beta = with_field(muon, "optim.args.beta", parse_field(muon, "optim.args.beta", "0.9"))
+    assert field_at(with_beta, "optim.args.beta") == 0.9
+    assert differences(to_json(with_beta), to_json(muon)) == ["optim.args.beta (None there, 0.9 here)"]
+
+
+def test_a_rule_that_is_neither_known_nor_a_path_is_refused():
+    with pytest.raises(UserError, match=r"optim\.name must be sgd, .* got lion"):
+        validate(changed("optim.name", "lion"))

@@ -1,6 +1,8 @@
 """Update rules: schedules, the sign of the L2 penalty, and agreement with torch.optim."""
 
 import dataclasses
+import sys
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +19,10 @@ START = np.array([1.0, -2.0], np.float32)
 
 
 def descend(config, steps):
-    tx = optimizer.build(config, steps, 10)
+    return descend_by(optimizer.build(config, steps, 10), steps)
+
+
+def descend_by(tx, steps):
     x = jnp.asarray(START)
     state = tx.init(x)
     for _ in range(steps):
@@ -111,3 +116,68 @@ def test_only_the_head_is_trained_and_as_if_it_were_alone(config):
 def test_a_model_without_a_dense_layer_has_no_head():
     with pytest.raises(UserError, match="a layer called head"):
         optimizer.build(Optim(trainable="head"), 1, 1).init({"Conv_0": jnp.ones(1)})
+
+
+@pytest.mark.parametrize(
+    ("config", "rule"),
+    [
+        (Optim("optax.lion", lr=0.01, args={"b1": 0.95}), lambda: optax.lion(0.01, b1=0.95)),
+        (Optim("optax:lion", lr=0.01), lambda: optax.lion(0.01)),
+        (Optim("optax.contrib.muon", lr=0.01, args={"beta": 0.9}), lambda: optax.contrib.muon(0.01, beta=0.9)),
+        (Optim("optax.nadam", lr=0.1, schedule="cosine"), lambda: optax.nadam(optax.cosine_decay_schedule(0.1, 20))),
+        (Optim("adam", lr=0.01, args={"b1": 0.5}), lambda: optax.adam(0.01, b1=0.5)),
+        (Optim("rmsprop", lr=0.01, args={"decay": 0.5}), lambda: optax.rmsprop(0.01, decay=0.5, eps_in_sqrt=False)),
+    ],
+    ids=lambda v: v.name if isinstance(v, Optim) else "",
+)
+def test_a_named_rule_is_the_one_of_optax(config, rule):
+    expected = descend_by(optax.with_extra_args_support(rule()), 20)
+    np.testing.assert_allclose(descend(config, 20), expected, rtol=1e-5)
+
+
+def test_the_penalty_and_clipping_go_before_a_named_rule():
+    config = Optim("optax.lion", lr=0.01, weight_decay=0.1, clip=0.5)
+    chain = optax.chain(optax.clip_by_global_norm(0.5), optax.add_decayed_weights(0.1), optax.lion(0.01))
+    np.testing.assert_allclose(descend(config, 20), descend_by(optax.with_extra_args_support(chain), 20), rtol=1e-6)
+
+
+def own_rule(learning_rate, momentum=0.0):
+    return optax.sgd(learning_rate, momentum)
+
+
+def test_a_function_is_a_rule_too(monkeypatch):
+    """Config files are modules that are registered under their names."""
+    monkeypatch.setitem(sys.modules, own_rule.__module__, SimpleNamespace(own_rule=own_rule))
+    config = Optim(own_rule, lr=0.05, args={"momentum": 0.9})
+    assert config.name == f"{own_rule.__module__}:own_rule"
+    np.testing.assert_allclose(descend(config, 20), descend(Optim("sgd", lr=0.05, momentum=0.9), 20), rtol=1e-6)
+    with pytest.raises(UserError, match="define it at the top of its file"):
+        Optim(lambda learning_rate: optax.sgd(learning_rate))
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (Optim("optax.lion", args={"beta": 0.9}), r"^optim\.args\.beta: optax\.lion has no such parameter.* b1, b2, "),
+        (Optim("optax.lion", args={"b1": "abc"}), r"^optim\.args: optax\.lion cannot work with b1='abc' .* b1, b2, "),
+        (Optim("optax.lionn"), "'optax:lionn', which cannot be imported"),
+        (Optim("jaxnets_config_mine:rule"), "load the config file that defines it first"),
+        (Optim("adam", args={"learning_rate": 0.1}), r"set optim\.lr instead"),
+        (Optim("sgd", args={"momentum": 0.1}), r"set optim\.momentum instead"),
+        (Optim("spsa", args={"c": 0.1}), r"in optim\.spsa"),
+        (Optim("optax.scale_by_adam"), "takes no learning_rate"),
+    ],
+    ids=lambda v: v if isinstance(v, str) else "",
+)
+def test_what_a_rule_cannot_take_is_said_in_one_line(config, message):
+    with pytest.raises(UserError, match=message) as error:
+        optimizer.build(config, 10, 10)
+    assert "\n" not in str(error.value)
+
+
+def test_replicas_can_differ_in_the_rate_of_a_named_rule():
+    config, x = Optim("optax.lion", lr=0.01), jnp.asarray(START)
+    swept = optimizer.build(config, 20, 10, swept=("lr",))
+    updates, _ = swept.update(x, optimizer.with_hyperparams(swept.init(x), {"lr": jnp.asarray(0.02)}), x)
+    tx = optimizer.build(config, 20, 10)
+    np.testing.assert_allclose(updates, 2 * tx.update(x, tx.init(x), x)[0], rtol=1e-5)

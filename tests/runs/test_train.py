@@ -18,6 +18,7 @@ from jaxnets.analysis.report import results, tables
 from jaxnets.config import Optim
 from jaxnets.data import catalog
 from jaxnets.errors import UserError
+from jaxnets.runs import weights
 from jaxnets.runs.folder import RunFolder
 from jaxnets.runs.progress import Reporter
 from jaxnets.runs.train import train
@@ -285,3 +286,28 @@ def test_a_part_of_running_text_is_its_first_tokens():
     assert np.sum(indices["count"].clip(0, part.data.window)) == 210
     with pytest.raises(UserError, match="eval_batch_size must be below 211"):
         tasks.build(dataclasses.replace(part, eval_batch_size=211), data)
+
+
+def test_the_norm_of_the_gradient_and_the_rate_are_recorded(tmp_path, reporter):
+    recorded = dataclasses.replace(SMALL, optim=dataclasses.replace(SMALL.optim, record=True, lr=3e-4), steps=3)
+    train(recorded, tmp_path, reporter)
+    [line] = [line for line in RunFolder(tmp_path).metrics() if "epoch" in line]
+    assert line["train"]["learning_rate"] == pytest.approx([3e-4, 3e-4])
+    assert min(line["train"]["gradient_norm"]) > 0
+    assert "learning_rate" not in line["validation"]
+
+
+def test_a_run_saves_the_average_of_its_weights_and_resumes(tmp_path, reporter, monkeypatch):
+    averaged = dataclasses.replace(SMALL, optim=dataclasses.replace(SMALL.optim, ema=0.9), select="last", steps=60)
+    train(averaged, tmp_path / "straight", reporter)
+    send_when_recorded(signal.SIGTERM, 20, monkeypatch)
+    with pytest.raises(Interrupted):
+        train(averaged, tmp_path / "stopped", reporter)
+    train(averaged, tmp_path / "stopped", reporter)
+    (saved, _), (resumed, _) = (weights.load(tmp_path / name) for name in ("straight", "stopped"))
+    jax.tree.map(np.testing.assert_array_equal, saved, resumed)
+    last = dataclasses.replace(averaged, optim=SMALL.optim)
+    train(last, tmp_path / "last", reporter)
+    (unlike, _) = weights.load(tmp_path / "last")
+    assert not np.array_equal(saved["params"]["head"]["kernel"], unlike["params"]["head"]["kernel"])
+    jax.tree.map(np.testing.assert_array_equal, saved.get("batch_stats"), unlike.get("batch_stats"))

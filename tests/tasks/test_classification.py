@@ -1,15 +1,22 @@
 """The task of images: what models are asked, and pictures of what they learned."""
 
 import dataclasses
+import sys
+from types import SimpleNamespace
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from jaxnets import models, registry
+from jaxnets.config import Loss
+from jaxnets.data import catalog
 from jaxnets.data.store import Dataset
 from jaxnets.errors import UserError
 from jaxnets.runs.folder import RunFolder
+from jaxnets.tasks import classification
 from jaxnets.tasks import task as tasks
 
 NAMES = "ABHOV2"
@@ -77,3 +84,54 @@ def test_other_models_are_not_portrayed_and_other_ranges_are_refused():
     data = dataclasses.replace(experiment.data, normalize="symmetric")
     with pytest.raises(UserError, match="data.normalize must be unit"):
         tasks.build(dataclasses.replace(experiment, data=data), DATA)
+
+
+LOGITS, LABELS = np.random.default_rng(3).normal(size=(6, 4)).astype(np.float32), np.array([0, 1, 2, 3, 3, 0])
+MASK = np.array([1, 1, 1, 1, 0, 1], np.float32)
+
+
+def log_softmax(logits):
+    return logits - np.log(np.exp(logits).sum(1, keepdims=True))
+
+
+def batch_loss(measure):
+    return float(measure(jnp.asarray(LOGITS), {"label": jnp.asarray(LABELS), "mask": jnp.asarray(MASK)})["loss"].value)
+
+
+def test_labels_are_smoothed_in_training_alone():
+    smoothed = classification.objective("image", loss=Loss(label_smoothing=0.1))
+    targets = 0.9 * np.eye(4)[LABELS] + 0.1 / 4
+    expected = -(targets * log_softmax(LOGITS)).sum(1) @ MASK / MASK.sum()
+    np.testing.assert_allclose(batch_loss(smoothed.train_metrics), expected, rtol=1e-5)
+    reference = optax.softmax_cross_entropy(LOGITS, optax.smooth_labels(jnp.eye(4)[LABELS], 0.1)) @ MASK / MASK.sum()
+    np.testing.assert_allclose(batch_loss(smoothed.train_metrics), reference, rtol=1e-5)
+    plain = classification.objective("image")
+    assert batch_loss(smoothed.metrics) == batch_loss(plain.metrics) == batch_loss(plain.train_metrics)
+
+
+def focal(logits, targets):
+    log_probabilities = jax.nn.log_softmax(logits)
+    return -(targets * (1 - jnp.exp(log_probabilities)) ** 2 * log_probabilities).sum(-1)
+
+
+def mean(logits, targets):
+    return focal(logits, targets).mean()
+
+
+def test_a_function_is_a_loss_in_training_and_evaluation(monkeypatch):
+    monkeypatch.setitem(sys.modules, focal.__module__, SimpleNamespace(focal=focal, mean=mean))
+    own = classification.objective("image", loss=Loss(focal))
+    log_probabilities = log_softmax(LOGITS)[np.arange(6), LABELS]
+    expected = -((1 - np.exp(log_probabilities)) ** 2 * log_probabilities) @ MASK / MASK.sum()
+    for measure in (own.metrics, own.train_metrics):
+        np.testing.assert_allclose(batch_loss(measure), expected, rtol=1e-5)
+    with pytest.raises(UserError, match=r"must give losses \[6\], not \[\]"):
+        batch_loss(classification.objective("image", loss=Loss(mean)).metrics)
+
+
+def test_other_tasks_refuse_a_loss():
+    experiment = registry.all_experiments()["text/char_lm"]
+    with pytest.raises(UserError, match=r"text/char_lm: loss is for classifiers"):
+        tasks.build(
+            dataclasses.replace(experiment, loss=Loss(label_smoothing=0.1)), catalog.element_spec(experiment.dataset)
+        )

@@ -1,5 +1,7 @@
 """The training step: loops, seeds, failures, retracing."""
 
+import dataclasses
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -9,11 +11,12 @@ import pytest
 
 from jaxnets import models
 from jaxnets.config import Augment, ImageData, Optim
-from jaxnets.config.model import LeNetConfig
+from jaxnets.config.model import LeNetConfig, LinearConfig
 from jaxnets.optim import optimizer
 from jaxnets.pipeline import images, loaders
 from jaxnets.tasks import classification
 from jaxnets.training import parallel, state
+from jaxnets.training.best import first_best, keep_best
 from jaxnets.training.step import _over_microbatches, make_evaluate, make_train_step, multi_step
 
 PLAIN = images.Normalization((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
@@ -213,3 +216,75 @@ def test_spsa_measures_the_same_loss_in_parts(arrays):
         jax.jit(make_train_step(model, OBJECTIVE, tx, grad_accumulation_steps=parts))(start, batch)[0] for parts in (1, 4)
     )
     chex.assert_trees_all_close(whole.params, split.params, rtol=1e-3, atol=1e-6)
+
+
+def quadratic_step(config, steps=4):
+    """A step of softmax regression on 5 features by `config`, with its measures, and the batch."""
+    model, objective = models.build(LinearConfig(), {"classes": 3}), classification.objective("image")
+    rng = np.random.default_rng(1)
+    x, y = jnp.asarray(rng.normal(size=(6, 5)), jnp.float32), jnp.asarray(rng.integers(0, 3, 6), jnp.int32)
+    tx = optimizer.build(config, steps, 2)
+    step = make_train_step(model, objective, tx, measure=optimizer.measure(config, steps, 2))
+    start = state.create(jax.random.key(0), model, tx, (x[:1],))
+    return jax.jit(step), start, {"image": x, "label": y, "mask": jnp.ones(6)}
+
+
+def test_the_norm_of_the_gradient_and_the_rate_are_those_in_numpy():
+    step, current, batch = quadratic_step(Optim("sgd", lr=0.5, schedule="linear", warmup_epochs=1, clip=0.01))
+    rates = []
+    for _ in range(4):
+        before = jax.tree.map(np.asarray, current.params)
+        (layer,) = before.values()
+        x, y = np.asarray(batch["image"]), np.asarray(batch["label"])
+        logits = x @ layer["kernel"] + layer["bias"]
+        error = np.exp(logits) / np.exp(logits).sum(1, keepdims=True) - np.eye(3)[y]
+        norm = np.sqrt(np.square(x.T @ error / 6).sum() + np.square(error.mean(0)).sum())
+        current, metrics = step(current, batch)
+        np.testing.assert_allclose(metrics["gradient_norm"].value, norm, rtol=1e-5)
+        rates.append(float(metrics["learning_rate"].value))
+        moved = optax.tree.norm(jax.tree.map(jnp.subtract, current.params, before))
+        np.testing.assert_allclose(moved, rates[-1] * 0.01, rtol=1e-3, atol=1e-8)  # The norm is that before clipping.
+    np.testing.assert_allclose(rates, [0, 0.25, 0.5, 0.25])
+
+
+def test_spsa_records_its_own_rate():
+    step, current, batch = quadratic_step(Optim("spsa"))
+    for k in range(2):
+        current, metrics = step(current, batch)
+        assert set(metrics) == {"loss", "accuracy", "learning_rate"}
+        np.testing.assert_allclose(metrics["learning_rate"].value, 0.05 / (k + 1 + 100) ** 0.602, rtol=1e-5)
+
+
+@pytest.mark.parametrize("config", [Optim("adam", lr=0.1, ema=0.9), Optim("adam", lr=0.1, ema=0.9, trainable="head")])
+def test_evaluation_and_the_best_weights_have_the_average(config):
+    step, current, batch = quadratic_step(config)
+    plain, start, _ = quadratic_step(dataclasses.replace(config, ema=0.0))
+    reference = optax.ema(0.9, debias=True)
+    ema, weights = reference.init(start.params), []
+    for _ in range(4):
+        current, start = step(current, batch)[0], plain(start, batch)[0]
+        weights.append(np.asarray(start.params["head"]["kernel"]))
+        expected, ema = reference.update(start.params, ema)
+    chex.assert_trees_all_equal(current.params, start.params)  # Training is the same.
+    chex.assert_trees_all_close(current.variables["params"], expected, rtol=1e-5)
+    shares = 0.9 ** np.arange(3, -1, -1)
+    in_numpy = np.tensordot(shares / shares.sum(), weights, 1)
+    np.testing.assert_allclose(current.variables["params"]["head"]["kernel"], in_numpy, rtol=1e-5)
+    one_seed = jax.tree.map(lambda x: x[None], current)
+    best = keep_best(first_best(one_seed), one_seed, jnp.ones(1), 1)
+    chex.assert_trees_all_equal(best.params, one_seed.variables["params"])
+    assert start.variables["params"] is start.params
+
+
+def test_statistics_are_not_averaged_and_replicas_can_differ():
+    config = Optim("sgd", lr=0.1, ema=0.5)
+    tx = optimizer.build(config, 4, 2, swept=("lr",))
+    model = models.build(LeNetConfig(batch_norm=True), {"classes": 10})
+    current = state.create(jax.random.key(0), model, tx, INPUTS)
+    current = current._replace(opt_state=optimizer.with_hyperparams(current.opt_state, {"lr": jnp.asarray(0.0)}))
+    assert optimizer.swept_values(current.opt_state) == {"lr": 0.0}
+    batch = {"image": jax.random.uniform(jax.random.key(1), (4, 32, 32, 3)), "label": jnp.arange(4), "mask": jnp.ones(4)}
+    after, _ = jax.jit(make_train_step(model, OBJECTIVE, tx))(current, batch)
+    chex.assert_trees_all_equal(after.variables["params"], current.params)
+    chex.assert_trees_all_equal(after.variables["batch_stats"], after.model_state["batch_stats"])
+    assert not jnp.array_equal(after.model_state["batch_stats"]["BatchNorm_0"]["mean"], jnp.zeros(6))

@@ -135,6 +135,9 @@ def _plots(summary: Mapping[str, Any], metrics: Sequence[Any]) -> dict[str, Figu
         levels = {s: reported[f"{s}_{metric}"] for s in tables.SPLITS if f"{s}_{metric}" in reported}
         chance = 100 / len(names) if metric == "accuracy" and names else None
         figures[f"{metric.capitalize()} by epoch"] = plots.curves(metrics, metric, levels, chance)
+    first_epoch: Mapping[str, Any] = next((line for line in metrics if "epoch" in line), {"train": {}, "validation": {}})
+    for metric in (name for name in first_epoch["train"] if name not in first_epoch["validation"]):
+        figures[f"{metric.capitalize().replace('_', ' ')} by epoch"] = plots.curves(metrics, metric, {})
     figures["The first steps"] = plots.hockey_stick(metrics, len(names))
     for split, details in summary["details"].items():
         if "confusion" in details and (split == "test" or "test" not in summary["details"]):

@@ -26,7 +26,8 @@ WIDE, _SQUARE = (5.6, 3.2), (5.6, 5.0)
 
 
 def curves(metrics: Sequence[Json], metric: str, reported: Mapping[str, float], chance: float | None = None) -> Figure:
-    """A metric by epoch on training and validation data: mean over seeds, with a band of one standard deviation.
+    """A metric by epoch on training and validation data, as far as it was measured: mean over seeds, with a band of one
+    standard deviation.
 
     Args:
       metrics: lines of metrics.jsonl.
@@ -37,7 +38,7 @@ def curves(metrics: Sequence[Json], metric: str, reported: Mapping[str, float], 
     figure, axes = new_axes(WIDE, "epoch", _title(metric))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     epochs = [line for line in metrics if "epoch" in line]
-    for i, split in enumerate(("train", "validation")):
+    for i, split in enumerate(split for split in ("train", "validation") if metric in epochs[0][split]):
         values = _by_seed(epochs, split, metric)
         label = f"{split} (running, in training mode)" if split == "train" else split
         band(axes, [line["epoch"] for line in epochs], values, label, i)
@@ -250,7 +251,7 @@ def despine(axes: Axes) -> None:
 
 
 def _title(metric: str) -> str:
-    return "accuracy %" if metric == "accuracy" else metric
+    return "accuracy %" if metric == "accuracy" else metric.replace("_", " ")
 
 
 def number(value: float | None) -> float:

@@ -310,3 +310,17 @@ def test_sheets_of_pictures_keep_their_order_and_range():
     low, high = signed.axes[0].images[0].get_clim()
     assert low == -high
     assert high == pytest.approx(2, abs=0.1)
+
+
+def test_what_only_training_measures_has_a_plot(tmp_path):
+    """The gradient's norm and the rate, with `optim.record`."""
+    make_run(tmp_path, "cifar10/lenet/bn")
+    run = RunFolder(tmp_path / "cifar10/lenet/bn")
+    lines = run.metrics()
+    for line in lines:
+        if "epoch" in line:
+            line["train"] |= {"gradient_norm": [0.5, 0.7], "learning_rate": [0.1, 0.1]}
+    run.path.joinpath("metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    page = write_report([tmp_path], tmp_path).read_text()
+    assert "Gradient norm by epoch" in page
+    assert "Learning rate by epoch" in page
