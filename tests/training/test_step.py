@@ -147,6 +147,17 @@ def test_weights_that_would_become_infinite_are_not_kept(arrays):
     chex.assert_trees_all_equal(after.params, before.params)
 
 
+def test_a_seed_that_failed_takes_no_further_step(arrays):
+    """Not even where its next loss is finite again."""
+    step = jax.jit(make_train_step(MODEL, OBJECTIVE, TX))
+    batch = make_loader().make_batch(arrays, jnp.arange(8), jax.random.key(0))
+    failed = replica(0)._replace(failed_at=jnp.asarray(3, jnp.int32), step=jnp.asarray(7, jnp.int32))
+    after, metrics = step(failed, batch)
+    assert np.isfinite(metrics["loss"].value)
+    assert int(after.failed_at) == 3
+    chex.assert_trees_all_equal((after.params, after.model_state), (failed.params, failed.model_state))
+
+
 def test_one_trace_serves_all_calls_of_a_shape(arrays):
     chex.clear_trace_counter()
     train = make_loader()
