@@ -34,7 +34,8 @@ class DataConfig:
     """Whether the examples of a batch are independent of each other, so that a batch can be split into microbatches."""
 
     source: str
-    """Name of a prepared data set, or "synthetic" for a stand-in that needs no download. See `jaxnets data status`."""
+    """Name of a prepared data set (see `jaxnets data status`); "synthetic" for a stand-in that needs no download; or the
+    path of data of your own."""
     synthetic: str = ""
     """The data set that "synthetic" stands for."""
     batch_size: int = 64
@@ -59,6 +60,8 @@ class ImageData(DataConfig):
     """Downscaling factor, at least 1: each square of this many pixels a side becomes its mean. 2 turns 64×64 into 32×32."""
     gray: bool = False
     """Convert color images to gray (ITU-R BT.601 luma), one channel."""
+    size: int | None = None
+    """Pixels a side to which pictures of your own are resized and cropped. Not for prepared sets."""
     augment: Augment = Augment()
     """Random augmentation of training images."""
 
