@@ -38,17 +38,19 @@ MUTATIONS = (
         "stream(state.key, Stream.STEP), 0)",
         "tests/training",
     ),
-    Mutation("tasks/losses.py", "-(label_log_probs * mask).sum()", "-label_log_probs.sum()", "tests/tasks"),
-    Mutation("tasks/losses.py", "dbias + dlogits.sum(0)", "dbias", "tests/tasks"),
+    Mutation(
+        "tasks/losses.py", "-(label_log_probs * mask).sum()", "-label_log_probs.sum()", "tests/tasks/test_losses_metrics.py"
+    ),
+    Mutation("tasks/losses.py", "dbias + dlogits.sum(0)", "dbias", "tests/tasks/test_losses_metrics.py"),
     Mutation(
         "tasks/metrics.py",
         "true.T @ jax.nn.one_hot(logits.argmax(-1), classes)",
         "jax.nn.one_hot(logits.argmax(-1), classes).T @ true",
-        "tests/tasks",
+        "tests/tasks/test_losses_metrics.py",
     ),
-    Mutation("tasks/metrics.py", "-10 * jnp.log10(error)", "-20 * jnp.log10(error)", "tests/tasks"),
-    Mutation("tasks/decode.py", "logits / temperature", "logits * temperature", "tests/tasks"),
-    Mutation("tasks/decode.py", "jnp.where(has_ended, end_log_probs, log_probs)", "log_probs", "tests/tasks"),
+    Mutation("tasks/metrics.py", "-10 * jnp.log10(error)", "-20 * jnp.log10(error)", "tests/tasks/test_losses_metrics.py"),
+    Mutation("tasks/decode.py", "logits / temperature", "logits * temperature", "tests/tasks/test_decode.py"),
+    Mutation("tasks/decode.py", "jnp.where(has_ended, end_log_probs, log_probs)", "log_probs", "tests/tasks/test_decode.py"),
     Mutation("tasks/language_model.py", 'x * (1 - batch["reset"])', "x", "tests/models tests/tasks"),
     Mutation("optim/optimizer.py", "optax.chain(*clip, *decay, rule)", "optax.chain(rule, *clip, *decay)", "tests/optim"),
     Mutation("optim/spsa.py", "/ (2 * size)", "/ size", "tests/optim"),
@@ -85,7 +87,13 @@ def check(mutation: Mutation) -> tuple[bool, float]:
             subprocess.run(build, cwd=copy, check=True, capture_output=True)
         start = time.perf_counter()
         arguments = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *mutation.tests.split()]
-        environment = {**os.environ, "PYTHONPATH": str(copy), "JAX_ENABLE_COMPILATION_CACHE": "false"}
+        cache = str(ROOT / ".pytest_cache" / "jit")
+        environment = {
+            **os.environ,
+            "PYTHONPATH": str(copy),
+            "JAX_COMPILATION_CACHE_DIR": cache,
+            "JAXNETS_TEST_UNOPTIMIZED": "1",
+        }
         done = subprocess.run(arguments, cwd=copy, env=environment, capture_output=True, text=True, check=False)
         if done.returncode not in (0, 1):
             raise SystemExit(done.stdout[-2000:])

@@ -63,7 +63,7 @@ def open_dataset(source: str, size: int | None = None, report: Report = silent) 
             _save_texts(name, path, report)
         else:
             raise UserError(f"{path} is not a folder of pictures, an .npz of arrays or a .csv or .tsv of labeled texts")
-    return store.load(name)
+    return store.load(name)._replace(name=str(path))
 
 
 def _fingerprint(path: Path, size: int | None) -> str:
