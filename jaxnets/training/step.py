@@ -155,7 +155,7 @@ def make_evaluate(
     def evaluate(variables: Any, arrays: Arrays) -> tuple[Metrics, dict[str, Array]]:
         def body(carry: Any, item: Any) -> tuple[Any, Any]:
             batch = objective.with_carry(loader.make_batch(arrays, item, None), carry)
-            outputs = model.apply(variables, *objective.inputs(batch), train=False)
+            outputs = objective.predict(functools.partial(model.apply, variables, train=False), objective.inputs(batch))
             extra = objective.details(outputs, batch) if details else {}
             return objective.carry(outputs), (objective.metrics(outputs, batch), extra)
 

@@ -288,3 +288,15 @@ def test_statistics_are_not_averaged_and_replicas_can_differ():
     chex.assert_trees_all_equal(after.variables["params"], current.params)
     chex.assert_trees_all_equal(after.variables["batch_stats"], after.model_state["batch_stats"])
     assert not jnp.array_equal(after.model_state["batch_stats"]["BatchNorm_0"]["mean"], jnp.zeros(6))
+
+
+def test_evaluation_averages_the_logits_of_an_image_and_its_mirror(arrays):
+    fresh = replica(0)
+    loader = loaders.eval_batches(7, 48, images.image_batches(ImageData("x"), PLAIN))
+    evaluate = make_evaluate(MODEL, classification.objective("image", flip=True), loader)
+    metrics, _ = jax.jit(evaluate)(fresh.variables, arrays)
+    pixels, labels = np.asarray(arrays["image"], np.float32) / 255, np.asarray(arrays["label"])
+    logits = sum(np.asarray(MODEL.apply(fresh.variables, view, train=False)) for view in (pixels, pixels[:, :, ::-1])) / 2
+    expected = np.log(np.exp(logits).sum(1)) - logits[np.arange(48), labels]
+    np.testing.assert_allclose(metrics["loss"].value, expected.mean(), rtol=1e-4)
+    np.testing.assert_allclose(metrics["accuracy"].value, (logits.argmax(1) == labels).mean(), rtol=1e-6)
