@@ -150,8 +150,7 @@ def test_a_function_of_a_config_file_is_an_augmentation(monkeypatch):
     flip, own = Augment(flip=True), Augment(flip=True, function=darken)
     assert own.function == f"{darken.__module__}:darken"
     with_own, without = (augment.augment(jax.random.key(2), jnp.asarray(IMAGES), config) for config in (own, flip))
-    ratio = np.asarray(with_own).sum() / np.asarray(without).sum()
-    assert 0 < ratio < 1
-    np.testing.assert_allclose(with_own, ratio * without, rtol=1e-4, atol=1e-6)  # The flips are those without it.
+    factor = jax.random.uniform(jax.random.fold_in(jax.random.key(2), augment.Extra.FUNCTION))
+    np.testing.assert_allclose(with_own, factor * without, rtol=1e-5)  # The flips are those without it.
     with pytest.raises(UserError, match=r"must give images \[6, 9, 11, 3\], not \[6, 8, 11, 3\]"):
         augment.augment(jax.random.key(2), jnp.asarray(IMAGES), Augment(function=cropped))
