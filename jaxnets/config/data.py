@@ -3,6 +3,8 @@
 import dataclasses
 from typing import ClassVar, Literal
 
+from jaxnets.config.fields import name_of
+
 
 @dataclasses.dataclass(frozen=True)
 class Augment:
@@ -22,6 +24,18 @@ class Augment:
     """Strength x in [0, 1): scales each image's difference from its gray version by a factor drawn from [1 - x, 1 + x]."""
     cutout: int = 0
     """Side, in pixels, of a black square centered on a random pixel (DeVries and Taylor 2017). 0: no square."""
+    function: str = ""
+    """A change of your own: a function "module:name" from a key and images in [0, 1] [N, H, W, C] to images of the same
+    shape, for which a config file gives the function itself."""
+    mixup: float = 0.0
+    """Classifiers: blend images and labels with those of another example of the batch, in a share drawn from Beta(x, x) for
+    each batch (Zhang et al. 2018). 0: no blending."""
+    cutmix: float = 0.0
+    """Classifiers: paste a rectangle from another image of the batch, of an area drawn from Beta(x, x) for each batch, and
+    blend labels by area (Yun et al. 2019). With mixup too, a batch takes either with probability 1/2. 0: no pasting."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "function", name_of(self.function))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,6 +76,8 @@ class ImageData(DataConfig):
     """Convert color images to gray (ITU-R BT.601 luma), one channel."""
     size: int | None = None
     """Pixels a side to which pictures of your own are resized and cropped. Not for prepared sets."""
+    eval_flip: bool = False
+    """Classifiers: evaluate on the average of the logits of each image and of its mirror image."""
     augment: Augment = Augment()
     """Random augmentation of training images."""
 

@@ -185,7 +185,7 @@ def _check_args(config: Optim, make: Callable[[], _Transform]) -> None:
     def one_step(params: Any) -> Any:
         rule = make()
         loss = lambda params: jnp.square(params["w"]).sum()
-        extra_args = {"value": loss(params), "value_fn": loss, "grad": params, "key": jax.random.key(0)}
+        extra_args = {"value": loss(params), "value_fn": loss, "key": jax.random.key(0)}
         return rule.update(params, rule.init(params), params, **extra_args)
 
     try:

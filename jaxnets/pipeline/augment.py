@@ -5,17 +5,27 @@ change has a deterministic twin that takes the drawn values.
 """
 
 from collections.abc import Sequence
+from enum import IntEnum
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
+from jaxnets import registry
 from jaxnets.config import Augment
+from jaxnets.errors import UserError
 
 Array = jax.Array
 
 LUMA = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in a gray version (ITU-R BT.601), as in PIL and torchvision."""
+
+
+class Extra(IntEnum):
+    """Randomness that was added later: fold_in of the key leaves what is drawn for the other changes as it was."""
+
+    FUNCTION = 7
+    MIX = 8
 
 
 def augment(key: Array, images: Array, config: Augment) -> Array:
@@ -31,10 +41,13 @@ def augment(key: Array, images: Array, config: Augment) -> Array:
     Args:
       key: a PRNG key.
       images: uint8 [N, H, W, C].
-      config: which changes to make, in the order of its fields.
+      config: which changes to make, in the order of its fields; all but the mixing of examples.
 
     Returns:
       float32 [N, H, W, C] in [0, 1].
+
+    Raises:
+      UserError: a function of the config's own that cannot be imported, or gives images of another shape.
     """
     keys = iter(jax.random.split(key, 6))
     if config.crop_padding:
@@ -52,7 +65,18 @@ def augment(key: Array, images: Array, config: Augment) -> Array:
             images = adjust(images, factors)
     if config.cutout:
         images = random_cutout(next(keys), images, config.cutout)
+    if config.function:
+        images = _own(jax.random.fold_in(key, Extra.FUNCTION), images, config.function)
     return images
+
+
+def _own(key: Array, images: Array, name: str) -> Array:
+    changed = registry.resolve(name)(key, images)
+    if jnp.shape(changed) != images.shape:
+        raise UserError(
+            f"data.augment.function: {name} must give images {list(images.shape)}, not {list(jnp.shape(changed))}"
+        )
+    return changed
 
 
 def shrink(images: Array, side: int) -> Array:

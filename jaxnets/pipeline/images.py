@@ -9,8 +9,9 @@ import jax.numpy as jnp
 from jaxnets.config import ImageData
 from jaxnets.data.store import Dataset
 from jaxnets.errors import UserError
-from jaxnets.pipeline.augment import LUMA, augment, normalize, shrink, to_gray, to_unit
+from jaxnets.pipeline.augment import LUMA, Extra, augment, normalize, shrink, to_gray, to_unit
 from jaxnets.pipeline.loaders import Arrays, MakeBatch
+from jaxnets.pipeline.mixing import mix
 
 Array = jax.Array
 
@@ -42,14 +43,23 @@ def normalization(config: ImageData, meta: Mapping[str, Any]) -> Normalization:
 
 
 def image_batches(config: ImageData, constants: Normalization) -> MakeBatch:
-    """Makes batches of "image" [N, H, W, C], float32, and "label" [N]; augmented in training, unchanged in evaluation."""
+    """Makes batches of "image" [N, H, W, C], float32, and "label" [N]; augmented in training, unchanged in evaluation.
+
+    Mixed batches also have the partners' labels "mix_label" [N], and the share of an image's own label, "mix_share" [N].
+    """
+    mixing = config.augment.mixup or config.augment.cutmix
 
     def make_batch(arrays: Arrays, indices: Array, key: Any) -> Mapping[str, Array]:
         raw = arrays["image"][indices]
         raw = shrink(raw, config.shrink) if config.shrink > 1 else raw
         raw = to_gray(raw) if config.gray else raw
         pixels = to_unit(raw) if key is None else augment(key, raw, config.augment)
-        return {"image": normalize(pixels, *constants), "label": arrays["label"][indices]}
+        label = arrays["label"][indices]
+        if key is None or not mixing:
+            return {"image": normalize(pixels, *constants), "label": label}
+        mix_key = jax.random.fold_in(key, Extra.MIX)
+        pixels, share = mix(mix_key, pixels, config.augment.mixup, config.augment.cutmix)
+        return {"image": normalize(pixels, *constants), "label": label, "mix_label": label[::-1], "mix_share": share}
 
     return make_batch
 

@@ -26,6 +26,8 @@ def build(experiment: Experiment, dataset: Dataset) -> Task:
     check_batch_size(experiment, dataset)
     if config.normalize != "unit":
         raise UserError(f"{experiment.id}: an autoencoder's pixels lie in [0, 1]: data.normalize must be unit")
+    if config.augment.mixup or config.augment.cutmix or config.eval_flip:
+        raise UserError(f"{experiment.id}: data.augment.mixup, data.augment.cutmix and data.eval_flip are for classifiers")
     make_batch = images.image_batches(config, images.normalization(config, dataset.meta))
     return Task(
         objective=objective(),

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import jax
@@ -43,7 +43,7 @@ def build(experiment: Experiment, dataset: Dataset) -> Task:
         }
 
     return Task(
-        objective=objective("image", loss=experiment.loss),
+        objective=objective("image", loss=experiment.loss, flip=config.eval_flip),
         sizes={"classes": len(class_names)},
         sample_inputs=(jnp.zeros(shape),),
         arrays=dataset.splits,
@@ -55,18 +55,35 @@ def build(experiment: Experiment, dataset: Dataset) -> Task:
     )
 
 
-def objective(*fields: str, loss: Loss = Loss()) -> Objective:  # noqa: B008  # It is frozen.
+def objective(*fields: str, loss: Loss = Loss(), flip: bool = False) -> Objective:  # noqa: B008  # It is frozen.
     """One label for each example: softmax cross entropy or another loss, judged by accuracy.
 
-    Batches hold "label" [N], "mask" [N], and the `fields` that the model takes; it returns logits [N, classes].
+    Batches hold "label" [N], "mask" [N], and the `fields` that the model takes; it returns logits [N, classes]. Training
+    batches may have mixed labels, "mix_label" [N] and "mix_share" [N]. With `flip`, evaluation averages the logits of images
+    and of their mirror images.
     """
+
+    def with_mirror(apply: Callable, inputs: tuple[Array, ...]) -> Array:
+        [pixels] = inputs
+        return (apply(pixels) + apply(pixels[:, :, ::-1])) / 2
 
     def measured(smoothing: float, logits: Array, batch: Batch) -> Metrics:
         labels, mask = batch["label"], batch["mask"]
-        if loss.name == "cross_entropy" and not smoothing:
+        is_mixed = "mix_label" in batch
+        if loss.name == "cross_entropy" and not smoothing and not is_mixed:
             return label_metrics(logits, labels, mask)
-        targets = losses.smooth(jax.nn.one_hot(labels, logits.shape[-1]), smoothing)
-        return {"loss": _loss(loss, logits, targets, mask), "accuracy": metrics.accuracy(logits, labels, mask)}
+        targets, accuracy = jax.nn.one_hot(labels, logits.shape[-1]), metrics.accuracy(logits, labels, mask)
+        if is_mixed:
+            others, share = batch["mix_label"], batch["mix_share"]
+            targets = share[:, None] * targets + (1 - share[:, None]) * jax.nn.one_hot(others, logits.shape[-1])
+            # The prediction counts for either label by its share.
+            accuracy = jax.tree.map(
+                jnp.add,
+                metrics.accuracy(logits, labels, mask * share),
+                metrics.accuracy(logits, others, mask * (1 - share)),
+            )
+        targets = losses.smooth(targets, smoothing)
+        return {"loss": _loss(loss, logits, targets, mask), "accuracy": accuracy}
 
     return Objective(
         inputs=lambda batch: tuple(batch[field] for field in fields),
@@ -75,6 +92,7 @@ def objective(*fields: str, loss: Loss = Loss()) -> Objective:  # noqa: B008  # 
         details=lambda logits, batch: {"confusion": metrics.confusion(logits, batch["label"], batch["mask"])},
         monitor="accuracy",
         higher_is_better=True,
+        predict=with_mirror if flip else lambda apply, inputs: apply(*inputs),
     )
 
 
@@ -109,7 +127,8 @@ class Predictor(PredictorBase):
         @jax.jit
         def probabilities(variables: Any, arrays: Arrays) -> Array:
             batch = make_batch(arrays, jnp.arange(len(pictures)), None)
-            return jax.nn.softmax(self.model.apply(variables, batch["image"], train=False))
+            apply = lambda pixels: self.model.apply(variables, pixels, train=False)
+            return jax.nn.softmax(objective("image", flip=config.eval_flip).predict(apply, (batch["image"],)))
 
         arrays = {"image": jnp.asarray(pictures), "label": jnp.zeros(len(pictures), jnp.int32)}
         return np.asarray(probabilities(self.variables, arrays))

@@ -39,6 +39,8 @@ class Objective(NamedTuple):
     """Metrics that follow from the mean of another."""
     train_metrics: Callable[[Any, Batch], Metrics] | None = None
     """Metrics of training steps, where they are not those of evaluation: other targets, as by label smoothing."""
+    predict: Callable[[Callable, tuple[Any, ...]], Any] = lambda apply, inputs: apply(*inputs)
+    """(the model in evaluation mode, its inputs) -> outputs; several calls where views of an input are averaged."""
     with_carry: Callable[[Batch, Any], Batch] = lambda batch, carry: batch
     """(batch, carry) -> the batch with the carried state; for models that continue where the batch before ended."""
     carry: Callable[[Any], Any] = lambda outputs: ()

@@ -37,7 +37,7 @@ def make_train_step(
       model: a Linen module.
       objective: its inputs, loss and metrics.
       tx: the update rule. Its `update` is given `value`, `value_fn` (a function from parameters to the loss on this batch),
-        `grad` and `key`, which rules such as SPSA and L-BFGS use.
+        and `key`, which rules such as SPSA use.
       axis_name: for pmap's contract. The step then runs once per device on that device's share of the batch, and sums
       losses,
         gradients and metrics over the named axis itself. By default it sees the whole batch.
@@ -86,8 +86,7 @@ def make_train_step(
             measured = measure(grads, state.opt_state, state.step)
             metrics = metrics | {name: Mean(value, jnp.ones_like(value)) for name, value in measured.items()}
         optim_key = stream(state.key, Stream.OPTIM)
-        extra_args = {"value": loss, "value_fn": mean_loss, "grad": grads, "key": optim_key}
-        updates, opt_state = tx.update(grads, state.opt_state, state.params, **extra_args)
+        updates, opt_state = tx.update(grads, state.opt_state, state.params, value=loss, value_fn=mean_loss, key=optim_key)
         params = optax.apply_updates(state.params, updates)
         # A finite loss can have gradients that are not; what was computed from them must not be kept.
         finite = [jnp.isfinite(leaf).all() for leaf in jax.tree.leaves((loss, params, model_state))]
@@ -155,7 +154,7 @@ def make_evaluate(
     def evaluate(variables: Any, arrays: Arrays) -> tuple[Metrics, dict[str, Array]]:
         def body(carry: Any, item: Any) -> tuple[Any, Any]:
             batch = objective.with_carry(loader.make_batch(arrays, item, None), carry)
-            outputs = model.apply(variables, *objective.inputs(batch), train=False)
+            outputs = objective.predict(functools.partial(model.apply, variables, train=False), objective.inputs(batch))
             extra = objective.details(outputs, batch) if details else {}
             return objective.carry(outputs), (objective.metrics(outputs, batch), extra)
 

@@ -1,5 +1,8 @@
 """Augmentations against plain NumPy, image by image."""
 
+import sys
+from types import SimpleNamespace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxnets.config import Augment
+from jaxnets.errors import UserError
 from jaxnets.pipeline import augment
 
 RNG = np.random.default_rng(0)
@@ -131,3 +135,22 @@ def test_gray_versions_are_those_of_pillow():
     for image, out in zip(IMAGES, actual, strict=True):
         expected = np.asarray(Image.fromarray(image).convert("L"))
         assert np.abs(expected.astype(int) - np.asarray(out)[..., 0]).max() <= 1
+
+
+def darken(key, images):
+    return images * jax.random.uniform(key)
+
+
+def cropped(key, images):
+    return images[:, 1:]
+
+
+def test_a_function_of_a_config_file_is_an_augmentation(monkeypatch):
+    monkeypatch.setitem(sys.modules, darken.__module__, SimpleNamespace(darken=darken, cropped=cropped))
+    flip, own = Augment(flip=True), Augment(flip=True, function=darken)
+    assert own.function == f"{darken.__module__}:darken"
+    with_own, without = (augment.augment(jax.random.key(2), jnp.asarray(IMAGES), config) for config in (own, flip))
+    factor = jax.random.uniform(jax.random.fold_in(jax.random.key(2), augment.Extra.FUNCTION))
+    np.testing.assert_allclose(with_own, factor * without, rtol=1e-5)  # The flips are those without it.
+    with pytest.raises(UserError, match=r"must give images \[6, 9, 11, 3\], not \[6, 8, 11, 3\]"):
+        augment.augment(jax.random.key(2), jnp.asarray(IMAGES), Augment(function=cropped))

@@ -290,7 +290,10 @@ def test_a_part_of_running_text_is_its_first_tokens():
 
 def test_the_norm_of_the_gradient_and_the_rate_are_recorded(tmp_path, reporter):
     recorded = dataclasses.replace(SMALL, optim=dataclasses.replace(SMALL.optim, record=True, lr=3e-4), steps=3)
-    train(recorded, tmp_path, reporter)
+    train(recorded, tmp_path, reporter, tensorboard=True)
+    events = next((tmp_path / "tensorboard").iterdir()).read_bytes()
+    assert b"train/gradient_norm" in events
+    assert b"train/learning_rate" in events
     [line] = [line for line in RunFolder(tmp_path).metrics() if "epoch" in line]
     assert line["train"]["learning_rate"] == pytest.approx([3e-4, 3e-4])
     assert min(line["train"]["gradient_norm"]) > 0

@@ -299,3 +299,21 @@ def test_statistics_are_not_averaged_and_replicas_can_differ():
     chex.assert_trees_all_equal(after.variables["params"], current.params)
     chex.assert_trees_all_equal(after.variables["batch_stats"], after.model_state["batch_stats"])
     assert not jnp.array_equal(after.model_state["batch_stats"]["BatchNorm_0"]["mean"], jnp.zeros(6))
+
+
+def test_evaluation_averages_the_logits_of_an_image_and_its_mirror(arrays):
+    variables = jax.tree.map(lambda x: x, replica(0).variables)
+    variables["params"]["head"]["kernel"] *= 100  # So that logits differ much from one view to another.
+    loader = loaders.eval_batches(7, 48, images.image_batches(ImageData("x"), PLAIN))
+    evaluate = make_evaluate(MODEL, classification.objective("image", flip=True), loader)
+    metrics, _ = jax.jit(evaluate)(variables, arrays)
+    pixels, labels = np.asarray(arrays["image"], np.float32) / 255, np.asarray(arrays["label"])
+
+    def expected(*views):
+        logits = sum(np.asarray(MODEL.apply(variables, view, train=False), np.float64) for view in views) / len(views)
+        return (np.log(np.exp(logits).sum(1)) - logits[np.arange(48), labels]).mean()
+
+    mirror, upside_down = pixels[:, :, ::-1], pixels[:, ::-1]
+    np.testing.assert_allclose(metrics["loss"].value, expected(pixels, mirror), rtol=1e-4)
+    for others in ((pixels,), (mirror,), (pixels, upside_down)):
+        assert expected(*others) != pytest.approx(float(metrics["loss"].value), rel=1e-3)
