@@ -51,7 +51,7 @@ MUTATIONS = (
     Mutation("tasks/metrics.py", "-10 * jnp.log10(error)", "-20 * jnp.log10(error)", "tests/tasks/test_losses_metrics.py"),
     Mutation("tasks/decode.py", "logits / temperature", "logits * temperature", "tests/tasks/test_decode.py"),
     Mutation("tasks/decode.py", "jnp.where(has_ended, end_log_probs, log_probs)", "log_probs", "tests/tasks/test_decode.py"),
-    Mutation("tasks/language_model.py", 'x * (1 - batch["reset"])', "x", "tests/models tests/tasks"),
+    Mutation("tasks/language_model.py", 'x * (1 - batch["reset"])', "x", "tests/models/test_sequence_models.py"),
     Mutation("optim/optimizer.py", "optax.chain(*clip, *decay, rule)", "optax.chain(rule, *clip, *decay)", "tests/optim"),
     Mutation("optim/spsa.py", "/ (2 * size)", "/ size", "tests/optim"),
     Mutation("optim/spsa.py", "-a / (count + 1.0 + big_a)", "-a / (count + big_a)", "tests/optim"),

@@ -39,13 +39,11 @@ def make_train_step(
       tx: the update rule. Its `update` is given `value`, `value_fn` (a function from parameters to the loss on this batch),
         and `key`, which rules such as SPSA use.
       axis_name: for pmap's contract. The step then runs once per device on that device's share of the batch, and sums
-      losses,
-        gradients and metrics over the named axis itself. By default it sees the whole batch.
+        losses, gradients and metrics over the named axis itself. By default it sees the whole batch.
       grad_accumulation_steps: splits the batch into this many equal microbatches and sums their gradients, so that only one
         microbatch is in memory. The result is the same, except that BatchNorm and dropout see each microbatch on its own.
       eval_mode: runs the model in evaluation mode: BatchNorm keeps its statistics and nothing is dropped, as it must be
-      where
-        `tx` trains nothing but the head.
+        where `tx` trains nothing but the head.
       measure: (gradients, state of `tx`, step) -> further metrics of the step (see jaxnets.optim.optimizer.measure).
 
     The step takes the key of the model's randomness from the state, unless the caller, who has derived it already, gives it.
