@@ -60,15 +60,15 @@ def show(args: list[str]) -> int:
 
     shown = []
     for experiment in experiments:
-        name, size = experiment.dataset, getattr(experiment.data, "size", None)
-        ready = catalog.is_own(name) or store.is_prepared(name)
-        task = tasks.build(experiment, catalog.element_spec(name, size))
+        builder = catalog.get(experiment.dataset)
+        ready = store.is_prepared(experiment.dataset)
+        task = tasks.build(experiment, catalog.element_spec(experiment.dataset))
         shown.append(
             {
                 **to_json(experiment),
                 "parameters": engine.count_parameters(experiment, task),
-                "data_ready": ready or catalog.get(name).synthetic,
-                "data_instructions": None if ready else catalog.instructions(name),
+                "data_ready": ready or builder.synthetic,
+                "data_instructions": None if ready else catalog.instructions(experiment.dataset),
             }
         )
     if options.json:

@@ -73,7 +73,7 @@ def _search(options: SweepOptions) -> int:
     axes = [sweep.parse_axis(experiment, text) for text in options.over]
     settings = sweep.settings(experiment, axes, options.random)
     groups = sweep.groups(experiment, settings)
-    task = tasks.build(experiment, catalog.of_experiment(experiment))
+    task = tasks.build(experiment, catalog.open_dataset(experiment.dataset, experiment.data.synthetic))
     metric_names = engine.metric_names(experiment, task)
     metric = sweep.parse_metric(options.metric or f"val_{metric_names[0]}", metric_names)
     print(f"{len(settings)} settings × {experiment.seeds} seeds in {len(groups)} programs")

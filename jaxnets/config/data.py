@@ -48,8 +48,7 @@ class DataConfig:
     """Whether the examples of a batch are independent of each other, so that a batch can be split into microbatches."""
 
     source: str
-    """Name of a prepared data set (see `jaxnets data status`); "synthetic" for a stand-in that needs no download; or the
-    path of data of your own."""
+    """Name of a prepared data set, or "synthetic" for a stand-in that needs no download. See `jaxnets data status`."""
     synthetic: str = ""
     """The data set that "synthetic" stands for."""
     batch_size: int = 64
@@ -74,8 +73,6 @@ class ImageData(DataConfig):
     """Downscaling factor, at least 1: each square of this many pixels a side becomes its mean. 2 turns 64×64 into 32×32."""
     gray: bool = False
     """Convert color images to gray (ITU-R BT.601 luma), one channel."""
-    size: int | None = None
-    """Pixels a side to which pictures of your own are resized and cropped. Not for prepared sets."""
     eval_flip: bool = False
     """Classifiers: evaluate on the average of the logits of each image and of its mirror image."""
     augment: Augment = Augment()

@@ -1,9 +1,7 @@
 """All data sets by name."""
 
 import difflib
-from pathlib import Path
 
-from jaxnets.config import Experiment
 from jaxnets.data import (
     cifar10,
     corpora,
@@ -13,7 +11,6 @@ from jaxnets.data import (
     mnist,
     names,
     nist36,
-    own,
     pairs,
     shapes,
     store,
@@ -22,7 +19,7 @@ from jaxnets.data import (
     toy_text,
 )
 from jaxnets.data.dataset_builder import DatasetBuilder
-from jaxnets.data.progress import Report, silent
+from jaxnets.data.progress import silent
 from jaxnets.data.store import Dataset
 from jaxnets.errors import UserError
 
@@ -40,11 +37,6 @@ def get(name: str) -> DatasetBuilder:
         hint = f"did you mean {near[0]}?" if near else f"known sets: {', '.join(SETS)}"
         raise UserError(f"unknown data set {name!r}: {hint}")
     return SETS[name]
-
-
-def is_own(source: str) -> bool:
-    """Whether a `data.source` is the path of a user's own data: no set's name, and written like a path or there."""
-    return source not in SETS and source != "synthetic" and ("/" in source or Path(source).expanduser().exists())
 
 
 def instructions(name: str) -> str:
@@ -65,35 +57,20 @@ def megabytes(builder: DatasetBuilder) -> str:
     return f"{max(1, round(builder.download_bytes / 1e6))} MB" if builder.download_bytes else ""
 
 
-def element_spec(name: str, size: int | None = None) -> Dataset:
-    """The shapes, types and meta data of a set: of the prepared set if there is one, else as its file states them.
-
-    A user's own data are read.
-    """
-    if is_own(name):
-        return own.open_dataset(name, size)
+def element_spec(name: str) -> Dataset:
+    """The shapes, types and meta data of a set: of the prepared set if there is one, else as its file states them."""
     return store.load(name) if store.is_prepared(name) else get(name).element_spec()
 
 
-def of_experiment(experiment: Experiment, report: Report = silent) -> Dataset:
-    """The data set of an experiment. Raises UserError as `open_dataset`."""
-    data = experiment.data
-    return open_dataset(experiment.dataset, data.synthetic, getattr(data, "size", None), report)
-
-
-def open_dataset(name: str, synthetic: str | None = None, size: int | None = None, report: Report = silent) -> Dataset:
-    """The prepared set, or the user's own data at a path (see `own.open_dataset`). A synthetic set is made if need be.
+def open_dataset(name: str, synthetic: str | None = None) -> Dataset:
+    """The prepared set. A synthetic one is made first, if need be.
 
     Raises UserError for another set that is not prepared; it suggests the stand-in called `synthetic`.
     """
-    if is_own(name):
-        return own.open_dataset(name, size, report)
     builder = get(name)
-    if size is not None:
-        raise UserError(f"data.size is for pictures of your own; those of {name} have one size: see data.shrink")
     if not store.is_prepared(name):
         if not builder.synthetic:
             instead = f". Or try `--data.source synthetic` ({synthetic}, no download)" if synthetic else ""
             raise UserError(f"data set {name} is not prepared. {instructions(name)}{instead}")
-        builder.prepare(None, report)
+        builder.prepare(None, silent)
     return store.load(name)

@@ -10,7 +10,7 @@ test. `imdb_40k` has the report's split, drawn at random from all: 40,000 for tr
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
@@ -128,13 +128,7 @@ def clean(review: str) -> list[str]:
     return [word for word in re.findall(r"[a-z]+", without_markup) if word not in STOP_WORDS]
 
 
-def save(
-    name: str,
-    splits: Mapping[str, Columns],
-    report: Report = silent,
-    class_names: Sequence[str] = CLASS_NAMES,
-    notes: Sequence[str] | None = None,
-) -> Path:
+def save(name: str, splits: Mapping[str, Columns], report: Report = silent) -> Path:
     """Numbers the words of each "review" and stores them with its "label". Returns their folder."""
     cleaned = {
         split: [clean(review) for review in track(list(columns["review"]), f"cleaning {split}", report, every=500)]
@@ -146,8 +140,7 @@ def save(
         tokens, lengths = text.pad([encode(vocabulary, words) for words in reviews], MAX_LENGTH, np.uint16)
         labels = np.asarray(splits[split]["label"], np.int32)
         arrays[split] = {"token": tokens, "length": lengths, "label": labels}
-    meta = {"tokens": vocabulary.tokens, "class_names": class_names}
-    return store.save(name, arrays, meta if notes is None else {**meta, "notes": notes})
+    return store.save(name, arrays, {"tokens": vocabulary.tokens, "class_names": CLASS_NAMES})
 
 
 def encode(vocabulary: text.Vocabulary, words: list[str]) -> list[int]:

@@ -10,12 +10,11 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxnets.config import Experiment, with_field
+from jaxnets.config import Experiment
 from jaxnets.data import catalog
 from jaxnets.data.store import Dataset
 from jaxnets.errors import Diverged, UserError
 from jaxnets.runs import environment, summary, weights
-from jaxnets.runs.clock import Clock
 from jaxnets.runs.folder import RunFolder
 from jaxnets.runs.progress import Reporter
 from jaxnets.runs.statistics import mean_std
@@ -54,14 +53,7 @@ def train(
       UserError: data missing, sizes that do not fit, a folder of another experiment, a full disk.
       Interrupted: after a signal.
     """
-    source = experiment.data.source
-    if catalog.is_own(source):
-        # The run may be resumed from another folder; and what was reported is of other data.
-        experiment = with_field(experiment, "data.source", str(Path(source).expanduser().resolve()))
-        experiment = with_field(experiment, "reported", {})
-    dataset = catalog.of_experiment(experiment)
-    for note in dataset.meta.get("notes", ()):
-        reporter.note(f"{source}: {note}")
+    dataset = catalog.open_dataset(experiment.dataset, experiment.data.synthetic)
     with contextlib.ExitStack() as stack:
         run = stack.enter_context(contextlib.closing(RunFolder(folder)))
         run.open(experiment, environment.describe(parallel.describe_devices()))
@@ -106,7 +98,7 @@ class _Position:
 
     state: TrainState
     best: BestWeights
-    clock: Clock
+    clock: "_Clock"
     step: int = 0
     sums: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
     """Metrics of the current epoch: name -> [2, S] (total, weight)."""
@@ -117,6 +109,22 @@ class _Position:
         """The content of a checkpoint."""
         sums = {name: pair.tolist() for name, pair in self.sums.items()}
         return Snapshot(self.state, tuple(self.best), {"step": self.step, "sums": sums, "seconds": self.clock.seconds})
+
+
+class _Clock:
+    """Books the time between laps, and how much of it was compilation."""
+
+    def __init__(self, compile_seconds: Callable[[], float]) -> None:
+        self.seconds = {"train": 0.0, "eval": 0.0, "compile": 0.0, "save": 0.0}
+        self._compile_seconds = compile_seconds
+        self._last, self._compiled = time.perf_counter(), compile_seconds()
+
+    def lap(self, name: str) -> None:
+        """Books the time since the lap before under `name`."""
+        now, compiled = time.perf_counter(), self._compile_seconds()
+        self.seconds["compile"] += compiled - self._compiled
+        self.seconds[name] += now - self._last - (compiled - self._compiled)
+        self._last, self._compiled = now, compiled
 
 
 def _train_to_the_end(session: _Session) -> Json:
@@ -138,7 +146,7 @@ def _train_to_the_end(session: _Session) -> Json:
 
 def _restore(session: _Session) -> _Position:
     """The position of the newest readable checkpoint, or the start."""
-    clock = Clock(lambda: session.engine.costs.compile_seconds)
+    clock = _Clock(lambda: session.engine.costs.compile_seconds)
     state = session.engine.init()
     position = _Position(state, first_best(state), clock)
     snapshot, problems = session.checkpoints.restore(position.snapshot())
