@@ -50,7 +50,8 @@ def train(
     SIGINT and SIGTERM, and at the end. `tensorboard` adds event files for TensorBoard.
 
     Raises:
-      UserError: data missing or changed since the run began, sizes that do not fit, a folder of another experiment, a full disk.
+      UserError: data missing or changed since the run began, sizes that do not fit, a folder of another experiment, a full
+        disk.
       Interrupted: after a signal.
     """
     experiment = catalog.with_absolute_source(experiment)
@@ -62,7 +63,7 @@ def train(
         run.open(experiment, {**environment.describe(parallel.describe_devices()), "data": dataset.meta.get("digest")})
         if run.read("environment.json").get("data") != dataset.meta.get("digest"):
             raise UserError(
-                f"{experiment.dataset} has changed since the run in {folder} began; choose another --out or remove the folder"
+                f"{experiment.dataset} changed since the run in {folder} began; choose another --out or remove the folder"
             )
         if run.finished:
             reporter.note(f"{experiment.id}: already finished in {folder}")

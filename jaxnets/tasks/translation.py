@@ -106,10 +106,7 @@ class Predictor(PredictorBase):
         vocabulary = text.Vocabulary(tuple(self.meta["target_tokens"]))
         arrays = self.variables, jnp.asarray(source), jnp.asarray(lengths)
         length = _max_length(self.meta) + 1
-        if beam_width == 1:
-            outputs = _greedy(self.model, *arrays, length)
-        else:
-            outputs = _beam(self.model, *arrays, length, beam_width)
+        outputs = _greedy(self.model, *arrays, length) if beam_width == 1 else _beam(self.model, *arrays, length, beam_width)
         return [" ".join(vocabulary.decode(row)) for row in np.asarray(outputs)]
 
 

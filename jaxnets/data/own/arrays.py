@@ -64,14 +64,16 @@ def to_uint8(path: Path | str, split: str, images: np.ndarray) -> np.ndarray:
         return images
     if images.dtype == bool:
         return images.astype(np.uint8) * 255
-    low, high = images.min(), images.max()
-    if np.issubdtype(images.dtype, np.floating) and 0 <= low and high <= 1:
+    if not np.issubdtype(images.dtype, np.number):
+        raise refuse(path, f"images of {split} are {images.dtype}; numbers are needed")
+    low, high = float(images.min()), float(images.max())
+    if np.issubdtype(images.dtype, np.floating) and low >= 0 and high <= 1:
         return np.round(images * 255).astype(np.uint8)
-    if np.issubdtype(images.dtype, np.integer) and 0 <= low and high <= 255:
+    if np.issubdtype(images.dtype, np.integer) and low >= 0 and high <= 255:
         return images.astype(np.uint8)
     raise refuse(
         path,
-        f"images of {split} are {images.dtype} from {low:g} to {high:g}; integers in [0, 255] or floats in [0, 1] are needed",
+        f"images of {split} are {images.dtype} in [{low:g}, {high:g}]; give integers in [0, 255] or floats in [0, 1]",
     )
 
 
@@ -98,7 +100,7 @@ def _splits(path: Path, content: Mapping[str, np.ndarray]) -> dict[str, tuple[np
     if "train" not in pairs or any(len(pair) < 2 for pair in pairs.values()):
         raise refuse(
             path,
-            f"the arrays are {some(list(content))}; image and label are needed, or train_image, train_label, test_image, …",
+            f"the arrays are {some(list(content))}; image and label are needed, or train_image, train_label, …",
         )
     return {split: (pair["image"], pair["label"]) for split, pair in pairs.items()}
 
@@ -109,6 +111,6 @@ def _labels(path: Path, split: str, images: np.ndarray, labels: np.ndarray) -> l
     if labels.ndim != 1 or len(labels) != len(images) or np.issubdtype(labels.dtype, np.inexact):
         raise refuse(
             path,
-            f"labels of {split} are {labels.dtype} {list(labels.shape)} for {len(images):,} images; a number or text each",
+            f"{len(images):,} images of {split} have labels {labels.dtype} {list(labels.shape)}; give each an integer or text",
         )
     return [str(label) for label in labels.tolist()]

@@ -44,9 +44,7 @@ def split_entries(folder: Path, suffixes: tuple[str, ...] = ()) -> dict[str, Pat
     for entry in entries:
         if split := splits.split_of(entry.stem if suffixes else entry.name):
             if split in found:
-                raise refuse(
-                    folder, f"{found[split].name} and {entry.name} are both called after the {split} split; keep one"
-                )
+                raise refuse(folder, f"{found[split].name} and {entry.name} are both the {split} split; keep one")
             found[split] = entry
     return found
 

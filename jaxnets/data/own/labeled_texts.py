@@ -87,7 +87,7 @@ def _read_table(config: Any, path: Path, dropped: dict[str, list[Any]]) -> _Labe
     header = content.partition("\n")[0]
     delimiter = "\t" if path.suffix.lower() == ".tsv" else max(",;\t", key=header.count)
     # Quotation marks in .tsv files are mostly part of the text.
-    quoting = csv.QUOTE_NONE if path.suffix.lower() == ".tsv" else csv.QUOTE_MINIMAL
+    quoting: Any = csv.QUOTE_NONE if path.suffix.lower() == ".tsv" else csv.QUOTE_MINIMAL
     limit = csv.field_size_limit(_LONGEST_FIELD)
     try:
         reader = csv.reader(io.StringIO(content, newline=""), delimiter=delimiter, quoting=quoting)

@@ -6,7 +6,7 @@ jaxnets.data.own.splits says.
 """
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -66,7 +66,7 @@ def _from_folder(path: Path, size: int | None, report: Report) -> Content:
 
 
 def _decode(files: Sequence[Path], size: int | None, stage: str, report: Report) -> list[Pixels | None]:
-    """The pictures of files, None for those that cannot be read; several at once, since Pillow works outside Python's lock."""
+    """The pictures of files, None for those that cannot be read. Threads help, since Pillow decodes outside Python's lock."""
 
     def one(file: Path) -> Pixels | None:
         try:
@@ -86,8 +86,8 @@ def _check_sizes(path: Path, pictures: Iterable[Pixels]) -> None:
         (width, height), (other_width, other_height) = sizes[0], sizes[-1]
         raise refuse(
             path,
-            f"the pictures differ in size, from {width}×{height} to {other_width}×{other_height}; give --data.size, the side "
-            "in pixels to which they are cut and resized, for example --data.size 32",
+            f"the pictures differ in size, from {width}×{height} to {other_width}×{other_height}; give --data.size, the "
+            "side in pixels to which they are cut and resized, for example --data.size 32",
         )
 
 
@@ -102,7 +102,7 @@ def _fit(path: Path | str, images: np.ndarray, size: int | None, stage: str, rep
     if size is None or images.shape[1:3] == (size, size):
         return images
     squeezed = images[..., 0] if images.shape[-1] == 1 else images
-    fitted = np.stack([image_io.center_square(p, size, size) for p in track(squeezed, stage, report)])
+    fitted = np.stack([image_io.center_square(p, size, size) for p in track(list(squeezed), stage, report)])
     return fitted.reshape(len(images), size, size, images.shape[-1])
 
 

@@ -1,8 +1,8 @@
 """Own sources: which they are, and how they are prepared once and opened.
 
 A source is prepared into the store under own-NAME-KEY-STATE. KEY stands for its path and the options that it is read with,
-STATE for the sizes and times of its files, so that changed files are read again; what was prepared of an earlier state is then
-removed. Its meta data have "source", "split_rule", "left_out" and "digest", a hash of the arrays.
+STATE for the sizes and times of its files, so that changed files are read again; what was prepared of an earlier state is
+then removed. Its meta data have "source", "split_rule", "left_out" and "digest", a hash of the arrays.
 """
 
 import hashlib
@@ -44,7 +44,7 @@ def is_own(source: str, names: Any = ()) -> bool:
 
 def absolute(source: str) -> str:
     """An own source as it is recorded: the absolute path, whatever the folder one is in."""
-    return source if source.startswith(tfds_sets.PREFIX) else str(Path(os.path.abspath(Path(source).expanduser())))
+    return source if source.startswith(tfds_sets.PREFIX) else str(Path(source).expanduser().resolve())
 
 
 def label(source: str) -> str:

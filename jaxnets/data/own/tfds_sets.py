@@ -60,7 +60,7 @@ def _builder(source: str) -> Any:
             raise
         raise refuse(
             source,
-            f'not prepared in {data_dir or "~/tensorflow_datasets"}; with TensorFlow installed, anywhere: python -c "import '
+            f'not prepared in {data_dir or "~/tensorflow_datasets"}; where TensorFlow is installed: python -c "import '
             f"tensorflow_datasets as t; t.builder('{name}', file_format='array_record').download_and_prepare()\"; or set "
             "TFDS_DATA_DIR",
         ) from None
