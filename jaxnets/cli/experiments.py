@@ -60,14 +60,15 @@ def show(args: list[str]) -> int:
 
     shown = []
     for experiment in experiments:
-        builder = catalog.get(experiment.dataset)
-        ready = store.is_prepared(experiment.dataset)
-        task = tasks.build(experiment, catalog.element_spec(experiment.dataset))
+        own = catalog.is_own(experiment.data.source)
+        ready = own or store.is_prepared(experiment.dataset)
+        dataset = catalog.open_data(experiment.data) if own else catalog.element_spec(experiment.dataset)
+        task = tasks.build(experiment, dataset)
         shown.append(
             {
                 **to_json(experiment),
                 "parameters": engine.count_parameters(experiment, task),
-                "data_ready": ready or builder.synthetic,
+                "data_ready": ready or catalog.get(experiment.dataset).synthetic,
                 "data_instructions": None if ready else catalog.instructions(experiment.dataset),
             }
         )

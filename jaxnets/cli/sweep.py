@@ -70,16 +70,16 @@ def _search(options: SweepOptions) -> int:
     from jaxnets.training.signals import Interrupted
 
     experiment = options.experiment
+    reporter = Reporter(Console())
     axes = [sweep.parse_axis(experiment, text) for text in options.over]
     settings = sweep.settings(experiment, axes, options.random)
     groups = sweep.groups(experiment, settings)
-    task = tasks.build(experiment, catalog.open_dataset(experiment.dataset, experiment.data.synthetic))
+    task = tasks.build(experiment, catalog.open_data(experiment.data, reporter.preparation))
     metric_names = engine.metric_names(experiment, task)
     metric = sweep.parse_metric(options.metric or f"val_{metric_names[0]}", metric_names)
     print(f"{len(settings)} settings × {experiment.seeds} seeds in {len(groups)} programs")
     process.prepare()
     split_cpu(groups[0].experiment.seeds)
-    reporter = Reporter(Console())
     folder = options.out / "sweep" / experiment.id
     train_in = lambda experiment, folder: train(experiment, folder, reporter, options.checkpoint_every)
     try:

@@ -47,12 +47,21 @@ class DataConfig:
     independent: ClassVar[bool] = True
     """Whether the examples of a batch are independent of each other, so that a batch can be split into microbatches."""
 
+    reader: ClassVar[str] = ""
+    """The module that reads a source of the user's own for this kind of data (see jaxnets.data.own)."""
+
     source: str
-    """Name of a prepared data set, or "synthetic" for a stand-in that needs no download. See `jaxnets data status`."""
+    """Name of a prepared data set (see `jaxnets data status`); "synthetic" for a stand-in that needs no download; the path
+    of a file or folder of your own; or tfds:NAME for pictures that TFDS has prepared."""
     synthetic: str = ""
     """The data set that "synthetic" stands for."""
     batch_size: int = 64
     """Examples in a training batch, at least 1."""
+
+    @property
+    def dataset(self) -> str:
+        """The data set in use: `source`, which is a name or a path, or the stand-in that "synthetic" means."""
+        return self.synthetic if self.source == "synthetic" else self.source
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,6 +69,7 @@ class ImageData(DataConfig):
     """Labeled images, for classification or reconstruction."""
 
     task: ClassVar[str] = "jaxnets.tasks.classification"
+    reader: ClassVar[str] = "jaxnets.data.own.pictures"
 
     synthetic: str = "shapes10"
     batch_size: int = 128
@@ -77,6 +87,9 @@ class ImageData(DataConfig):
     """Classifiers: evaluate on the average of the logits of each image and of its mirror image."""
     augment: Augment = Augment()
     """Random augmentation of training images."""
+    size: int | None = None
+    """For pictures of your own: the side, in pixels, of the squares that are cut from their middle and resized. None takes
+    them as they are, if they all have one size."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,6 +97,7 @@ class NameData(DataConfig):
     """Names, spelled letter by letter."""
 
     task: ClassVar[str] = "jaxnets.tasks.char_lm"
+    reader: ClassVar[str] = "jaxnets.data.own.name_lists"
 
     synthetic: str = "toy_names"
 
@@ -93,6 +107,7 @@ class TextData(DataConfig):
     """Running text: each batch continues where the one before ended (truncated backpropagation through time)."""
 
     task: ClassVar[str] = "jaxnets.tasks.language_model"
+    reader: ClassVar[str] = "jaxnets.data.own.running_text"
     independent: ClassVar[bool] = False
 
     synthetic: str = "toy_words"
@@ -100,6 +115,9 @@ class TextData(DataConfig):
     """Parallel streams: the text is cut into this many equal parts, which are read side by side."""
     window: int = 35
     """Tokens of each stream in a batch. The state is carried on from the window before; gradients stop at its boundary."""
+    tokenizer: Literal["letters", "plain_words", "wiki_words"] | None = None
+    """For a text of your own: letters; plain_words, lower-case and split at white space; or wiki_words, with punctuation
+    split off too. None takes what the experiment's synthetic stand-in has, letters or plain_words."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,6 +125,7 @@ class ReviewData(DataConfig):
     """Reviews with a label each."""
 
     task: ClassVar[str] = "jaxnets.tasks.sentiment"
+    reader: ClassVar[str] = "jaxnets.data.own.labeled_texts"
 
     synthetic: str = "toy_reviews"
     batch_size: int = 50
@@ -115,6 +134,10 @@ class ReviewData(DataConfig):
     """Size of the vocabulary: the most frequent words. All other words are left out of the reviews."""
     max_length: int = 200
     """Longest review in words. Of a longer one only the last words are read, where opinions are summed up."""
+    text_column: str = "text"
+    """For a table of your own: the header of the column of texts."""
+    label_column: str = "label"
+    """For a table of your own: the header of the column of labels."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,11 +145,14 @@ class PairData(DataConfig):
     """Pairs of sentences in two languages."""
 
     task: ClassVar[str] = "jaxnets.tasks.translation"
+    reader: ClassVar[str] = "jaxnets.data.own.sentence_pairs"
 
     synthetic: str = "toy_pairs"
     teacher_forcing: tuple[float, float] = (1.0, 1.0)
     """Scheduled sampling: the share of true words among the decoder's inputs, in the first epoch and in the last, each in
     [0, 1] and linear in between. The other inputs are the decoder's own predictions."""
+    max_length: int = 9
+    """For pairs of your own: words and marks of the longest sentence. Longer pairs are left out."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,6 +162,7 @@ class BagOfWordsData(DataConfig):
     """
 
     task: ClassVar[str] = "jaxnets.tasks.bag_of_words"
+    reader: ClassVar[str] = "jaxnets.data.own.pictures"
 
     synthetic: str = "shapes10"
     dictionary_size: int = 200
@@ -152,3 +179,6 @@ class BagOfWordsData(DataConfig):
     """Descriptors that the dictionary is learned from, at least 1."""
     kmeans_iterations: int = 15
     """Iterations of k-means, at least 1."""
+    size: int | None = None
+    """For pictures of your own: the side, in pixels, of the squares that are cut from their middle and resized. None takes
+    them as they are, if they all have one size."""

@@ -62,8 +62,8 @@ class Experiment:
 
     @property
     def dataset(self) -> str:
-        """Name of the data set in use: `data.source`, or the stand-in that "synthetic" means."""
-        return self.data.synthetic if self.data.source == "synthetic" else self.data.source
+        """The data set in use: its name, or its path if it is the user's own."""
+        return self.data.dataset
 
 
 # Field rules: dotted path -> (what must hold, in words; the test). Paths that an experiment lacks are skipped.
@@ -93,6 +93,7 @@ _RULES: Mapping[str, _Rule] = {
     "data.max_length": _POSITIVE,
     "data.teacher_forcing": ("must be two shares in [0, 1]", lambda value: all(0 <= share <= 1 for share in value)),
     "data.shrink": _POSITIVE,
+    "data.size": ("must be at least 1", lambda value: value is None or value >= 1),
     "data.augment.crop_padding": _NOT_NEGATIVE,
     "data.augment.cutout": _NOT_NEGATIVE,
     "data.augment.function": ("must be module:function", lambda value: value == "" or ":" in value),

@@ -1,7 +1,9 @@
-"""All data sets by name."""
+"""All data sets by name, and those that users bring."""
 
+import dataclasses
 import difflib
 
+from jaxnets.config import DataConfig, Experiment
 from jaxnets.data import (
     cifar10,
     corpora,
@@ -19,7 +21,8 @@ from jaxnets.data import (
     toy_text,
 )
 from jaxnets.data.dataset_builder import DatasetBuilder
-from jaxnets.data.progress import silent
+from jaxnets.data.own import source as own
+from jaxnets.data.progress import Report, silent
 from jaxnets.data.store import Dataset
 from jaxnets.errors import UserError
 
@@ -74,3 +77,32 @@ def open_dataset(name: str, synthetic: str | None = None) -> Dataset:
             raise UserError(f"data set {name} is not prepared. {instructions(name)}{instead}")
         builder.prepare(None, silent)
     return store.load(name)
+
+
+def is_own(source: str) -> bool:
+    """Whether a config's `source` is the user's own, a path or a set of TFDS. Names of the catalog come first."""
+    return own.is_own(source, SETS)
+
+
+def open_data(config: DataConfig, report: Report = silent) -> Dataset:
+    """The data set of a config: a prepared one, a synthetic one, or the user's own, which is read when it is first used.
+
+    Raises UserError as `open_dataset`, and for an own source that cannot be read.
+    """
+    if is_own(config.source):
+        return own.open_source(config, report)
+    return open_dataset(config.dataset, config.synthetic)
+
+
+def with_absolute_source(experiment: Experiment) -> Experiment:
+    """The experiment with its own source, if it has one, as an absolute path, so that it means the same everywhere."""
+    if not is_own(experiment.data.source):
+        return experiment
+    return dataclasses.replace(
+        experiment, data=dataclasses.replace(experiment.data, source=own.absolute(experiment.data.source))
+    )
+
+
+def label(experiment: Experiment) -> str:
+    """The data set of an experiment as tables show it: its name, or the last part of its path."""
+    return own.label(experiment.dataset) if is_own(experiment.dataset) else experiment.dataset

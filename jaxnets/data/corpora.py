@@ -10,7 +10,7 @@ of each line, it has 28,783. (No rule that was tried on this copy gives the repo
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -64,9 +64,9 @@ class Wikitext2(Builder):
         return {split: {"text": [archives.decode(self.name, str(path), path.read_bytes())]} for split, path in paths.items()}
 
 
-def by_characters(content: str) -> dict[str, str]:
-    """The first 90 % of the characters, the next 5 %, the last 5 %."""
-    at = int(0.9 * len(content)), int(0.95 * len(content))
+def by_characters(content: str, train: float = 0.9, validation: float = 0.05) -> dict[str, str]:
+    """Consecutive parts of a text: by default the first 90 % of the characters, the next 5 %, the last 5 %."""
+    at = int(train * len(content)), int((train + validation) * len(content))
     return {"train": content[: at[0]], "validation": content[at[0] : at[1]], "test": content[at[1] :]}
 
 
@@ -151,10 +151,15 @@ def _texts(builder: type[Builder], manual_dir: Path | None, report: Report) -> d
 
 
 def save(name: str, texts: Mapping[str, str], tokenizer: str) -> Path:
-    """Splits texts into tokens, numbers those of the training split, and stores the numbers. Returns their folder."""
+    """Stores texts as numbers of their tokens. Returns their folder."""
+    return store.save(name, *arrays(texts, tokenizer))
+
+
+def arrays(texts: Mapping[str, str], tokenizer: str) -> tuple[store.Splits, dict[str, Any]]:
+    """(splits, meta data) of texts: they are split into tokens, and those of the training split are numbered."""
     tokens: dict[str, Sequence[str]] = {split: TOKENIZERS[tokenizer](content) for split, content in texts.items()}
     # Words have an end-of-line marker; of letters, the line feed is one.
     first = (text.UNKNOWN,) if tokenizer == "letters" else (text.UNKNOWN, text.END)
     vocabulary = text.vocabulary([tokens["train"]], first)
-    splits = {split: {"token": np.array(vocabulary.encode(part, name), np.int32)} for split, part in tokens.items()}
-    return store.save(name, splits, {"tokens": vocabulary.tokens, "tokenizer": tokenizer})
+    splits = {split: {"token": np.array(vocabulary.encode(part, split), np.int32)} for split, part in tokens.items()}
+    return splits, {"tokens": vocabulary.tokens, "tokenizer": tokenizer}

@@ -4,7 +4,7 @@ import io
 from collections.abc import Sequence
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from jaxnets.errors import UserError
 
@@ -22,6 +22,24 @@ def decode(content: bytes) -> np.ndarray | None:
         return None
 
 
+def decode_oriented(content: bytes) -> np.ndarray | None:
+    """The pixels of a photograph or scan, upright as its EXIF data say: uint8 [H, W, 3], or [H, W] for a gray one.
+
+    None if it cannot be read. 16-bit grays keep their upper 8 bits.
+    """
+    try:
+        with Image.open(io.BytesIO(content)) as file:
+            upright = ImageOps.exif_transpose(file)
+            if upright.mode in ("1", "L") and not upright.has_transparency_data:
+                return np.asarray(upright.convert("L"))
+            if upright.mode.startswith("I"):
+                values = np.asarray(upright).astype(np.int64)
+                return np.clip(values >> 8 if values.max() > 255 else values, 0, 255).astype(np.uint8)
+            return np.asarray(on_white(upright))
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return None
+
+
 def on_white(picture: Image.Image) -> Image.Image:
     """A picture of any mode in RGB; transparent pixels become white."""
     if picture.has_transparency_data:
@@ -32,6 +50,8 @@ def on_white(picture: Image.Image) -> Image.Image:
 
 def center_square(pixels: np.ndarray, shorter: int, side: int) -> np.ndarray:
     """Brings the shorter side to `shorter` pixels, then cuts out the middle: uint8 [H, W, 3] -> [side, side, 3].
+
+    Gray pictures [H, W] become [side, side].
 
     Pillow's bilinear filter, which averages over all source pixels where the picture shrinks.
     """

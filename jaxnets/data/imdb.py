@@ -10,9 +10,9 @@ test. `imdb_40k` has the report's split, drawn at random from all: 40,000 for tr
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -129,18 +129,25 @@ def clean(review: str) -> list[str]:
 
 
 def save(name: str, splits: Mapping[str, Columns], report: Report = silent) -> Path:
-    """Numbers the words of each "review" and stores them with its "label". Returns their folder."""
+    """Stores each "review" as numbers of its words, with its "label". Returns their folder."""
+    return store.save(name, *arrays(splits, CLASS_NAMES, report))
+
+
+def arrays(
+    splits: Mapping[str, Columns], class_names: Sequence[str], report: Report = silent
+) -> tuple[store.Splits, dict[str, Any]]:
+    """(splits, meta data) of labeled texts: the words of each "review", numbered, with its "label"."""
     cleaned = {
         split: [clean(review) for review in track(list(columns["review"]), f"cleaning {split}", report, every=500)]
         for split, columns in splits.items()
     }
     vocabulary = text.vocabulary(cleaned["train"], first=("",), max_size=VOCAB_SIZE + 1)
-    arrays = {}
+    encoded = {}
     for split, reviews in cleaned.items():
         tokens, lengths = text.pad([encode(vocabulary, words) for words in reviews], MAX_LENGTH, np.uint16)
         labels = np.asarray(splits[split]["label"], np.int32)
-        arrays[split] = {"token": tokens, "length": lengths, "label": labels}
-    return store.save(name, arrays, {"tokens": vocabulary.tokens, "class_names": CLASS_NAMES})
+        encoded[split] = {"token": tokens, "length": lengths, "label": labels}
+    return encoded, {"tokens": vocabulary.tokens, "class_names": tuple(class_names)}
 
 
 def encode(vocabulary: text.Vocabulary, words: list[str]) -> list[int]:

@@ -116,14 +116,19 @@ SETS = (
 
 
 def save(name: str, names: Sequence[str], nationalities: Sequence[str] | None = None) -> Path:
-    """Encodes names, splits them 80 / 10 / 10 at random and stores them. Returns their folder.
+    """Stores names, split 80 / 10 / 10 at random. Returns their folder."""
+    return store.save(name, *arrays(names, nationalities))
+
+
+def arrays(names: Sequence[str], nationalities: Sequence[str] | None = None) -> tuple[store.Splits, dict[str, Any]]:
+    """(splits, meta data) of names, split 80 / 10 / 10 at random.
 
     A name without a letter of the reports' alphabet is left out. `nationalities` names that of each of `names`.
     """
     ascii_names = [text.to_ascii(one) for one in names]
     nonempty = [i for i, letters in enumerate(ascii_names) if letters]
-    end = VOCABULARY.encode([text.END], name)
-    encoded = [VOCABULARY.encode(ascii_names[i], name) + end for i in nonempty]
+    end = VOCABULARY.encode([text.END], "names")
+    encoded = [VOCABULARY.encode(ascii_names[i], "names") + end for i in nonempty]
     tokens, lengths = text.pad(encoded, max(map(len, encoded)), np.uint8)
     fields = {"token": tokens, "length": lengths - 1}
     meta: dict[str, Any] = {"tokens": VOCABULARY.tokens}
@@ -134,4 +139,4 @@ def save(name: str, names: Sequence[str], nationalities: Sequence[str] | None = 
         split: {field: array[indices] for field, array in fields.items()}
         for split, indices in text.random_split(len(nonempty), seed=18).items()
     }
-    return store.save(name, splits, meta)
+    return splits, meta

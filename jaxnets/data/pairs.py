@@ -107,18 +107,20 @@ def is_selected(source: str, target: str) -> bool:
 
 
 def save(name: str, pairs: Sequence[tuple[str, str]]) -> Path:
-    """Numbers the words of normalized (source, target) pairs, splits them 80 / 10 / 10 at random and stores them.
+    """Stores normalized (source, target) pairs, split 80 / 10 / 10 at random. Returns their folder."""
+    return store.save(name, *arrays(pairs))
 
-    Returns their folder.
-    """
+
+def arrays(pairs: Sequence[tuple[str, str]]) -> tuple[store.Splits, dict[str, Any]]:
+    """(splits, meta data) of normalized (source, target) pairs: words are numbered, pairs split 80 / 10 / 10 at random."""
     chosen = text.random_split(len(pairs), seed=10_599)
     fields: dict[str, np.ndarray] = {}
     meta: dict[str, Any] = {}
     for side, sentences in zip(("source", "target"), zip(*pairs, strict=True), strict=True):
         tokens = [sentence.split(" ") for sentence in sentences]
         vocabulary = text.vocabulary(tokens, first=(START, text.END))
-        encoded = [vocabulary.encode((*sentence, text.END), name) for sentence in tokens]
+        encoded = [vocabulary.encode((*sentence, text.END), side) for sentence in tokens]
         fields[side], fields[f"{side}_length"] = text.pad(encoded, max(map(len, encoded)), np.int32)
         meta[f"{side}_tokens"] = vocabulary.tokens
     splits = {split: {field: array[indices] for field, array in fields.items()} for split, indices in chosen.items()}
-    return store.save(name, splits, meta)
+    return splits, meta

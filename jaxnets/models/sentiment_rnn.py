@@ -12,11 +12,11 @@ Array = jax.Array
 
 
 class SentimentRNN(nn.Module):
-    """Words int [N, T], lengths int [N] -> logits [N, 2] of "negative" and "positive".
+    """Words int [N, T], lengths int [N] -> logits [N, classes], for two classes of "negative" and "positive".
 
     Embedding, recurrent layers, their last output or the mean and maximum of all outputs, and the head. The report's head is
-    one sigmoid unit. The softmax of (0, z) is the sigmoid of z, and its cross entropy the binary one, so the logits here are
-    a constant 0 and that unit's z.
+    one sigmoid unit. The softmax of (0, z) is the sigmoid of z, and its cross entropy the binary one, so the logits of two
+    classes are a constant 0 and that unit's z. More classes have a unit each.
 
     >>> import jax, jax.numpy as jnp
     >>> from jaxnets.config.model import SentimentRNNConfig
@@ -29,6 +29,7 @@ class SentimentRNN(nn.Module):
 
     config: SentimentRNNConfig
     vocab_size: int
+    classes: int = 2
     axis_name: str | None = None
 
     @nn.compact
@@ -45,5 +46,6 @@ class SentimentRNN(nn.Module):
             pooled = jnp.concatenate([h.sum(0) / lengths.reshape(-1, 1), maximum], axis=-1)
         else:
             pooled = last_outputs(h, lengths)
-        z = Dense(1, config.init, name="head")(Dropout(config.dropout)(pooled, train=train))
-        return jnp.concatenate([jnp.zeros_like(z), z], axis=-1)
+        units = 1 if self.classes == 2 else self.classes
+        z = Dense(units, config.init, name="head")(Dropout(config.dropout)(pooled, train=train))
+        return z if self.classes > 2 else jnp.concatenate([jnp.zeros_like(z), z], axis=-1)

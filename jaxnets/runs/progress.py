@@ -1,5 +1,6 @@
 """Progress of training: a bar on a terminal, plain lines elsewhere."""
 
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -7,6 +8,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from jaxnets.runs.statistics import Json, mean_std
+
+_SECONDS = 2.0
+"""Between two lines while data are prepared."""
 
 
 class Reporter:
@@ -16,6 +20,7 @@ class Reporter:
         self.console = console
         self._bar: Progress | None = None
         self._task: TaskID | None = None
+        self._prepared_at = time.monotonic()
 
     @contextmanager
     def run(self, title: str, total_steps: int, done: int) -> Iterator[None]:
@@ -34,6 +39,12 @@ class Reporter:
             self._task = self._bar.add_task("starting", total=total_steps, completed=done, metrics="compiling")
             yield
         self._bar = self._task = None
+
+    def preparation(self, stage: str, done: int, total: int) -> None:
+        """Prints how far the reading of data is, every two seconds."""
+        if (now := time.monotonic()) - self._prepared_at >= _SECONDS:
+            self._prepared_at = now
+            self.note(f"{stage}: {done:,} of {total:,}")
 
     def step(self, step: int, epoch: int, epochs: int, means: Mapping[str, float], rate: float) -> None:
         """Updates the bar after each call of the compiled program.

@@ -7,6 +7,7 @@ import jax
 import numpy as np
 
 from jaxnets.config import Experiment
+from jaxnets.data import catalog
 from jaxnets.runs.statistics import mean_std
 from jaxnets.tasks.metrics import values
 from jaxnets.tasks.task import GeneratedSamples, ImageGrid
@@ -88,7 +89,7 @@ def summarize(
     examples = engine.total_steps * engine.task.examples_per_step * experiment.seeds
     return {
         "id": experiment.id,
-        "dataset": experiment.dataset,
+        "dataset": catalog.label(experiment),
         "synthetic": experiment.data.source == "synthetic",
         "class_names": engine.task.class_names,
         "seeds": experiment.seeds,
@@ -107,7 +108,8 @@ def summarize(
         "examples_per_second": examples / seconds["train"],
         "peak_memory_bytes": engine.costs.peak_bytes,
         "layout": engine.layout.split,
-        "reported": dict(experiment.reported),
+        # Reported metrics are those of another data set.
+        "reported": {} if catalog.is_own(experiment.data.source) else dict(experiment.reported),
     }
 
 

@@ -50,13 +50,21 @@ def train(
     SIGINT and SIGTERM, and at the end. `tensorboard` adds event files for TensorBoard.
 
     Raises:
-      UserError: data missing, sizes that do not fit, a folder of another experiment, a full disk.
+      UserError: data missing or changed since the run began, sizes that do not fit, a folder of another experiment, a full
+        disk.
       Interrupted: after a signal.
     """
-    dataset = catalog.open_dataset(experiment.dataset, experiment.data.synthetic)
+    experiment = catalog.with_absolute_source(experiment)
+    dataset = catalog.open_data(experiment.data, reporter.preparation)
+    if left_out := dataset.meta.get("left_out"):
+        reporter.note(f"{experiment.dataset}: left out {'; '.join(left_out)}")
     with contextlib.ExitStack() as stack:
         run = stack.enter_context(contextlib.closing(RunFolder(folder)))
-        run.open(experiment, environment.describe(parallel.describe_devices()))
+        run.open(experiment, {**environment.describe(parallel.describe_devices()), "data": dataset.meta.get("digest")})
+        if run.read("environment.json").get("data") != dataset.meta.get("digest"):
+            raise UserError(
+                f"{experiment.dataset} changed since the run in {folder} began; choose another --out or remove the folder"
+            )
         if run.finished:
             reporter.note(f"{experiment.id}: already finished in {folder}")
             return run.read("summary.json")

@@ -81,7 +81,7 @@ class Predictor(PredictorBase):
         Raises UserError for a category or a letter that the net does not know, and for a category that is missing.
         """
         conditional = _is_conditional(self.experiment)
-        if conditional and category is None:
+        if conditional and category is None and len(self.meta["categories"]) > 1:
             raise UserError(f"this net needs --category: choose from {', '.join(self.meta['categories'])}")
         if category is not None and not conditional:
             raise UserError("this net was trained without categories: leave --category out")

@@ -38,7 +38,7 @@ def build(experiment: Experiment, dataset: Dataset) -> Task:
 
     return Task(
         objective=classification.objective("token", "length", loss=experiment.loss),
-        sizes={"vocab_size": config.vocab_size + 1},  # Number 0 is padding.
+        sizes={"vocab_size": config.vocab_size + 1, "classes": len(dataset.meta["class_names"])},  # Number 0 is padding.
         sample_inputs=(jnp.zeros((1, config.max_length), jnp.int32), jnp.ones(1, jnp.int32)),
         arrays=arrays,
         train_loader=loaders.train_batches(config.batch_size, dataset.examples("train"), make_batch),

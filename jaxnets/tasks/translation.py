@@ -93,28 +93,34 @@ class Predictor(PredictorBase):
         return self.translate(sentences, beam_width)
 
     def translate(self, sentences: Sequence[str], beam_width: int = 1) -> list[str]:
-        """Translations of French sentences: greedy, or for `beam_width` > 1 the best that a beam finds.
+        """Translations of sentences: greedy, or for `beam_width` > 1 the best that a beam finds.
 
         Raises UserError for an empty sentence, one longer than the training data has, and words that are not in it.
         """
         vocabulary = text.Vocabulary(tuple(self.meta["source_tokens"]))
-        encoded = [_encode(vocabulary, sentence) for sentence in sentences]
+        encoded = [_encode(vocabulary, sentence, _max_length(self.meta)) for sentence in sentences]
         return self.translate_tokens(*text.pad(encoded, max(map(len, encoded)), np.int32), beam_width)
 
     def translate_tokens(self, source: np.ndarray, lengths: np.ndarray, beam_width: int = 1) -> list[str]:
         """The same for encoded sentences [N, S] and their lengths [N]."""
         vocabulary = text.Vocabulary(tuple(self.meta["target_tokens"]))
         arrays = self.variables, jnp.asarray(source), jnp.asarray(lengths)
-        outputs = _greedy(self.model, *arrays) if beam_width == 1 else _beam(self.model, *arrays, beam_width)
+        length = _max_length(self.meta) + 1
+        outputs = _greedy(self.model, *arrays, length) if beam_width == 1 else _beam(self.model, *arrays, length, beam_width)
         return [" ".join(vocabulary.decode(row)) for row in np.asarray(outputs)]
 
 
-def _encode(vocabulary: text.Vocabulary, sentence: str) -> list[int]:
+def _max_length(meta: Mapping[str, Any]) -> int:
+    """Words and marks of the longest sentence."""
+    return meta.get("max_length", pairs.MAX_TOKENS)
+
+
+def _encode(vocabulary: text.Vocabulary, sentence: str, max_length: int) -> list[int]:
     tokens = pairs.normalize(sentence).split(" ")
     if not "".join(tokens):
         raise UserError(f"{sentence!r} has no words to translate")
-    if len(tokens) > pairs.MAX_TOKENS:
-        raise UserError(f"{sentence!r} has {len(tokens)} words and marks; the net was trained on at most {pairs.MAX_TOKENS}")
+    if len(tokens) > max_length:
+        raise UserError(f"{sentence!r} has {len(tokens)} words and marks; the net was trained on at most {max_length}")
     for token in tokens:
         if token not in vocabulary.numbers:
             near = difflib.get_close_matches(token, vocabulary.tokens, n=3)
@@ -123,22 +129,22 @@ def _encode(vocabulary: text.Vocabulary, sentence: str) -> list[int]:
     return vocabulary.encode((*tokens, text.END), "the sentence")
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def _greedy(model: Any, variables: Any, source: Array, lengths: Array) -> Array:
+@functools.partial(jax.jit, static_argnums=(0, 4))
+def _greedy(model: Any, variables: Any, source: Array, lengths: Array, length: int) -> Array:
     encoded = model.apply(variables, source, lengths, train=False, method="encode")
     step = functools.partial(_step, model, variables, encoded)
     first = jnp.full(source.shape[:1], pairs.START_NUMBER)
-    return decode.greedy(step, encoded.state, first, pairs.MAX_TOKENS + 1)
+    return decode.greedy(step, encoded.state, first, length)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 4))
-def _beam(model: Any, variables: Any, source: Array, lengths: Array, width: int) -> Array:
-    def one(source: Array, length: Array) -> Array:
-        repeated = jnp.broadcast_to(source, (width, *source.shape)), jnp.broadcast_to(length, (width,))
+@functools.partial(jax.jit, static_argnums=(0, 4, 5))
+def _beam(model: Any, variables: Any, source: Array, lengths: Array, length: int, width: int) -> Array:
+    def one(source: Array, source_length: Array) -> Array:
+        repeated = jnp.broadcast_to(source, (width, *source.shape)), jnp.broadcast_to(source_length, (width,))
         encoded = model.apply(variables, *repeated, train=False, method="encode")
         step = functools.partial(_step, model, variables, encoded)
         first = jnp.asarray(pairs.START_NUMBER)
-        return decode.beam(step, encoded.state, first, pairs.END_NUMBER, pairs.MAX_TOKENS + 1, width)[0][0]
+        return decode.beam(step, encoded.state, first, pairs.END_NUMBER, length, width)[0][0]
 
     return jax.lax.map(lambda item: one(*item), (source, lengths))
 
@@ -173,4 +179,5 @@ def _generate(experiment: Experiment, dataset: Dataset, model: Any, variables: A
         metrics[f"{split}_chrf"] = sacrebleu.corpus_chrf(translations, [references]).score
         shown = [" ".join(source.decode(row)) for row in fields["source"][: _SHOWN if split == "test" else _SHOWN // 3]]
         rows += [(split, *row) for row in zip(shown, references, translations, strict=False)]
-    return GeneratedSamples(metrics, ("split", "French", "English", "ours"), rows)
+    languages = dataset.meta.get("languages", ("French", "English"))
+    return GeneratedSamples(metrics, ("split", *languages, "ours"), rows)

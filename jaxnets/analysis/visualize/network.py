@@ -102,7 +102,7 @@ def examples(net: TrainedNet, split: str, numbers: Sequence[int]) -> Examples:
 
     They are shrunk and turned gray if the experiment says so. Raises UserError for an index outside the split.
     """
-    dataset = catalog.open_dataset(net.experiment.dataset)
+    dataset = catalog.open_data(net.experiment.data)
     size = dataset.examples(split)
     if bad := [number for number in numbers if not 0 <= number < size]:
         raise UserError(f"the {split} split of {dataset.name} has images 0 to {size - 1}, not {bad[0]}")

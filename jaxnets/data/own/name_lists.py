@@ -1,0 +1,54 @@
+"""Own names: a file with a name on each line, or a folder with such a file for each category, CATEGORY.txt.
+
+Accents and what is not in the reports' alphabet are removed. Names are split 80 / 10 / 10 at random. A single file makes one
+category, called as the file is, so that nets which expect a category train on it too.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from jaxnets.data import archives, names, text
+from jaxnets.data.own.content import Content, count, left_out, read_text, refuse
+from jaxnets.data.progress import Report, track
+
+OPTIONS = ()
+_FEWEST = 10
+"""Names, so that each split has one."""
+_LONGEST = 64
+"""Letters of a line that can be a name."""
+
+
+def read(config: Any, path: Path, report: Report) -> Content:
+    """Reads names. Left out are those without a letter of the alphabet, and lines of more than 64 letters.
+
+    Raises UserError for a folder without .txt files, a category without names, another encoding, and fewer than 10 names.
+    """
+    del config
+    if path.is_dir():
+        files = sorted(file for file in path.glob("*.txt") if not file.name.startswith("."))
+        if not files:
+            raise refuse(path, "the folder has no .txt files; give a file of names, or a folder of one for each category")
+    elif path.suffix.lower() in (".csv", ".tsv", ".npz"):
+        raise refuse(path, "for an experiment on names give a .txt file with a name on each line")
+    else:
+        files = [path]
+    dropped: dict[str, list[str]] = {"name without a letter of the alphabet": [], "line too long for a name": []}
+    listed: list[str] = []
+    categories: list[str] = []
+    for file in track(files, "reading names", report):
+        usable = []
+        for line in map(str.strip, archives.lines(read_text(file))):
+            if not text.to_ascii(line).strip():
+                dropped["name without a letter of the alphabet"].append(line)
+            elif len(line) > _LONGEST:
+                dropped["line too long for a name"].append(f"{line[:20]}…")
+            else:
+                usable.append(line)
+        if not usable:
+            raise refuse(file, "there is no name with a letter of the alphabet; remove the file or correct it")
+        listed += usable
+        categories += [file.stem] * len(usable)
+    if len(listed) < _FEWEST:
+        raise refuse(path, f"there is only {count(len(listed), 'name')}; at least {_FEWEST} are needed")
+    splits, meta = names.arrays(listed, categories)
+    return Content(splits, meta, "80 % / 10 % / 10 % at random", left_out(dropped))
