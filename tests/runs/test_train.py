@@ -157,7 +157,7 @@ def test_another_process_in_the_same_folder_is_refused(tmp_path, reporter):
 
 def test_split_batches_train_and_resume_like_one_device(tmp_path, reporter, monkeypatch):
     """The layout for several accelerators whose number does not divide the seeds, on virtual devices."""
-    # By short steps of plain descent, which do not make much of a rounding error: Adam would, where a gradient is almost zero.
+    # Short steps of plain descent make little of a rounding error. Adam would make much, where a gradient is almost zero.
     even = dataclasses.replace(
         SMALL, data=dataclasses.replace(SMALL.data, batch_size=20), optim=Optim("sgd", lr=0.005), steps=10
     )

@@ -111,6 +111,7 @@ def _labels(path: Path, split: str, images: np.ndarray, labels: np.ndarray) -> l
     if labels.ndim != 1 or len(labels) != len(images) or np.issubdtype(labels.dtype, np.inexact):
         raise refuse(
             path,
-            f"{len(images):,} images of {split} have labels {labels.dtype} {list(labels.shape)}; give each an integer or text",
+            f"{len(images):,} images of {split} have labels {labels.dtype} {list(labels.shape)}; "
+            "give each an integer or text",
         )
     return [str(label) for label in labels.tolist()]

@@ -66,7 +66,7 @@ def _from_folder(path: Path, size: int | None, report: Report) -> Content:
 
 
 def _decode(files: Sequence[Path], size: int | None, stage: str, report: Report) -> list[Pixels | None]:
-    """The pictures of files, None for those that cannot be read. Threads help, since Pillow decodes outside Python's lock."""
+    """The pictures of files, None for those that cannot be read. Pillow decodes outside Python's lock, so threads help."""
 
     def one(file: Path) -> Pixels | None:
         try:
