@@ -116,7 +116,8 @@ def _max_length(meta: Mapping[str, Any]) -> int:
 
 
 def _encode(vocabulary: text.Vocabulary, sentence: str, max_length: int) -> list[int]:
-    tokens = pairs.normalize(sentence).split(" ")
+    # An empty token stems from a character at the edge that is no letter. Some training data have it, some do not.
+    tokens = [token for token in pairs.normalize(sentence).split(" ") if token or token in vocabulary.numbers]
     if not "".join(tokens):
         raise UserError(f"{sentence!r} has no words to translate")
     if len(tokens) > max_length:

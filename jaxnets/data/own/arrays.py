@@ -78,6 +78,8 @@ def to_uint8(path: Path | str, split: str, images: np.ndarray) -> np.ndarray:
 
 
 def _load(path: Path) -> dict[str, np.ndarray]:
+    if not zipfile.is_zipfile(path):
+        raise refuse(path, "cannot be read as .npz: the file is no zip archive; write it with numpy.savez")
     try:
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
@@ -111,7 +113,6 @@ def _labels(path: Path, split: str, images: np.ndarray, labels: np.ndarray) -> l
     if labels.ndim != 1 or len(labels) != len(images) or np.issubdtype(labels.dtype, np.inexact):
         raise refuse(
             path,
-            f"{len(images):,} images of {split} have labels {labels.dtype} {list(labels.shape)}; "
-            "give each an integer or text",
+            f"{len(images):,} images of {split}, but labels {labels.dtype} {list(labels.shape)}; each needs one value",
         )
     return [str(label) for label in labels.tolist()]

@@ -20,7 +20,7 @@ class Content(NamedTuple):
     split_rule: str
     """How the splits came about, in a sentence for the record."""
     left_out: Sequence[str] = ()
-    """What is not in the splits, an item for each reason: "3 files that are no pictures (a.txt, …)"."""
+    """What is not in the splits, an item for each reason: "unreadable files: 3 (a.txt, b.png, …)"."""
 
 
 def refuse(path: Path | str, problem: str) -> UserError:
@@ -49,10 +49,10 @@ def some(names: Sequence[Any]) -> str:
 def left_out(groups: Mapping[str, Sequence[Any]]) -> list[str]:
     """`Content.left_out` for {reason: names}; reasons without names are dropped.
 
-    >>> left_out({"empty line": [3, 7], "unreadable file": []})
-    ['2 empty lines (3, 7)']
+    >>> left_out({"empty lines": [3, 7], "unreadable files": []})
+    ['empty lines: 2 (3, 7)']
     """
-    return [f"{count(len(names), thing)} ({some(names)})" for thing, names in groups.items() if names]
+    return [f"{reason}: {len(names):,} ({some(names)})" for reason, names in groups.items() if names]
 
 
 def read_text(path: Path) -> str:

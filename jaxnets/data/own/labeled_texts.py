@@ -36,11 +36,11 @@ def read(config: Any, path: Path, report: Report) -> Content:
     Raises UserError for files of another form or encoding, columns that are not there, fewer than two classes, and classes
     that are too small to split.
     """
-    dropped: dict[str, list[Any]] = {"line without text or label": [], "text without a word of a to z": []}
+    dropped: dict[str, list[Any]] = {"lines without text or label": [], "texts without a word of a to z": []}
     given: dict[str, _Labeled] = {}
     for split, part in _read(config, path, report, dropped).items():
         has_words = [bool(imdb.clean(one)) for one in track(part.texts, f"checking {split}", report, every=500)]
-        dropped["text without a word of a to z"] += [t[:20] for t, ok in zip(part.texts, has_words, strict=True) if not ok]
+        dropped["texts without a word of a to z"] += [t[:20] for t, ok in zip(part.texts, has_words, strict=True) if not ok]
         kept = [pair for *pair, ok in zip(part.texts, part.labels, has_words, strict=True) if ok]
         if not kept:
             raise refuse(path, f"the {split} split has no text with a word of a to z")
@@ -100,7 +100,7 @@ def _read_table(config: Any, path: Path, dropped: dict[str, list[Any]]) -> _Labe
                 texts.append(text)
                 labels.append(label)
             elif row:
-                dropped["line without text or label"].append(reader.line_num)
+                dropped["lines without text or label"].append(reader.line_num)
     except csv.Error as error:
         raise refuse(path, f"line {reader.line_num} is not that of a table: {error}") from None
     finally:

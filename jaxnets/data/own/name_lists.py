@@ -32,16 +32,16 @@ def read(config: Any, path: Path, report: Report) -> Content:
         raise refuse(path, "for an experiment on names give a .txt file with a name on each line")
     else:
         files = [path]
-    dropped: dict[str, list[str]] = {"name without a letter of the alphabet": [], "line too long for a name": []}
+    dropped: dict[str, list[str]] = {"names without a letter of the alphabet": [], "lines too long for a name": []}
     listed: list[str] = []
     categories: list[str] = []
     for file in track(files, "reading names", report):
         usable = []
         for line in map(str.strip, archives.lines(read_text(file))):
             if not text.to_ascii(line).strip():
-                dropped["name without a letter of the alphabet"].append(line)
+                dropped["names without a letter of the alphabet"].append(line)
             elif len(line) > _LONGEST:
-                dropped["line too long for a name"].append(f"{line[:20]}…")
+                dropped["lines too long for a name"].append(f"{line[:20]}…")
             else:
                 usable.append(line)
         if not usable:
@@ -49,6 +49,6 @@ def read(config: Any, path: Path, report: Report) -> Content:
         listed += usable
         categories += [file.stem] * len(usable)
     if len(listed) < _FEWEST:
-        raise refuse(path, f"there is only {count(len(listed), 'name')}; at least {_FEWEST} are needed")
+        raise refuse(path, f"only {count(len(listed), 'name')} can be used; at least {_FEWEST} are needed")
     splits, meta = names.arrays(listed, categories)
     return Content(splits, meta, "80 % / 10 % / 10 % at random", left_out(dropped))

@@ -62,11 +62,11 @@ def _from_folder(path: Path, size: int | None, report: Report) -> Content:
         _check_sizes(path, readable)
     gray = all(p.ndim == 2 for pictures, _ in decoded.values() for p in pictures)
     stacked = {split: (_stack(pictures, gray), labels) for split, (pictures, labels) in decoded.items()}
-    return _content(path, stacked, class_names, left_out({"unreadable file": unreadable}))
+    return _content(path, stacked, class_names, left_out({"unreadable files": unreadable}))
 
 
 def _decode(files: Sequence[Path], size: int | None, stage: str, report: Report) -> list[Pixels | None]:
-    """The pictures of files, None for those that cannot be read. Pillow decodes outside Python's lock, so threads help."""
+    """The pictures of files, None for those that cannot be read. Threads help: Pillow decodes outside Python's lock."""
 
     def one(file: Path) -> Pixels | None:
         try:

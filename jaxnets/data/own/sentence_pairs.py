@@ -7,11 +7,12 @@ split 80 / 10 / 10 at random.
 from pathlib import Path
 from typing import Any
 
-from jaxnets.data import archives, pairs
+from jaxnets.data import pairs
 from jaxnets.data.own.content import Content, count, left_out, read_text, refuse, some
 from jaxnets.data.progress import Report, track
 
 OPTIONS = ("max_length",)
+_NO_WORD, _TOO_LONG, _REPEATED = "lines without a word of a to z", "lines that are too long", "lines that repeat a pair"
 _FEWEST = 10
 """Examples, so that each split has one."""
 
@@ -23,29 +24,27 @@ def read(config: Any, path: Path, report: Report) -> Content:
     """
     if not path.is_file():
         raise refuse(path, "for an experiment on translation give a file of pairs, sentence TAB translation on each line")
-    lines = archives.lines(read_text(path))
-    if untabbed := [number for number, line in enumerate(lines, 1) if "\t" not in line]:
-        raise refuse(
-            path, f"{count(len(untabbed), 'line')} of {len(lines):,} ({some(untabbed)}) without a tab between two sentences"
-        )
+    lines = [(number, line) for number, line in enumerate(read_text(path).split("\n"), 1) if line.strip()]
+    if untabbed := [number for number, line in lines if "\t" not in line]:
+        raise refuse(path, f"line {some(untabbed)} has no tab between a sentence and its translation")
     selected: dict[tuple[str, str], None] = {}
-    dropped: dict[str, list[Any]] = {"side without a word": [], "pair that is too long": [], "repeated pair": []}
-    for number, line in enumerate(track(lines, "reading pairs", report, every=5_000), 1):
+    dropped: dict[str, list[int]] = {_NO_WORD: [], _TOO_LONG: [], _REPEATED: []}
+    for number, line in track(lines, "reading pairs", report, every=5_000):
         source, target = (pairs.normalize(side).strip() for side in line.split("\t")[:2])
         if not source or not target:
-            dropped["side without a word"].append(number)
+            dropped[_NO_WORD].append(number)
         elif max(source.count(" "), target.count(" ")) >= config.max_length:
-            dropped["pair that is too long"].append(number)
+            dropped[_TOO_LONG].append(number)
         elif (source, target) in selected:
-            dropped["repeated pair"].append(number)
+            dropped[_REPEATED].append(number)
         else:
             selected[source, target] = None
-    reasons = left_out({f"{reason}, by line": numbers for reason, numbers in dropped.items()})
+    reasons = left_out(dropped)
     if len(selected) < _FEWEST:
         raise refuse(
             path,
             f"only {count(len(selected), 'pair')} can be used, {_FEWEST} are needed"
-            + (f"; left out: {'; '.join(reasons)} (longer ones with --data.max-length)" if reasons else ""),
+            + (f"; left out: {'; '.join(reasons)} (--data.max-length admits longer ones)" if reasons else ""),
         )
     splits, meta = pairs.arrays(list(selected))
     meta |= {"max_length": config.max_length, "languages": ("source", "target")}

@@ -46,7 +46,7 @@ def read(source: str, report: Report) -> LabeledImages:
     others = [name for name in builder.info.splits if name not in by_split.values()]
     label = features["label"]
     class_names = getattr(label, "names", None) or [str(i) for i in range(1 + max(int(n.max()) for _, n in given.values()))]
-    return LabeledImages(given, class_names, left_out({"other split": others}))
+    return LabeledImages(given, class_names, left_out({"other splits": others}))
 
 
 def _builder(source: str) -> Any:
