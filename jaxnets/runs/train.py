@@ -15,6 +15,7 @@ from jaxnets.data import catalog
 from jaxnets.data.store import Dataset
 from jaxnets.errors import Diverged, UserError
 from jaxnets.runs import environment, summary, weights
+from jaxnets.runs.clock import Clock
 from jaxnets.runs.folder import RunFolder
 from jaxnets.runs.progress import Reporter
 from jaxnets.runs.statistics import mean_std
@@ -106,7 +107,7 @@ class _Position:
 
     state: TrainState
     best: BestWeights
-    clock: "_Clock"
+    clock: Clock
     step: int = 0
     sums: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
     """Metrics of the current epoch: name -> [2, S] (total, weight)."""
@@ -117,22 +118,6 @@ class _Position:
         """The content of a checkpoint."""
         sums = {name: pair.tolist() for name, pair in self.sums.items()}
         return Snapshot(self.state, tuple(self.best), {"step": self.step, "sums": sums, "seconds": self.clock.seconds})
-
-
-class _Clock:
-    """Books the time between laps, and how much of it was compilation."""
-
-    def __init__(self, compile_seconds: Callable[[], float]) -> None:
-        self.seconds = {"train": 0.0, "eval": 0.0, "compile": 0.0, "save": 0.0}
-        self._compile_seconds = compile_seconds
-        self._last, self._compiled = time.perf_counter(), compile_seconds()
-
-    def lap(self, name: str) -> None:
-        """Books the time since the lap before under `name`."""
-        now, compiled = time.perf_counter(), self._compile_seconds()
-        self.seconds["compile"] += compiled - self._compiled
-        self.seconds[name] += now - self._last - (compiled - self._compiled)
-        self._last, self._compiled = now, compiled
 
 
 def _train_to_the_end(session: _Session) -> Json:
@@ -154,7 +139,7 @@ def _train_to_the_end(session: _Session) -> Json:
 
 def _restore(session: _Session) -> _Position:
     """The position of the newest readable checkpoint, or the start."""
-    clock = _Clock(lambda: session.engine.costs.compile_seconds)
+    clock = Clock(lambda: session.engine.costs.compile_seconds)
     state = session.engine.init()
     position = _Position(state, first_best(state), clock)
     snapshot, problems = session.checkpoints.restore(position.snapshot())

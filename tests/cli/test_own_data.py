@@ -124,7 +124,7 @@ def test_reviews_of_three_classes(capsys, here):
     assert "ln(3)" in out
     status, out, _ = call(capsys, "classify", "runs/imdb/lstm", "a good film")
     assert status == 0
-    assert {"bad", "fair", "good"} <= set(out.split())
+    assert out.split()[0] in {"bad", "fair", "good"}
 
 
 @pytest.mark.parametrize(

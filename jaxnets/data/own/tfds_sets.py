@@ -38,7 +38,7 @@ def read(source: str, report: Report) -> LabeledImages:
     builder = _builder(source)
     features = dict(builder.info.features or {})
     if not {"image", "label"} <= set(features):
-        raise refuse(source, f"its features are {', '.join(features)}; image and label are needed")
+        raise refuse(source, f"its features are {', '.join(sorted(features))}; image and label are needed")
     by_split = {split: name for name in builder.info.splits if (split := splits.split_of(name))}
     if "train" not in by_split:
         raise refuse(source, f"its splits are {', '.join(builder.info.splits)}; train is needed")
@@ -67,12 +67,11 @@ def _builder(source: str) -> Any:
 
 
 def _read_split(source: str, builder: Any, split: str, report: Report) -> tuple[np.ndarray, np.ndarray]:
-    decoders = tfds.decode.PartialDecoding({"image": True, "label": True})
     images: list[np.ndarray] = []
     labels: list[int] = []
     try:
         with _quiet():
-            examples = builder.as_data_source(split=split, decoders=decoders)
+            examples = builder.as_data_source(split=split)
     except (NotImplementedError, ValueError) as error:
         raise refuse(
             source, f"cannot be read without TensorFlow ({first_line(error)}); prepare it with file_format='array_record'"
