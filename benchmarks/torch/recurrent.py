@@ -111,8 +111,10 @@ class SentimentRNN(nn.Module):
 
     flax_names: ClassVar = {"embed": "Embed_0", "layers": "Recurrent_0", "head": "head"}
 
-    def __init__(self, config: SentimentRNNConfig, vocab_size: int) -> None:
+    def __init__(self, config: SentimentRNNConfig, vocab_size: int, classes: int = 2) -> None:
         super().__init__()
+        if classes != 2:
+            raise ValueError(f"SentimentRNN has a PyTorch twin for two classes, not {classes}")
         if config.pool != "last":
             raise ValueError(f"only pool = last of SentimentRNN has a PyTorch twin, not {config.pool}")
         self.packed = False
