@@ -2,6 +2,7 @@
 
 import ctypes
 import gc
+import importlib.metadata
 import json
 import os
 from pathlib import Path
@@ -18,7 +19,10 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
 # Programs that run for milliseconds need no optimization, which is half of their compilation and more; and XLA's older way
 # to emit fused loops compiles them in a third of the time. The comparisons with PyTorch run without this (see the Makefile).
 if os.environ.get("JAXNETS_TEST_UNOPTIMIZED"):
-    flags = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
+    flags = "--xla_backend_optimization_level=0"
+    # Later releases no longer have the older way, and end the process at a flag that they do not know.
+    if tuple(map(int, importlib.metadata.version("jaxlib").split(".")[:2])) < (0, 11):
+        flags += " --xla_cpu_use_fusion_emitters=false"
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flags}".strip()
 
 import jax  # noqa: E402
