@@ -75,6 +75,6 @@ def prepare(workload: Workload) -> PreparedWorkload:
     task = tasks.build(experiment, workload.data())
     arrays = jax.tree.map(jnp.asarray, dict(task.arrays["train"]))
     # The last step of an epoch, where running text carries a state on.
-    last = jax.tree.map(lambda x: x[-1], task.train_loader.batch_indices(jax.random.key(0), 0))
+    last = jax.tree.map(lambda x: x[-1], task.train_loader.epoch_indices(jax.random.key(0), 0))
     batch = task.train_loader.make_batch(arrays, last, jax.random.key(1))
     return PreparedWorkload(experiment, task, jax.tree.map(np.asarray, dict(batch)))

@@ -1,6 +1,5 @@
 """What the command line does, as functions: `jaxnets.experiments`, `train`, `load` and `load_dataset`."""
 
-import difflib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,8 +9,7 @@ import numpy as np
 from rich.console import Console
 
 from jaxnets import registry
-from jaxnets.config import Experiment, validate, with_field
-from jaxnets.config.fields import leaves
+from jaxnets.config import Experiment, validate, with_fields
 from jaxnets.data import catalog
 from jaxnets.errors import UserError
 from jaxnets.runs import load as runs_load
@@ -72,15 +70,7 @@ def train(experiment: Experiment | str, *, out: PathLike = "runs", quiet: bool =
 def configure(experiment: Experiment | str, changes: Mapping[str, Any]) -> Experiment:
     """An experiment with new values of fields, given by their dotted paths. Raises UserError as `train`."""
     changed = one_experiment(experiment) if isinstance(experiment, str) else experiment
-    for path, value in changes.items():
-        try:
-            changed = with_field(changed, path, value)
-        except (AttributeError, TypeError):
-            known = [known for known, _ in leaves(changed)]
-            near = difflib.get_close_matches(path, known, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
-            raise UserError(f"{changed.id}: no field {path}: {hint}") from None
-    return validate(changed)
+    return validate(with_fields(changed, changes))
 
 
 def one_experiment(name: str) -> Experiment:

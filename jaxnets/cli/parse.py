@@ -4,12 +4,12 @@ import contextlib
 import io
 import itertools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import tyro
 
-from jaxnets.config.fields import parse_literal, with_field
+from jaxnets.config.fields import parse_literal
 from jaxnets.errors import UserError
 
 
@@ -59,13 +59,6 @@ def take_args(args: Sequence[str], prefix: str = "--optim.args.") -> tuple[list[
             raise UserError(f"{option} needs a value")
         changes[option.removeprefix("--").replace("-", "_")] = parse_literal(text)
     return others, changes
-
-
-def with_fields(config: Any, changes: Mapping[str, Any]) -> Any:
-    """A copy of `config` with other values at dotted paths."""
-    for path, value in changes.items():
-        config = with_field(config, path, value)
-    return config
 
 
 def _one_line(box: str) -> str:

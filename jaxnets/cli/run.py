@@ -10,8 +10,8 @@ import tyro
 from rich.console import Console
 
 from jaxnets import registry
-from jaxnets.cli.parse import parse, take_args, with_fields
-from jaxnets.config import Experiment, validate
+from jaxnets.cli.parse import parse, take_args
+from jaxnets.config import Experiment, validate, with_fields
 from jaxnets.errors import UserError
 
 

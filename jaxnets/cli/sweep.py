@@ -7,8 +7,8 @@ from typing import Annotated
 import tyro
 
 from jaxnets import registry
-from jaxnets.cli.parse import optional, parse, take_args, with_fields
-from jaxnets.config import Experiment, validate
+from jaxnets.cli.parse import optional, parse, take_args
+from jaxnets.config import Experiment, validate, with_fields
 from jaxnets.errors import UserError
 
 

@@ -7,7 +7,7 @@ here imports jax, so listing experiments is quick.
 
 from jaxnets.config.data import Augment, BagOfWordsData, DataConfig, ImageData, NameData, PairData, ReviewData, TextData
 from jaxnets.config.experiment import Experiment, validate
-from jaxnets.config.fields import field_at, parse_field, with_field
+from jaxnets.config.fields import field_at, parse_field, with_field, with_fields
 from jaxnets.config.loss import Loss
 from jaxnets.config.model import (
     AutoencoderConfig,
@@ -67,4 +67,5 @@ __all__ = [
     "to_json",
     "validate",
     "with_field",
+    "with_fields",
 ]

@@ -11,7 +11,7 @@ from jaxnets.config.data import DataConfig
 from jaxnets.config.fields import field_at
 from jaxnets.config.loss import Loss
 from jaxnets.config.model import ModelConfig
-from jaxnets.config.optim import RULES, Optim
+from jaxnets.config.optim import UPDATE_RULES, Optim
 from jaxnets.errors import UserError
 
 
@@ -66,13 +66,13 @@ class Experiment:
         return self.data.dataset
 
 
-# Field rules: dotted path -> (what must hold, in words; the test). Paths that an experiment lacks are skipped.
-_Rule = tuple[str, Callable[[Any], bool]]
-_POSITIVE: _Rule = ("must be at least 1", lambda value: value >= 1)
-_RATE: _Rule = ("must be a finite number above 0", lambda value: 0 < value < math.inf)
-_NOT_NEGATIVE: _Rule = ("must be a finite number, 0 or more", lambda value: 0 <= value < math.inf)
-_FRACTION: _Rule = ("must lie in [0, 1)", lambda value: 0 <= value < 1)
-_RULES: Mapping[str, _Rule] = {
+# Limits of fields: dotted path -> (what must hold, in words; the test). Paths that an experiment lacks are skipped.
+_Limit = tuple[str, Callable[[Any], bool]]
+_POSITIVE: _Limit = ("must be at least 1", lambda value: value >= 1)
+_RATE: _Limit = ("must be a finite number above 0", lambda value: 0 < value < math.inf)
+_NOT_NEGATIVE: _Limit = ("must be a finite number, 0 or more", lambda value: 0 <= value < math.inf)
+_FRACTION: _Limit = ("must lie in [0, 1)", lambda value: 0 <= value < 1)
+_LIMITS: Mapping[str, _Limit] = {
     "epochs": _POSITIVE,
     "steps": ("must be at least 1", lambda value: value is None or value >= 1),
     "seeds": _POSITIVE,
@@ -105,8 +105,8 @@ _RULES: Mapping[str, _Rule] = {
     "loss.name": ("must be cross_entropy or module:function", lambda value: value == "cross_entropy" or ":" in value),
     "loss.label_smoothing": _FRACTION,
     "optim.name": (
-        f"must be {', '.join(RULES)}, an optax factory such as optax.lion, or module:function",
-        lambda value: value in RULES or "." in value or ":" in value,
+        f"must be {', '.join(UPDATE_RULES)}, an optax factory such as optax.lion, or module:function",
+        lambda value: value in UPDATE_RULES or "." in value or ":" in value,
     ),
     "optim.lr": _RATE,
     "optim.momentum": _FRACTION,
@@ -125,7 +125,7 @@ _RULES: Mapping[str, _Rule] = {
 
 def validate(experiment: Experiment) -> Experiment:
     """Returns the experiment unchanged. Raises UserError that names the first field with an invalid value."""
-    for path, (words, holds) in _RULES.items():
+    for path, (words, holds) in _LIMITS.items():
         try:
             value = field_at(experiment, path)
         except AttributeError:

@@ -34,6 +34,23 @@ def with_field(config: Any, path: str, value: Any) -> Any:
     return dataclasses.replace(config, **{name: with_field(getattr(config, name), rest, value) if rest else value})
 
 
+def with_fields(config: Any, changes: Mapping[str, Any]) -> Any:
+    """A copy of `config` with other values at dotted paths. Raises UserError for a path that leads nowhere."""
+    for path, value in changes.items():
+        try:
+            config = with_field(config, path, value)
+        except (AttributeError, TypeError):
+            raise _unknown(config, path) from None
+    return config
+
+
+def _unknown(config: Any, path: str) -> UserError:
+    paths = [known for known, _ in leaves(config)]
+    near = difflib.get_close_matches(path, paths, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(paths)}"
+    return UserError(f"{config.id}: no field {path}: {hint}")
+
+
 def parse_field(config: Any, path: str, text: str) -> Any:
     """Parses `text` as a value of the field at a dotted path.
 
@@ -48,10 +65,7 @@ def parse_field(config: Any, path: str, text: str) -> Any:
         hint = typing.get_type_hints(type(parent))[name]
         field_at(parent, name)
     except (AttributeError, KeyError):
-        paths = [p for p, _ in leaves(config)]
-        near = difflib.get_close_matches(path, paths, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(paths)}"
-        raise UserError(f"{config.id}: no field {path}: {hint}") from None
+        raise _unknown(config, path) from None
     kinds = [kind for kind in typing.get_args(hint) or (hint,) if kind is not type(None)]
     if typing.get_origin(hint) is Literal:
         if text not in kinds:

@@ -8,7 +8,7 @@ import tyro
 
 from jaxnets.config.fields import freeze, name_of
 
-RULES = ("sgd", "adam", "adamw", "rmsprop", "spsa")
+UPDATE_RULES = ("sgd", "adam", "adamw", "rmsprop", "spsa")
 """The update rules with torch.optim's conventions, and SPSA."""
 
 

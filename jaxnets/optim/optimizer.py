@@ -10,7 +10,7 @@ import optax
 
 from jaxnets import registry
 from jaxnets.config import TRACED, Optim, field_at
-from jaxnets.config.optim import RULES
+from jaxnets.config.optim import UPDATE_RULES
 from jaxnets.errors import UserError, first_line
 from jaxnets.optim.average import AverageState, with_average
 from jaxnets.optim.schedules import learning_rate
@@ -43,14 +43,16 @@ def build(config: Optim, steps: int, steps_per_epoch: int, swept: Sequence[str] 
     Raises UserError for arguments that the rule's factory does not take.
     """
     values = {path: field_at(config, path) for path in TRACED}
-    if config.args or config.name not in RULES:
+    if config.args or config.name not in UPDATE_RULES:
         _check_args(config, lambda: _rule(config, values, steps, steps_per_epoch))
     averaged = lambda rule: with_average(rule, config.ema) if config.ema else rule
-    if not swept:
-        return averaged(_trained_part(config, _rule(config, values, steps, steps_per_epoch)))
 
     def rule(hyperparams: Mapping[str, Array]) -> _Transform:
-        return _trained_part(config, _rule(config, {**values, **hyperparams}, steps, steps_per_epoch))
+        full = _rule(config, {**values, **hyperparams}, steps, steps_per_epoch)
+        return only_head(full) if config.trainable == "head" else full
+
+    if not swept:
+        return averaged(rule({}))
 
     def init(params: Any) -> SweptState:
         hyperparams = {path: jnp.asarray(values[path], jnp.float32) for path in swept}
@@ -121,10 +123,6 @@ def only_head(rule: optax.GradientTransformation) -> _Transform:
     return optax.GradientTransformationExtraArgs(lambda params: rule.init(head(params)), update)
 
 
-def _trained_part(config: Optim, rule: _Transform) -> _Transform:
-    return only_head(rule) if config.trainable == "head" else rule
-
-
 def _rule(config: Optim, values: Mapping[str, Any], steps: int, steps_per_epoch: int) -> _Transform:
     rate = learning_rate(config, values["lr"], steps, steps_per_epoch)
     if config.name == "spsa":
@@ -140,7 +138,7 @@ def _rule(config: Optim, values: Mapping[str, Any], steps: int, steps_per_epoch:
         "rmsprop": {"decay": 0.99, "eps": 1e-8, "eps_in_sqrt": False, "momentum": momentum},
     }.get(config.name, {})
     # Some of optax's factories take a number alone.
-    is_constant = config.name not in RULES and config.schedule == "constant" and not config.warmup_epochs
+    is_constant = config.name not in UPDATE_RULES and config.schedule == "constant" and not config.warmup_epochs
     rule = _factory(config)(learning_rate=values["lr"] if is_constant else rate, **{**fixed, **config.args})
     # The L2 penalty's gradient joins the loss's before the rule sees it; after the rule it would have the wrong sign.
     penalized = config.name != "adamw" and _is_on(values["weight_decay"])
@@ -160,7 +158,7 @@ def _factory(config: Optim) -> Callable[..., optax.GradientTransformation]:
     """The function that makes the rule. Raises UserError for a name that cannot be imported."""
     module, colon, name = config.name.rpartition(":")
     if not colon:
-        module, _, name = (f"optax.{config.name}" if config.name in RULES else config.name).rpartition(".")
+        module, _, name = (f"optax.{config.name}" if config.name in UPDATE_RULES else config.name).rpartition(".")
     return registry.resolve(f"{module}:{name}")
 
 
@@ -170,7 +168,7 @@ def _check_args(config: Optim, make: Callable[[], _Transform]) -> None:
         raise UserError(f"optim.args.{next(iter(config.args))}: spsa has its hyper-parameters in optim.spsa")
     parameters = inspect.signature(_factory(config)).parameters
     elsewhere = {"learning_rate": "lr"}
-    if config.name in RULES:
+    if config.name in UPDATE_RULES:
         elsewhere |= {"momentum": "momentum", "weight_decay": "weight_decay"}
     listed = ", ".join(name for name in parameters if name not in elsewhere)
     takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())

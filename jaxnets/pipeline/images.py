@@ -10,7 +10,7 @@ from jaxnets.config import ImageData
 from jaxnets.data.store import Dataset
 from jaxnets.errors import UserError
 from jaxnets.pipeline.augment import LUMA, Extra, augment, normalize, shrink, to_gray, to_unit
-from jaxnets.pipeline.loaders import Arrays, MakeBatch
+from jaxnets.pipeline.loaders import Arrays, Gather
 from jaxnets.pipeline.mixing import mix
 
 Array = jax.Array
@@ -42,14 +42,14 @@ def normalization(config: ImageData, meta: Mapping[str, Any]) -> Normalization:
     return Normalization((half,) * len(mean), (half or 1.0,) * len(mean))
 
 
-def image_batches(config: ImageData, constants: Normalization) -> MakeBatch:
+def image_batches(config: ImageData, constants: Normalization) -> Gather:
     """Makes batches of "image" [N, H, W, C], float32, and "label" [N]; augmented in training, unchanged in evaluation.
 
     Mixed batches also have the partners' labels "mix_label" [N], and the share of an image's own label, "mix_share" [N].
     """
     mixing = config.augment.mixup or config.augment.cutmix
 
-    def make_batch(arrays: Arrays, indices: Array, key: Any) -> Mapping[str, Array]:
+    def gather(arrays: Arrays, indices: Array, key: Any) -> Mapping[str, Array]:
         raw = arrays["image"][indices]
         raw = shrink(raw, config.shrink) if config.shrink > 1 else raw
         raw = to_gray(raw) if config.gray else raw
@@ -61,13 +61,13 @@ def image_batches(config: ImageData, constants: Normalization) -> MakeBatch:
         pixels, share = mix(mix_key, pixels, config.augment.mixup, config.augment.cutmix)
         return {"image": normalize(pixels, *constants), "label": label, "mix_label": label[::-1], "mix_share": share}
 
-    return make_batch
+    return gather
 
 
-def batch_shape(id_: str, config: ImageData, dataset: Dataset, make_batch: MakeBatch) -> tuple[int, ...]:
+def batch_shape(id_: str, config: ImageData, dataset: Dataset, gather: Gather) -> tuple[int, ...]:
     """Shape [1, H, W, C] of a batch of one. Raises UserError where `config.shrink` does not divide the images' sides."""
     height, width = dataset.splits["train"]["image"].shape[1:3]
     if height % config.shrink or width % config.shrink:
         raise UserError(f"{id_}: data.shrink {config.shrink} does not divide the {height}×{width} pixels of {dataset.name}")
     first = {field: array[:1] for field, array in dataset.splits["train"].items()}
-    return jax.eval_shape(lambda arrays: make_batch(arrays, jnp.zeros(1, jnp.int32), None), first)["image"].shape
+    return jax.eval_shape(lambda arrays: gather(arrays, jnp.zeros(1, jnp.int32), None), first)["image"].shape

@@ -16,7 +16,7 @@ from jaxnets.nn.rnn import sequence_mask
 Array = jax.Array
 Arrays = Mapping[str, Array]
 Batch = Mapping[str, Array]
-MakeBatch = Callable[[Arrays, Array, Any], Batch]
+Gather = Callable[[Arrays, Array, Any], Batch]
 """(arrays of the split, indices of examples, key or None in evaluation) -> a batch, without its mask."""
 
 
@@ -24,45 +24,45 @@ class Loader(NamedTuple):
     """One pass over a split."""
 
     steps: int
-    batch_indices: Callable[[Any, Any], Any]
+    epoch_indices: Callable[[Any, Any], Any]
     """(key or None, epoch) -> what each step uses: a tree of arrays [steps, ...]."""
     make_batch: Callable[[Arrays, Any, Any], Batch]
     """(arrays of the split, the indices of one step, key) -> batch. Evaluation needs no keys."""
 
 
-def train_batches(batch_size: int, examples: int, make_batch: MakeBatch, drop_last: bool = True) -> Loader:
+def train_batches(batch_size: int, examples: int, gather: Gather, drop_last: bool = True) -> Loader:
     """Batches in a random order that differs by key and epoch.
 
     An incomplete last batch is dropped, or with `drop_last=False` filled up from the epoch's first examples.
     """
     steps = examples // batch_size if drop_last else -(-examples // batch_size)
 
-    def batch_indices(key: Array, epoch: Any) -> Array:
+    def epoch_indices(key: Array, epoch: Any) -> Array:
         order = jax.random.permutation(jax.random.fold_in(key, epoch), examples)
         return jnp.resize(order, (steps * batch_size,)).reshape(steps, batch_size)
 
     def with_mask(arrays: Arrays, indices: Array, key: Array) -> Batch:
-        return {**make_batch(arrays, indices, key), "mask": jnp.ones(indices.shape)}
+        return {**gather(arrays, indices, key), "mask": jnp.ones(indices.shape)}
 
-    return Loader(steps, batch_indices, with_mask)
+    return Loader(steps, epoch_indices, with_mask)
 
 
-def eval_batches(batch_size: int, examples: int, make_batch: MakeBatch, max_examples: int | None = None) -> Loader:
+def eval_batches(batch_size: int, examples: int, gather: Gather, max_examples: int | None = None) -> Loader:
     """Every example once, in order, or `max_examples` of them, evenly spaced; the last batch is padded and masked."""
     count = min(examples, max_examples or examples)
     size = min(batch_size, count)
     steps = -(-count // size)
 
-    def batch_indices(key: Any, epoch: Any) -> dict[str, Array]:
+    def epoch_indices(key: Any, epoch: Any) -> dict[str, Array]:
         del key, epoch
         places = np.arange(steps * size).reshape(steps, size)  # NumPy's, whose 64 bits hold the products.
         indices = places % count * examples // count
         return {"index": jnp.asarray(indices, jnp.int32), "mask": jnp.asarray(places < count, jnp.float32)}
 
     def with_mask(arrays: Arrays, indices: Mapping[str, Array], key: Any) -> Batch:
-        return {**make_batch(arrays, indices["index"], key), "mask": indices["mask"]}
+        return {**gather(arrays, indices["index"], key), "mask": indices["mask"]}
 
-    return Loader(steps, batch_indices, with_mask)
+    return Loader(steps, epoch_indices, with_mask)
 
 
 def with_sequence_mask(loader: Loader, lengths: str, max_length: int) -> Loader:
@@ -87,13 +87,13 @@ def bptt_batches(batch_size: int, window: int, tokens: int) -> Loader:
     """
     steps = max(0, tokens - 1 - window) // batch_size // window
 
-    def batch_indices(key: Array, epoch: Any) -> dict[str, Array]:
+    def epoch_indices(key: Array, epoch: Any) -> dict[str, Array]:
         offset = jax.random.randint(jax.random.fold_in(key, epoch), (), 0, window)
         starts = offset + jnp.arange(batch_size) * (steps * window)
         first = starts.reshape(1, -1) + jnp.arange(steps).reshape(-1, 1) * window
         return {"first": first, "count": jnp.full(first.shape, window), "reset": _reset(steps)}
 
-    return Loader(steps, batch_indices, _window_batch(window))
+    return Loader(steps, epoch_indices, _window_batch(window))
 
 
 def eval_windows(batch_size: int, window: int, tokens: int) -> Loader:
@@ -102,13 +102,13 @@ def eval_windows(batch_size: int, window: int, tokens: int) -> Loader:
     length = -(-(tokens - 1) // streams)
     steps = -(-length // window)
 
-    def batch_indices(key: Any, epoch: Any) -> dict[str, Array]:
+    def epoch_indices(key: Any, epoch: Any) -> dict[str, Array]:
         del key, epoch
         starts = jnp.arange(streams).reshape(1, -1) * length
         first = starts + jnp.arange(steps).reshape(-1, 1) * window
         return {"first": first, "count": jnp.minimum(starts + length, tokens - 1) - first, "reset": _reset(steps)}
 
-    return Loader(steps, batch_indices, _window_batch(window))
+    return Loader(steps, epoch_indices, _window_batch(window))
 
 
 def _reset(steps: int) -> Array:

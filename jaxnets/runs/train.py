@@ -130,7 +130,7 @@ def _train_to_the_end(session: _Session) -> Json:
     )
     with session.reporter.run(title, engine.total_steps, position.step):
         while position.step < engine.total_steps:
-            _train_epoch(session, position)
+            _run_epoch(session, position)
         result = _finish(session, position)
     if session.signals:
         raise Interrupted(session.signals[0], f"{experiment.id}: finished, {session.run.path} is complete")
@@ -166,7 +166,7 @@ def _save(session: _Session, position: _Position) -> None:
     position.clock.lap("save")
 
 
-def _train_epoch(session: _Session, position: _Position) -> None:
+def _run_epoch(session: _Session, position: _Position) -> None:
     """Trains to the end of the current epoch, evaluates, records; saves when it is time to."""
     engine, clock = session.engine, position.clock
     epoch, start = divmod(position.step, engine.steps_per_epoch)

@@ -11,7 +11,7 @@ from jaxnets.config import Experiment
 from jaxnets.data.store import Dataset
 from jaxnets.errors import UserError
 from jaxnets.pipeline import images, loaders
-from jaxnets.pipeline.loaders import MakeBatch
+from jaxnets.pipeline.loaders import Gather
 from jaxnets.tasks import losses, metrics
 from jaxnets.tasks.task import ImageGrid, Objective, PredictorBase, Task, check_batch_size, check_fields, eval_loader
 
@@ -28,16 +28,16 @@ def build(experiment: Experiment, dataset: Dataset) -> Task:
         raise UserError(f"{experiment.id}: an autoencoder's pixels lie in [0, 1]: data.normalize must be unit")
     if config.augment.mixup or config.augment.cutmix or config.eval_flip:
         raise UserError(f"{experiment.id}: data.augment.mixup, data.augment.cutmix and data.eval_flip are for classifiers")
-    make_batch = images.image_batches(config, images.normalization(config, dataset.meta))
+    gather = images.image_batches(config, images.normalization(config, dataset.meta))
     return Task(
         objective=objective(),
         sizes={},
-        sample_inputs=(jnp.zeros(images.batch_shape(experiment.id, config, dataset, make_batch)),),
+        sample_inputs=(jnp.zeros(images.batch_shape(experiment.id, config, dataset, gather)),),
         arrays=dataset.splits,
-        train_loader=loaders.train_batches(config.batch_size, dataset.examples("train"), make_batch, config.drop_last),
-        eval_loader=eval_loader(experiment, dataset, make_batch),
+        train_loader=loaders.train_batches(config.batch_size, dataset.examples("train"), gather, config.drop_last),
+        eval_loader=eval_loader(experiment, dataset, gather),
         examples_per_step=config.batch_size,
-        visualize=lambda model, before, after: _reconstructions(model, after, dataset, make_batch),
+        visualize=lambda model, before, after: _reconstructions(model, after, dataset, gather),
     )
 
 
@@ -65,7 +65,7 @@ class Predictor(PredictorBase):
         return np.asarray(self.model.apply(self.variables, jnp.asarray(pictures) / 255, train=False))
 
 
-def _reconstructions(model: Any, variables: Any, dataset: Dataset, make_batch: MakeBatch) -> Mapping[str, ImageGrid]:
+def _reconstructions(model: Any, variables: Any, dataset: Dataset, gather: Gather) -> Mapping[str, ImageGrid]:
     """Validation images of some classes above their reconstructions, with the PSNR of each."""
     split = dataset.splits["validation"]
     names = dataset.meta["class_names"]
@@ -74,7 +74,7 @@ def _reconstructions(model: Any, variables: Any, dataset: Dataset, make_batch: M
     )
     chosen = np.concatenate([np.flatnonzero(split["label"] == label)[:_SHOWN_EACH] for label in shown])
     arrays = {field: jnp.asarray(array[chosen]) for field, array in split.items()}
-    originals = make_batch(arrays, jnp.arange(len(chosen)), None)["image"]
+    originals = gather(arrays, jnp.arange(len(chosen)), None)["image"]
     outputs = model.apply(variables, originals, train=False)
     decibels = [metrics.psnr(outputs[i : i + 1], originals[i : i + 1], jnp.ones(1)).value for i in range(len(chosen))]
     titles = [f"{names[label]}\n{psnr:.1f} dB" for label, psnr in zip(split["label"][chosen], decibels, strict=True)]

@@ -33,7 +33,7 @@ def build(experiment: Experiment, dataset: Dataset) -> Task:
     check_batch_size(experiment, dataset)
     counted = functools.cache(lambda: bow.counts(config, dataset))
 
-    def make_batch(arrays: Arrays, indices: Array, key: Any) -> Mapping[str, Array]:
+    def gather(arrays: Arrays, indices: Array, key: Any) -> Mapping[str, Array]:
         pyramids = pyramid.pyramid(arrays["counts"][indices].astype(jnp.int32), config.levels)
         return {"pyramid": jnp.sqrt(pyramids), "label": arrays["label"][indices]}
 
@@ -47,8 +47,8 @@ def build(experiment: Experiment, dataset: Dataset) -> Task:
         sizes={"classes": len(class_names)},
         sample_inputs=(jnp.zeros((1, pyramid.regions(config.levels) * config.dictionary_size)),),
         arrays=_Lazy(tuple(dataset.splits), counted),
-        train_loader=loaders.train_batches(config.batch_size, dataset.examples("train"), make_batch, drop_last=False),
-        eval_loader=eval_loader(experiment, dataset, make_batch),
+        train_loader=loaders.train_batches(config.batch_size, dataset.examples("train"), gather, drop_last=False),
+        eval_loader=eval_loader(experiment, dataset, gather),
         examples_per_step=config.batch_size,
         class_names=class_names,
         baseline=nearest,

@@ -34,19 +34,19 @@ def build(experiment: Experiment, dataset: Dataset) -> Task:
     check_batch_size(experiment, dataset)
     steps = dataset.splits["train"]["token"].shape[1] - 1
 
-    def make_batch(arrays: Arrays, indices: Array, key: Any) -> Mapping[str, Array]:
+    def gather(arrays: Arrays, indices: Array, key: Any) -> Mapping[str, Array]:
         tokens = arrays["token"][indices].astype(jnp.int32)
         category = arrays["category"][indices] if conditional else jnp.zeros_like(indices)
         return {"letter": tokens[:, :-1], "next": tokens[:, 1:], "length": arrays["length"][indices], "category": category}
 
     by_letter = functools.partial(loaders.with_sequence_mask, lengths="length", max_length=steps)
-    by_name = eval_loader(experiment, dataset, make_batch)
+    by_name = eval_loader(experiment, dataset, gather)
     return Task(
         objective=objective(),
         sizes={"vocab_size": len(dataset.meta["tokens"]), "categories": len(dataset.meta.get("categories", ()))},
         sample_inputs=(jnp.zeros((1, steps), jnp.int32), jnp.ones(1, jnp.int32), jnp.zeros(1, jnp.int32)),
         arrays=dataset.splits,
-        train_loader=by_letter(loaders.train_batches(config.batch_size, dataset.examples("train"), make_batch)),
+        train_loader=by_letter(loaders.train_batches(config.batch_size, dataset.examples("train"), gather)),
         eval_loader=lambda split: by_letter(by_name(split)),
         examples_per_step=config.batch_size,
         generate=functools.partial(_generate, experiment, dataset),

@@ -31,8 +31,8 @@ def build(experiment: Experiment, dataset: Dataset) -> Task:
     config: Any = experiment.data
     check_fields(experiment, dataset, "image", "label")
     check_batch_size(experiment, dataset)
-    make_batch = images.image_batches(config, images.normalization(config, dataset.meta))
-    shape = images.batch_shape(experiment.id, config, dataset, make_batch)
+    gather = images.image_batches(config, images.normalization(config, dataset.meta))
+    shape = images.batch_shape(experiment.id, config, dataset, gather)
     class_names = tuple(dataset.meta["class_names"])
 
     def draw_weights(model: Any, before: Any, after: Any) -> Mapping[str, ImageGrid]:
@@ -47,8 +47,8 @@ def build(experiment: Experiment, dataset: Dataset) -> Task:
         sizes={"classes": len(class_names)},
         sample_inputs=(jnp.zeros(shape),),
         arrays=dataset.splits,
-        train_loader=loaders.train_batches(config.batch_size, dataset.examples("train"), make_batch, config.drop_last),
-        eval_loader=eval_loader(experiment, dataset, make_batch),
+        train_loader=loaders.train_batches(config.batch_size, dataset.examples("train"), gather, config.drop_last),
+        eval_loader=eval_loader(experiment, dataset, gather),
         examples_per_step=config.batch_size,
         class_names=class_names,
         visualize=draw_weights if experiment.model.weights_are_images else None,
@@ -122,11 +122,11 @@ class Predictor(PredictorBase):
     def __call__(self, pictures: np.ndarray) -> np.ndarray:
         """Probabilities [N, classes] for uint8 images [N, H, W, C], which are treated as in evaluation."""
         config: Any = self.experiment.data
-        make_batch = images.image_batches(config, images.normalization(config, self.meta))
+        gather = images.image_batches(config, images.normalization(config, self.meta))
 
         @jax.jit
         def probabilities(variables: Any, arrays: Arrays) -> Array:
-            batch = make_batch(arrays, jnp.arange(len(pictures)), None)
+            batch = gather(arrays, jnp.arange(len(pictures)), None)
             apply = lambda pixels: self.model.apply(variables, pixels, train=False)
             return jax.nn.softmax(objective("image", flip=config.eval_flip).predict(apply, (batch["image"],)))
 

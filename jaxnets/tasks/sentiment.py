@@ -33,7 +33,7 @@ def build(experiment: Experiment, dataset: Dataset) -> Task:
         tokens, lengths = truncate(np.asarray(fields["token"]), config.vocab_size, config.max_length)
         arrays[split] = {"token": tokens, "length": lengths, "label": np.asarray(fields["label"])}
 
-    def make_batch(arrays: Arrays, indices: Array, key: Any) -> Mapping[str, Array]:
+    def gather(arrays: Arrays, indices: Array, key: Any) -> Mapping[str, Array]:
         return {field: array[indices].astype(jnp.int32) for field, array in arrays.items()}
 
     return Task(
@@ -41,8 +41,8 @@ def build(experiment: Experiment, dataset: Dataset) -> Task:
         sizes={"vocab_size": config.vocab_size + 1, "classes": len(dataset.meta["class_names"])},  # Number 0 is padding.
         sample_inputs=(jnp.zeros((1, config.max_length), jnp.int32), jnp.ones(1, jnp.int32)),
         arrays=arrays,
-        train_loader=loaders.train_batches(config.batch_size, dataset.examples("train"), make_batch),
-        eval_loader=eval_loader(experiment, dataset, make_batch),
+        train_loader=loaders.train_batches(config.batch_size, dataset.examples("train"), gather),
+        eval_loader=eval_loader(experiment, dataset, gather),
         examples_per_step=config.batch_size,
         class_names=tuple(dataset.meta["class_names"]),
     )

@@ -15,7 +15,7 @@ from jaxnets.config import Experiment, Loss
 from jaxnets.data.store import Dataset
 from jaxnets.errors import UserError
 from jaxnets.pipeline import loaders
-from jaxnets.pipeline.loaders import Batch, Loader, MakeBatch
+from jaxnets.pipeline.loaders import Batch, Gather, Loader
 from jaxnets.tasks.metrics import Derived, Metrics
 
 Array = jax.Array
@@ -123,10 +123,10 @@ def build(experiment: Experiment, dataset: Dataset) -> Task:
     return module.build(experiment, dataset)
 
 
-def eval_loader(experiment: Experiment, dataset: Dataset, make_batch: MakeBatch) -> Callable[[str], Loader]:
+def eval_loader(experiment: Experiment, dataset: Dataset, gather: Gather) -> Callable[[str], Loader]:
     """`Task.eval_loader` where examples are independent: those of a split in order, at most `experiment.eval_examples`."""
     return lambda split: loaders.eval_batches(
-        experiment.eval_batch_size, dataset.examples(split), make_batch, experiment.eval_examples
+        experiment.eval_batch_size, dataset.examples(split), gather, experiment.eval_examples
     )
 
 

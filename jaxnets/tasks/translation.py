@@ -33,14 +33,14 @@ def build(experiment: Experiment, dataset: Dataset) -> Task:
     check_batch_size(experiment, dataset)
     source, target = (dataset.splits["train"][side].shape[1] for side in ("source", "target"))
 
-    def make_batch(arrays: Arrays, indices: Array, key: Any) -> Mapping[str, Array]:
+    def gather(arrays: Arrays, indices: Array, key: Any) -> Mapping[str, Array]:
         batch = {field: array[indices] for field, array in arrays.items()}
         start = jnp.full((*indices.shape, 1), pairs.START_NUMBER)
         return {**batch, "before": jnp.concatenate([start, batch["target"][:, :-1]], axis=1)}
 
     by_word = functools.partial(loaders.with_sequence_mask, lengths="target_length", max_length=target)
-    by_sentence = eval_loader(experiment, dataset, make_batch)
-    train_loader = by_word(loaders.train_batches(config.batch_size, dataset.examples("train"), make_batch))
+    by_sentence = eval_loader(experiment, dataset, gather)
+    train_loader = by_word(loaders.train_batches(config.batch_size, dataset.examples("train"), gather))
     if config.teacher_forcing != (1.0, 1.0):
         train_loader = _with_teacher_forcing(train_loader, config.teacher_forcing, experiment.epochs)
     return Task(
@@ -72,14 +72,14 @@ def objective() -> Objective:
 def _with_teacher_forcing(loader: Loader, shares: tuple[float, float], epochs: int) -> Loader:
     """Adds "teacher_forcing", the epoch's share of true words, to every batch."""
 
-    def batch_indices(key: Any, epoch: Any) -> Any:
+    def epoch_indices(key: Any, epoch: Any) -> Any:
         share = shares[0] + (shares[1] - shares[0]) * jnp.clip(epoch / max(1, epochs - 1), 0, 1)
-        return loader.batch_indices(key, epoch), jnp.full(loader.steps, share, jnp.float32)
+        return loader.epoch_indices(key, epoch), jnp.full(loader.steps, share, jnp.float32)
 
     def make_batch(arrays: Arrays, indices: Any, key: Any) -> Mapping[str, Array]:
         return {**loader.make_batch(arrays, indices[0], key), "teacher_forcing": indices[1]}
 
-    return Loader(loader.steps, batch_indices, make_batch)
+    return Loader(loader.steps, epoch_indices, make_batch)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -30,7 +30,7 @@ class Engine(NamedTuple):
     task: Task
     model: Any
     init: Callable[[], TrainState]
-    batch_indices: Callable[[Array, int], Any]
+    epoch_indices: Callable[[Array, int], Any]
     """(keys [S], epoch) -> indices [S, steps_per_epoch, ...]."""
     train: Callable[[TrainState, Any], tuple[TrainState, Any]]
     """(state, indices [S, K, ...]) -> (state, metrics [S, K]): K steps. The state is donated."""
@@ -82,10 +82,10 @@ def build(
         created = state.create(key, model, tx, task.sample_inputs, task.carry, pretrained)
         return created._replace(opt_state=optimizer.with_hyperparams(created.opt_state, hyperparams))
 
-    def batch_indices(key: Array, epoch: Array) -> Any:
-        return task.train_loader.batch_indices(state.stream(key, Stream.ORDER), epoch)
+    def epoch_indices(key: Array, epoch: Array) -> Any:
+        return task.train_loader.epoch_indices(state.stream(key, Stream.ORDER), epoch)
 
-    create_all, indices_of_all = compile_over_seeds(create), compile_over_seeds(batch_indices)
+    create_all, indices_of_all = compile_over_seeds(create), compile_over_seeds(epoch_indices)
     train = compile_over_seeds(multi_step(step, task.train_loader), donate=True, batch_arg=1)
     keys = state.replica_keys(experiment.seed, experiment.seeds)
 
@@ -110,7 +110,7 @@ def build(
         task=task,
         model=model,
         init=init,
-        batch_indices=lambda keys, epoch: indices_of_all(keys, jnp.asarray(epoch)),
+        epoch_indices=lambda keys, epoch: indices_of_all(keys, jnp.asarray(epoch)),
         train=lambda state, indices: train(state, indices, arrays("train")),
         evaluate=lambda split, variables, details: evaluator(split, details)(variables, arrays(split)),
         total_steps=total_steps,

@@ -42,7 +42,7 @@ def train_epoch(
     ...     state = progress.state
     """
     stop = engine.steps_per_epoch if stop is None else stop
-    indices = engine.batch_indices(state.key, epoch)
+    indices = engine.epoch_indices(state.key, epoch)
     size = parallel.steps_per_call(engine.steps_per_epoch, engine.layout.platform)
     pending: list[tuple[int, Any]] = []
     for first in range(start, stop, size):

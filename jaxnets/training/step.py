@@ -156,7 +156,7 @@ def make_evaluate(
             extra = objective.details(outputs, batch) if details else {}
             return objective.carry(outputs), (objective.metrics(outputs, batch), extra)
 
-        _, parts = lax.scan(body, carry, loader.batch_indices(None, 0))
+        _, parts = lax.scan(body, carry, loader.epoch_indices(None, 0))
         return merge(parts)
 
     return evaluate

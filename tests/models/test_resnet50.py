@@ -187,6 +187,6 @@ def test_full_training_moves_every_layer(shapes10):
     built = engine.build(experiment, catalog.open_dataset("shapes10"))
     start = built.init()
     before = jax.tree.map(np.asarray, (start.params, start.model_state))
-    end, _ = built.train(start, jax.tree.map(lambda x: x[:, :1], built.batch_indices(start.key, 0)))
+    end, _ = built.train(start, jax.tree.map(lambda x: x[:, :1], built.epoch_indices(start.key, 0)))
     changed = jax.tree.map(lambda a, b: bool((a != np.asarray(b)).any()), before, (end.params, end.model_state))
     assert jax.tree.all(changed), changed

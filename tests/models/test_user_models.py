@@ -51,7 +51,7 @@ def test_it_trains_in_an_experiment(shapes10):
     built = engine.build(experiment, shapes10)
     state = built.init()
     before = jax.tree.map(lambda x: x.copy(), state.params)
-    state, metrics = built.train(state, jax.tree.map(lambda x: x[:, :1], built.batch_indices(state.key, 0)))
+    state, metrics = built.train(state, jax.tree.map(lambda x: x[:, :1], built.epoch_indices(state.key, 0)))
     assert jax.tree.all(jax.tree.map(lambda a, b: bool((a != b).any()), before, state.params))
     assert jnp.isfinite(metrics["loss"].value).all()
 

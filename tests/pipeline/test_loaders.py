@@ -21,7 +21,7 @@ def test_training_plan(examples, batch, drop_last):
     if batch > examples:
         return
     built = loaders.train_batches(batch, examples, IMAGES, drop_last)
-    plan = np.asarray(built.batch_indices(jax.random.key(0), 3))
+    plan = np.asarray(built.epoch_indices(jax.random.key(0), 3))
     assert plan.shape == (built.steps, batch)
     counts = np.bincount(plan.ravel(), minlength=examples)
     assert len(counts) == examples
@@ -36,7 +36,7 @@ def test_training_plan(examples, batch, drop_last):
 
 def test_order_depends_on_key_and_epoch():
     built = loaders.train_batches(10, 100, IMAGES)
-    plans = [np.asarray(built.batch_indices(jax.random.key(k), e)) for k, e in ((0, 0), (0, 1), (1, 0), (0, 0))]
+    plans = [np.asarray(built.epoch_indices(jax.random.key(k), e)) for k, e in ((0, 0), (0, 1), (1, 0), (0, 0))]
     assert (plans[0] == plans[3]).all()
     assert not (plans[0] == plans[1]).all()
     assert not (plans[0] == plans[2]).all()
@@ -46,7 +46,7 @@ def test_order_depends_on_key_and_epoch():
 @given(examples=st.integers(1, 40), batch=st.integers(1, 50))
 def test_evaluation_sees_every_example_once(examples, batch):
     built = loaders.eval_batches(batch, examples, IMAGES)
-    plan = built.batch_indices(None, 0)
+    plan = built.epoch_indices(None, 0)
     real = np.asarray(plan["index"])[np.asarray(plan["mask"]) == 1]
     np.testing.assert_array_equal(np.sort(real), np.arange(examples))
 
@@ -54,7 +54,7 @@ def test_evaluation_sees_every_example_once(examples, batch):
 @settings(max_examples=20)
 @given(examples=st.integers(1, 40), most=st.integers(1, 50), batch=st.integers(1, 50))
 def test_evaluation_of_a_part_steps_evenly_over_the_split(examples, most, batch):
-    plan = loaders.eval_batches(batch, examples, IMAGES, most).batch_indices(None, 0)
+    plan = loaders.eval_batches(batch, examples, IMAGES, most).epoch_indices(None, 0)
     real = np.asarray(plan["index"])[np.asarray(plan["mask"]) == 1]
     assert len(real) == min(most, examples)
     gaps = np.diff([*real, examples])
@@ -85,7 +85,7 @@ def test_normalizations():
 def test_evaluation_predicts_every_token_of_a_text_once(tokens, places, window):
     arrays = {"token": jnp.arange(tokens)}
     built = loaders.eval_windows(places, window, tokens)
-    plan = built.batch_indices(None, 0)
+    plan = built.epoch_indices(None, 0)
     batches = [built.make_batch(arrays, jax.tree.map(lambda x: x[i], plan), None) for i in range(built.steps)]  # noqa: B023
     predicted = [int(n) for b in batches for n, m in zip(b["next"].ravel(), b["mask"].ravel(), strict=True) if m]
     assert sorted(predicted) == list(range(1, tokens))
@@ -95,7 +95,7 @@ def test_evaluation_predicts_every_token_of_a_text_once(tokens, places, window):
 def test_training_reads_on_from_window_to_window():
     arrays = {"token": jnp.arange(1000)}
     built = loaders.bptt_batches(4, 10, 1000)
-    plan = built.batch_indices(jax.random.key(0), 0)
+    plan = built.epoch_indices(jax.random.key(0), 0)
     batches = [built.make_batch(arrays, jax.tree.map(lambda x: x[i], plan), None) for i in range(built.steps)]  # noqa: B023
     for before, after in itertools.pairwise(batches):
         np.testing.assert_array_equal(before["next"][:, -1], after["token"][:, 0])
@@ -103,5 +103,5 @@ def test_training_reads_on_from_window_to_window():
         np.testing.assert_array_equal(b["next"], b["token"] + 1)
     seen = np.concatenate([b["token"].ravel() for b in batches])
     assert len(set(seen.tolist())) == built.steps * 40  # No token twice in an epoch.
-    starts = {int(built.batch_indices(jax.random.key(0), epoch)["first"][0, 0]) for epoch in range(8)}
+    starts = {int(built.epoch_indices(jax.random.key(0), epoch)["first"][0, 0]) for epoch in range(8)}
     assert len(starts) > 2

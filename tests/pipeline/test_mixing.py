@@ -52,15 +52,15 @@ def test_shares_are_drawn_from_the_beta_distribution():
 
 @pytest.mark.parametrize("augment", [Augment(mixup=1.0), Augment(cutmix=1.0)])
 def test_batches_have_both_labels_in_training_alone(augment):
-    make_batch = images.image_batches(ImageData("x", augment=augment), PLAIN)
-    batch = make_batch(ARRAYS, jnp.arange(6), jax.random.key(1))
+    gather = images.image_batches(ImageData("x", augment=augment), PLAIN)
+    batch = gather(ARRAYS, jnp.arange(6), jax.random.key(1))
     plain = images.image_batches(ImageData("x"), PLAIN)(ARRAYS, jnp.arange(6), jax.random.key(1))
     np.testing.assert_array_equal(batch["label"], plain["label"])
     np.testing.assert_array_equal(batch["mix_label"], plain["label"][::-1])
     # The two images of a pair are mixed with opposite shares.
     np.testing.assert_allclose(batch["image"] + batch["image"][::-1], plain["image"] + plain["image"][::-1], atol=1e-5)
     assert not np.allclose(batch["image"], plain["image"])
-    assert set(make_batch(ARRAYS, jnp.arange(6), None)) == {"image", "label"}
+    assert set(gather(ARRAYS, jnp.arange(6), None)) == {"image", "label"}
 
 
 def test_the_loss_and_accuracy_of_mixed_labels():

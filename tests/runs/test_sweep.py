@@ -63,7 +63,7 @@ def trained(experiment):
     """All parameters after an epoch of three steps, [seeds, parameters]."""
     built = engine.build(experiment, NOISE, devices=jax.devices()[:1])
     state = built.init()
-    params = built.train(state, built.batch_indices(state.key, 0))[0].params
+    params = built.train(state, built.epoch_indices(state.key, 0))[0].params
     return np.concatenate([np.reshape(leaf, (experiment.seeds, -1)) for leaf in jax.tree.leaves(params)], axis=1)
 
 

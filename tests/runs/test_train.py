@@ -284,7 +284,7 @@ def test_a_part_of_running_text_is_its_first_tokens():
     experiment = registry.all_experiments()["word_lm/tiny_shakespeare"]
     data = catalog.open_dataset(experiment.data.synthetic, experiment.data.synthetic)
     part = dataclasses.replace(experiment, eval_examples=211, eval_batch_size=3)
-    indices = tasks.build(part, data).eval_loader("test").batch_indices(None, 0)
+    indices = tasks.build(part, data).eval_loader("test").epoch_indices(None, 0)
     assert np.sum(indices["count"].clip(0, part.data.window)) == 210
     with pytest.raises(UserError, match="eval_batch_size must be below 211"):
         tasks.build(dataclasses.replace(part, eval_batch_size=211), data)

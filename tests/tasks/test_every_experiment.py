@@ -122,7 +122,7 @@ def test_one_step(experiment, monkeypatch):
     before = jax.jit(create)()
     after, metrics = jax.jit(lambda start, *args: steps(start._replace(opt_state=tx.init(start.params)), *args))(
         before,
-        jax.tree.map(lambda x: x[:1], task.train_loader.batch_indices(jax.random.key(0), 0)),
+        jax.tree.map(lambda x: x[:1], task.train_loader.epoch_indices(jax.random.key(0), 0)),
         jax.tree.map(jnp.asarray, dict(task.arrays["train"])),
     )
     assert int(after.failed_at) == -1

@@ -147,7 +147,7 @@ def test_batch_parallel_trains_like_one_device():
     fresh = lambda: jax.vmap(
         lambda key: state.create(key, models.build(CONFIG, {"classes": 10}), TX, (jnp.zeros((1, 32, 32, 3)),))
     )(state.replica_keys(0, 2))
-    indices = jax.vmap(lambda key: train.batch_indices(key, 0))(fresh().key)
+    indices = jax.vmap(lambda key: train.epoch_indices(key, 0))(fresh().key)
     layout = parallel.Layout("batch", parallel.make_mesh())
     split, _ = parallel.compile_over_seeds(run, layout, batch_arg=1)(fresh(), indices, arrays)
     alone, _ = parallel.compile_over_seeds(run, one_device())(fresh(), indices, arrays)

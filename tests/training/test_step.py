@@ -46,7 +46,7 @@ def replica(i, seed=0):
 def test_many_steps_equal_one_after_the_other(arrays):
     train = make_loader(flip=True)
     step = make_train_step(MODEL, OBJECTIVE, TX)
-    indices = train.batch_indices(jax.random.key(1), 0)
+    indices = train.epoch_indices(jax.random.key(1), 0)
     together, metrics = jax.jit(multi_step(step, train))(replica(0), indices, arrays)
     one = jax.jit(multi_step(step, train))
     apart, losses = replica(0), []
@@ -96,7 +96,7 @@ def test_replicas_are_independent_and_do_not_depend_on_their_number(arrays):
     def trained(replicas):
         keys = state.replica_keys(7, replicas)
         states = parallel.compile_over_seeds(create, ONE_DEVICE)(keys, None)
-        indices = jax.vmap(lambda key: train.batch_indices(key, 0))(states.key)
+        indices = jax.vmap(lambda key: train.epoch_indices(key, 0))(states.key)
         return parallel.compile_over_seeds(run, ONE_DEVICE)(states, indices, arrays)[0]
 
     three, two = trained(3), trained(2)
@@ -113,7 +113,7 @@ def test_vmap_and_map_over_seeds_agree(arrays):
     train = make_loader()
     run = multi_step(make_train_step(MODEL, OBJECTIVE, TX), train)
     states = jax.vmap(lambda key: state.create(key, MODEL, TX, INPUTS))(state.replica_keys(0, 2))
-    indices = jax.vmap(lambda key: train.batch_indices(key, 0)[:2])(states.key)
+    indices = jax.vmap(lambda key: train.epoch_indices(key, 0)[:2])(states.key)
     mapped, _ = parallel.compile_over_seeds(run, ONE_DEVICE)(states, indices, arrays)
     together, _ = parallel.compile_over_seeds(run, OnAccelerator(*ONE_DEVICE))(states, indices, arrays)
     chex.assert_trees_all_close(mapped.params, together.params, rtol=1e-4, atol=1e-5)
@@ -125,7 +125,7 @@ def test_a_seed_whose_loss_is_not_finite_is_frozen_and_the_others_go_on(arrays):
     states = jax.vmap(lambda key: state.create(key, MODEL, TX, INPUTS))(state.replica_keys(0, 2))
     poisoned = states.params["head"]["bias"].at[1].set(jnp.inf)
     states.params["head"]["bias"] = poisoned
-    indices = jax.vmap(lambda key: train.batch_indices(key, 0))(states.key)
+    indices = jax.vmap(lambda key: train.epoch_indices(key, 0))(states.key)
     after, metrics = run(states, indices, arrays)
     assert after.failed_at.tolist() == [-1, 0]
     assert jnp.isfinite(metrics["loss"].value[0]).all()
@@ -164,7 +164,7 @@ def test_one_trace_serves_all_calls_of_a_shape(arrays):
     run = jax.jit(chex.assert_max_traces(multi_step(make_train_step(MODEL, OBJECTIVE, TX), train), n=1))
     current = replica(0)
     for epoch in range(3):
-        current, _ = run(current, train.batch_indices(jax.random.key(0), epoch), arrays)
+        current, _ = run(current, train.epoch_indices(jax.random.key(0), epoch), arrays)
 
 
 def test_evaluation_equals_one_big_batch(arrays):

@@ -117,8 +117,8 @@ def _prepared(experiment: Experiment, dataset: Dataset, split: str, places: np.n
     assert isinstance(config, ImageData)
     chosen = {field: jnp.asarray(array[places]) for field, array in dataset.splits[split].items()}
     channels = 1 if config.gray else chosen["image"].shape[-1]
-    make_batch = images.image_batches(config, Normalization((0.0,) * channels, (1.0,) * channels))
-    return make_batch(chosen, jnp.arange(len(places)), None)["image"]
+    gather = images.image_batches(config, Normalization((0.0,) * channels, (1.0,) * channels))
+    return gather(chosen, jnp.arange(len(places)), None)["image"]
 
 
 def test_split(net: TrainedNet) -> str:

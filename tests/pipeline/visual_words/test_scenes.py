@@ -257,7 +257,7 @@ def test_a_linear_classifier_on_words_learns_and_counts_only_when_asked(striped,
     state = built.init()
     assert not calls
     for epoch in range(experiment.epochs):
-        state, _ = built.train(state, built.batch_indices(state.key, epoch))
+        state, _ = built.train(state, built.epoch_indices(state.key, epoch))
     final, details = summary.evaluate(built, state.variables, state)
     assert len(calls) == 1
     assert final["test"]["accuracy"]["mean"] > 0.85
