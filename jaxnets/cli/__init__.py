@@ -22,7 +22,7 @@ Classic small-network experiments, re-run in JAX with error bars over seeds.
   report DIR…             make an HTML page with tables and plots of finished runs
 
   sample RUN              generate names, or text that continues a --prompt
-  classify RUN TEXT…      tell whether reviews are positive or negative
+  classify RUN INPUT…     tell the classes of pictures, or whether reviews are positive or negative
   translate RUN TEXT…     translate French sentences into English
   ocr RUN PAGE            read the text on an image of a page, with a net trained on nist36
   visualize RUN VIEW      look inside a CNN: filters, activations, maximize, deconvnet, occlusion, transfer
@@ -44,7 +44,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "sweep": sweep.sweep,
     "report": report.report,
     "sample": inference.sample,
-    "classify": inference.classify_reviews,
+    "classify": inference.classify,
     "translate": inference.translate,
     "ocr": ocr.ocr,
     "theory": theory.theory,

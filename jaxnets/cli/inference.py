@@ -2,12 +2,15 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 from jaxnets.cli.parse import optional, parse, shown_as
 from jaxnets.errors import UserError
+
+if TYPE_CHECKING:
+    from jaxnets.runs.load import TrainedNet
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,12 +45,15 @@ class SampleOptions(_Run):
 
 @dataclasses.dataclass(frozen=True)
 class ClassifyOptions(_Run):
-    """Tells whether reviews are positive or negative."""
+    """Tells the classes of images, or whether reviews are positive or negative."""
 
-    texts: tyro.conf.Positional[Annotated[tuple[str, ...], optional("TEXT…")]] = ()
-    """The reviews, each quoted as one argument."""
-    replica: int = 0
-    """Which of the run's replicas to use, counted from 0; a run trains one per seed."""
+    inputs: tyro.conf.Positional[Annotated[tuple[str, ...], optional("INPUT…")]] = ()
+    """Picture files for nets of images, texts for nets of reviews, each quoted as one argument."""
+    replica: Annotated[int | None, optional("INT")] = None
+    """Which of the run's replicas to ask, counted from 0; a run trains one per seed. By default all of them are asked: the
+    mean of their probabilities is shown with its standard deviation."""
+    out: Annotated[Path | None, optional("FILE")] = None
+    """Also draw the probabilities, a dot for each replica, and write the picture to this file."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,8 +68,8 @@ class TranslateOptions(_Run):
     """Which of the run's replicas to use, counted from 0; a run trains one per seed."""
 
 
-def _load(folder: Path, replica: int, command: str) -> Any:
-    """The predictor of the trained net in a folder. Raises UserError for a net that belongs to another command."""
+def _load(folder: Path, replica: int, command: str) -> "TrainedNet":
+    """The trained net in a folder. Raises UserError for a net that belongs to another command."""
     from jaxnets import registry  # Imported here because these import jax, which the help text does not need.
     from jaxnets.runs import load
     from jaxnets.runs.folder import RunFolder
@@ -71,7 +77,7 @@ def _load(folder: Path, replica: int, command: str) -> Any:
     predictor = registry.resolve(RunFolder(folder).experiment().task).Predictor
     if predictor.command != command:
         raise UserError(f"{folder}: this net cannot {command}; use `jaxnets {predictor.command}`")
-    return load.load(folder, replica).predictor
+    return load.load(folder, replica)
 
 
 def _check(condition: bool, message: str) -> None:
@@ -86,7 +92,7 @@ def sample(args: list[str]) -> int:
     _check(options.number >= 1, f"number must be at least 1, got {options.number}")
     _check(options.length >= 1, f"length must be at least 1, got {options.length}")
     _check(options.beam >= 0, f"beam must be 0 or more, got {options.beam}")
-    predictor = _load(options.run, options.replica, "sample")
+    predictor = _load(options.run, options.replica, "sample").predictor
     import jax
 
     keys = jax.random.split(jax.random.key(options.seed), options.number)
@@ -99,14 +105,30 @@ def sample(args: list[str]) -> int:
     return 0
 
 
-def classify_reviews(args: list[str]) -> int:
-    """Prints class, probability and text of each review on a line, and returns exit status 0."""
+def classify(args: list[str]) -> int:
+    """Prints class, probability and name of each input on a line, and returns exit status 0."""
     options = parse(ClassifyOptions, "classify", args)
-    _check(bool(options.texts), 'classify needs a text, for example: jaxnets classify RUN "A wonderful film."')
-    predictor = _load(options.run, options.replica, "classify")
-    for text, probabilities in zip(options.texts, predictor.classify(options.texts), strict=True):
-        best = max(probabilities, key=probabilities.get)
-        print(f"{best}  {100 * probabilities[best]:.1f} %  {text}")
+    _check(bool(options.inputs), 'classify needs pictures or texts, for example: jaxnets classify RUN "A wonderful film."')
+    first = _load(options.run, options.replica or 0, "classify")
+    import numpy as np
+
+    from jaxnets.data import image_io
+
+    inputs, seeds = options.inputs, first.experiment.seeds
+    if "image" in (fields := first.spec.splits["train"]):
+        inputs = np.stack([image_io.read_as(Path(name), fields["image"].shape[1:]) for name in inputs])
+    others = [_load(options.run, i, "classify") for i in range(1, seeds)] if options.replica is None else []
+    answers = np.stack([net.predictor(inputs) for net in (first, *others)])  # [S, N, classes]
+    class_names = first.spec.meta["class_names"]
+    for name, by_seed in zip(options.inputs, np.moveaxis(answers, 1, 0), strict=True):
+        best = by_seed.mean(0).argmax()
+        spread = f" ± {100 * by_seed[:, best].std(ddof=1):.1f}" if others else ""
+        print(f"{class_names[best]}  {100 * by_seed[:, best].mean():.1f}{spread} %  {name}")
+    if options.out:
+        from jaxnets.analysis.report import plots, probabilities
+
+        shown = inputs if "image" in fields else options.inputs
+        print(f"picture: {plots.save(probabilities.draw(answers, class_names, shown), options.out, 120)}")
     return 0
 
 
@@ -115,6 +137,7 @@ def translate(args: list[str]) -> int:
     options = parse(TranslateOptions, "translate", args)
     _check(bool(options.sentences), 'translate needs a sentence, for example: jaxnets translate RUN "je suis content ."')
     _check(options.beam >= 1, f"beam must be at least 1, got {options.beam}")
-    for sentence in _load(options.run, options.replica, "translate").translate(options.sentences, options.beam):
+    predictor = _load(options.run, options.replica, "translate").predictor
+    for sentence in predictor.translate(options.sentences, options.beam):
         print(sentence)
     return 0

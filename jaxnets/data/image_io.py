@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -61,6 +62,24 @@ def center_square(pixels: np.ndarray, shorter: int, side: int) -> np.ndarray:
     resized = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR))
     top, left = ((length - side) // 2 for length in resized.shape[:2])
     return resized[top : top + side, left : left + side]
+
+
+def read_as(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
+    """A picture file as a net of images takes it: its middle square at the net's size, gray or in color, uint8 `shape`.
+
+    Raises UserError for a file that is not there or not a picture.
+    """
+    try:
+        pixels = decode_oriented(path.read_bytes())
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from error
+    if pixels is None:
+        raise UserError(f"{path} is not a picture, or it is damaged")
+    height, width, channels = shape
+    fitted = ImageOps.fit(
+        Image.fromarray(pixels).convert("L" if channels == 1 else "RGB"), (width, height), Image.Resampling.BILINEAR
+    )
+    return np.asarray(fitted).reshape(shape)
 
 
 def check_broken(name: str, broken: Sequence[str], total: int, max_share: float, advice: str) -> None:

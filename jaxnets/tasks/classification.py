@@ -11,11 +11,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxnets import registry
-from jaxnets.config import Experiment, Loss
+from jaxnets.config import Experiment, ImageData, Loss
 from jaxnets.data.store import Dataset
 from jaxnets.errors import UserError
 from jaxnets.pipeline import images, loaders
-from jaxnets.pipeline.loaders import Arrays, Batch
+from jaxnets.pipeline.loaders import Batch
 from jaxnets.tasks import losses, metrics
 from jaxnets.tasks.metrics import Metrics
 from jaxnets.tasks.task import ImageGrid, Objective, PredictorBase, Task, check_batch_size, check_fields, eval_loader
@@ -117,21 +117,21 @@ def label_metrics(logits: Array, labels: Array, mask: Array) -> Metrics:
 class Predictor(PredictorBase):
     """Tells the classes of images."""
 
-    command: ClassVar[str] = "visualize"
+    command: ClassVar[str] = "classify"
 
     def __call__(self, pictures: np.ndarray) -> np.ndarray:
         """Probabilities [N, classes] for uint8 images [N, H, W, C], which are treated as in evaluation."""
         config: Any = self.experiment.data
-        gather = images.image_batches(config, images.normalization(config, self.meta))
+        constants = images.normalization(config, self.meta)
+        return np.asarray(_probabilities(self.model, config, constants, self.variables, jnp.asarray(pictures)))
 
-        @jax.jit
-        def probabilities(variables: Any, arrays: Arrays) -> Array:
-            batch = gather(arrays, jnp.arange(len(pictures)), None)
-            apply = lambda pixels: self.model.apply(variables, pixels, train=False)
-            return jax.nn.softmax(objective("image", flip=config.eval_flip).predict(apply, (batch["image"],)))
 
-        arrays = {"image": jnp.asarray(pictures), "label": jnp.zeros(len(pictures), jnp.int32)}
-        return np.asarray(probabilities(self.variables, arrays))
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
+def _probabilities(model: Any, config: ImageData, constants: images.Normalization, variables: Any, pictures: Array) -> Array:
+    arrays = {"image": pictures, "label": jnp.zeros(len(pictures), jnp.int32)}
+    batch = images.image_batches(config, constants)(arrays, jnp.arange(len(pictures)), None)
+    apply = functools.partial(model.apply, variables, train=False)
+    return jax.nn.softmax(objective("image", flip=config.eval_flip).predict(apply, (batch["image"],)))
 
 
 def _weights(kernel: Any, shape: tuple[int, ...]) -> ImageGrid:

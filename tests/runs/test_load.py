@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from jaxnets import cli
 from jaxnets.runs import load
@@ -78,17 +79,32 @@ def test_sentences(runs, capsys):
         assert len(lines) == 2
 
 
-def test_images_are_classified_as_in_evaluation(tmp_path, few_shapes):
-    """The share of right answers on the test split is the accuracy that training reported."""
+def test_images_are_classified_as_in_evaluation(tmp_path, capsys, few_shapes):
+    """The share of right answers is the accuracy that training reported; picture files get the same answers."""
     small = ("--steps", "8", "--seeds", "2", "--model.width", "4", "--data.batch-size", "16", "--data.source", "synthetic")
     assert cli.main(["run", "cifar10/gray_cnn/best", *small, "--out", str(tmp_path)]) == 0
     run = tmp_path / "cifar10" / "gray_cnn" / "best"
     accuracies = json.loads((run / "summary.json").read_text())["final"]["test"]["accuracy"]["values"]
     split = few_shapes.splits["test"]
-    for replica, accuracy in enumerate(accuracies):
-        probabilities = load.load(run, replica).predictor(split["image"])
-        np.testing.assert_allclose(probabilities.sum(1), 1, rtol=1e-5)
-        assert (probabilities.argmax(1) == split["label"]).mean() == pytest.approx(accuracy, abs=1e-6)
+    answers = np.stack([load.load(run, replica).predictor(split["image"]) for replica in range(2)])
+    np.testing.assert_allclose(answers.sum(-1), 1, rtol=1e-5)
+    np.testing.assert_allclose((answers.argmax(-1) == split["label"]).mean(1), accuracies, atol=1e-6)
+
+    files = [tmp_path / "0.png", tmp_path / "1.png"]
+    for file, pixels in zip(files, split["image"][:2], strict=True):
+        Image.fromarray(pixels).save(file)
+    capsys.readouterr()
+    status, lines, _ = ask(capsys, "classify", run, *files, "--out", tmp_path / "answers.png")
+    assert status == 0
+    for line, file, by_seed in zip(lines, files, np.moveaxis(answers, 1, 0)[:2], strict=False):
+        best = by_seed.mean(0).argmax()
+        mean, spread = 100 * by_seed.mean(0)[best], 100 * abs(np.diff(by_seed[:, best])[0]) / 2**0.5
+        assert line == f"{few_shapes.meta['class_names'][best]}  {mean:.1f} ± {spread:.1f} %  {file}"
+    with Image.open(tmp_path / "answers.png") as drawn:
+        assert drawn.height > 200
+    for name, message in ((__file__, "is not a picture"), ("none.png", "cannot read none.png")):
+        status, _, error = ask(capsys, "classify", run, name)
+        assert (status, message in error, len(error.splitlines())) == (2, True, 1)
 
 
 @pytest.mark.parametrize(
@@ -104,7 +120,7 @@ def test_images_are_classified_as_in_evaluation(tmp_path, few_shapes):
         ("sample", "text/char_lm", ("--prompt", ""), "the prompt is empty"),
         ("sample", "word_lm/tiny_shakespeare", ("--prompt", "we zebra"), "'zebra' never occurred in the training text"),
         ("classify", "imdb/best", ("",), "has no word that the net knows"),
-        ("classify", "imdb/best", (), "classify needs a text"),
+        ("classify", "imdb/best", (), "classify needs pictures or texts"),
         ("translate", "translate/best", ("je suis un zebre",), "the word 'zebre' is not among the 52"),
         ("translate", "translate/best", ("je " * 10,), "has 10 words and marks; the net was trained on at most 9"),
         ("translate", "translate/best", (" ?!"[:1],), "has no words to translate"),
