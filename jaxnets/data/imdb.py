@@ -1,6 +1,6 @@
 """IMDB reviews (Maas et al. 2011): 50,000 texts, half of them positive, as numbers of their words.
 
-Markup, punctuation and stop words are removed, as in report S4 §6.11. The vocabulary consists of the most frequent words of
+Markup, punctuation and stop words are removed, as in report S4 §6.11; "don't", "can't" and the like become "not". The vocabulary consists of the most frequent words of
 the training split; other words are left out. A prepared set has "token" [N, MAX_LENGTH], the numbers of a review's words,
 then zeros; "length" [N]; and "label" [N]. Words are numbered from 1, the most frequent first, so that a model with a
 vocabulary of 1,000 ignores all higher numbers.
@@ -26,9 +26,11 @@ from jaxnets.errors import UserError
 CLASS_NAMES = ("negative", "positive")
 VOCAB_SIZE, MAX_LENGTH = 20_000, 400
 """Words of the vocabulary at most, and words of a review that are stored at most."""
+CLEANING = ("HTML tags and stop words removed", "n't read as not")
+"""What `clean` does, as prepared sets record it. To be changed with it, so that sets cleaned otherwise are prepared again."""
 _URL = "https://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz"
 # The report names no list. This one was compiled here: words that carry grammar and little else, and the fragments that
-# splitting at apostrophes leaves ("don", "ll"). Negations are kept, unlike in most published lists: they reverse an opinion.
+# splitting at apostrophes leaves ("s", "ll"). Negations are kept, unlike in most published lists: they reverse an opinion.
 STOP_WORDS = frozenset(
     """
     a an the this that these those some any each every all both either such same other another own
@@ -39,7 +41,7 @@ STOP_WORDS = frozenset(
     and or but if then than so because as while until when where why how whether though although
     of at by for with about against between into through during before after above below to from up down in out on off
     over under again further here there once only also too very just more most few much many
-    s t d ll m o re ve y don br
+    s t d ll m o re ve y
     """.split()
 )
 
@@ -97,7 +99,8 @@ def prepare_40k(manual_dir: Path | None, report: Report = silent) -> Path:
 def contents(vocab_size: int = VOCAB_SIZE) -> Contents:
     """Contents of a set of reviews; `vocab_size` counts words, without the number 0."""
     fields = {"token": Field(np.uint16, (MAX_LENGTH,)), "length": Field(np.int32), "label": Field(np.int32)}
-    return Contents(fields, {"tokens": unknown_tokens(vocab_size + 1), "class_names": CLASS_NAMES})
+    tokens = unknown_tokens(vocab_size + 1)
+    return Contents(fields, {"tokens": tokens, "class_names": CLASS_NAMES, "cleaning": CLEANING})
 
 
 SETS = (
@@ -122,10 +125,19 @@ SETS = (
 )
 
 
+_TAG = re.compile(r"<!--.*?-->|</?[a-z][a-z0-9]*(?:\s+[a-z-]+\s*=[^<>]*)?\s*/?>", re.DOTALL)
+"""HTML tags; "< 5" and "a<b and c>d" are none."""
+_NEGATED = re.compile(r"[a-z]*n[^\w\s]{1,3}t\b")
+"""An auxiliary verb with "n't", whatever stands for the apostrophe: "don't", "can´t", "didn;t"."""
+
+
 def clean(review: str) -> list[str]:
-    """The lower-case words of a review without markup and stop words: "It's <br />a GREAT film!" -> ["great", "film"]."""
-    without_markup = re.sub(r"<[^>]*>", " ", text.without_accents(review).lower())
-    return [word for word in re.findall(r"[a-z]+", without_markup) if word not in STOP_WORDS]
+    """The lower-case words of a review without markup and stop words: "It's <br />a GREAT film!" -> ["great", "film"].
+
+    A contracted negation stays as "not": "I don't like it" -> ["not", "like"].
+    """
+    without_markup = _TAG.sub(" ", text.without_accents(review.lower()))
+    return [word for word in re.findall(r"[a-z]+", _NEGATED.sub(" not ", without_markup)) if word not in STOP_WORDS]
 
 
 def save(name: str, splits: Mapping[str, Columns], report: Report = silent) -> Path:
@@ -147,7 +159,7 @@ def arrays(
         tokens, lengths = text.pad([encode(vocabulary, words) for words in reviews], MAX_LENGTH, np.uint16)
         labels = np.asarray(splits[split]["label"], np.int32)
         encoded[split] = {"token": tokens, "length": lengths, "label": labels}
-    return encoded, {"tokens": vocabulary.tokens, "class_names": tuple(class_names)}
+    return encoded, {"tokens": vocabulary.tokens, "class_names": tuple(class_names), "cleaning": CLEANING}
 
 
 def encode(vocabulary: text.Vocabulary, words: list[str]) -> list[int]:

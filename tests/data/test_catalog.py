@@ -70,7 +70,7 @@ CONTENT = {
     "toy_names": "edcce7e15b9d793a9c7921597d4a4e7eb61ae6f4817dea07de721c21f1b60f53",
     "toy_letters": "ecb0280502613ed25163eb360920b4f9e56df4d5d0d2bb1aabda4c381e2aea15",
     "toy_words": "0890d1d2bf99e178298b89fc574f2b21ff1cb6717b0a0020b0e35d6ef582c028",
-    "toy_reviews": "6bd1a4c8253df70c6ebcface444fec2593960923bda2a9d963b2decd33fd5cc2",
+    "toy_reviews": "4a23d0d6641ec11b2d1d14e94030a4cbda8871b6edf7b078b98285cd14c9e514",
     "toy_pairs": "b52c298a5318dc897e3fdabcd5a7a4cc14efe7c10d8d2913ec7ae586578ea609",
 }
 """Set -> sha256, as `digest` computes it."""

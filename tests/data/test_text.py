@@ -65,6 +65,16 @@ def test_reviews_lose_markup_and_stop_words():
     assert imdb.clean("It's <br />a GREAT, très-fine film, not bad!") == ["great", "tres", "fine", "film", "not", "bad"]
 
 
+@given(st.sampled_from("don can won didn shouldn".split()), st.sampled_from(["'", "’", "´", "`", ";", "\x92"]))
+def test_contracted_negations_stay(verb, apostrophe):
+    assert imdb.clean(f"I {verb}{apostrophe}t LIKE it. They've seen Don's") == ["not", "like", "seen", "don"]
+
+
+def test_only_tags_are_markup():
+    assert imdb.clean("rated < 5 by me, yet > 3<br /><i>for</i> <a href='x'>all</a><!-- hidden --> 1<2") == ["rated", "yet"]
+    assert imdb.clean("fewer < than you think > said a<b and c>d") == ["fewer", "think", "said", "b", "c"]
+
+
 @given(st.lists(st.lists(st.integers(1, 9), max_size=6), min_size=1), st.integers(1, 4))
 def test_padding(rows, length):
     padded, lengths = text.pad(rows, length, np.int32)

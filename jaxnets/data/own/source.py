@@ -25,7 +25,7 @@ from jaxnets.data.own.folders import files_below
 from jaxnets.data.progress import Report, silent
 from jaxnets.data.store import Dataset, Splits
 
-_VERSION = 1
+_VERSION = 2
 """To be raised whenever a reader changes what it makes of the same files."""
 _SUFFIXES = (".csv", ".npz", ".tsv", ".txt")
 
