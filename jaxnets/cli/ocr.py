@@ -8,6 +8,7 @@ import tyro
 
 from jaxnets.cli.parse import optional, parse, shown_as
 from jaxnets.config import ImageData
+from jaxnets.data import text_files
 from jaxnets.errors import UserError
 
 
@@ -32,8 +33,8 @@ class OcrOptions:
 def ocr(args: list[str]) -> int:
     """Prints the text, and its error rate if --truth is given. Returns exit status 0."""
     options = parse(OcrOptions, "ocr", args)
-    truth = _text(options.truth) if options.truth else None
-    words = frozenset(_text(options.words).upper().split()) if options.words else frozenset()
+    truth = text_files.read("--truth", options.truth) if options.truth else None
+    words = frozenset(text_files.read("--words", options.words).upper().split() if options.words else ())
     from jaxnets.analysis.ocr.annotate import annotate
     from jaxnets.analysis.ocr.binarize import open_page
     from jaxnets.analysis.ocr.error_rate import character_errors
@@ -66,10 +67,3 @@ def ocr(args: list[str]) -> int:
         except (OSError, ValueError) as error:
             raise UserError(f"--out {options.out}: cannot be written ({error}); name a .png or .jpg file") from None
     return 0
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} cannot be read as text: {error}") from None

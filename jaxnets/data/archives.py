@@ -53,22 +53,3 @@ def _members(path: Path, select: Callable[[str], bool], report: Report) -> Itera
                     yield member.name, archive.extractfile(member).read()  # type: ignore[union-attr]
                 if i % 100 == 0:
                     report("reading the archive, MB", compressed.tell() // 1_000_000, size)
-
-
-def decode(name: str, path: str, content: bytes) -> str:
-    """The text of a file in UTF-8.
-
-    Raises UserError, which starts with the data set's `name`, for another encoding and for a file without text.
-    """
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UserError(f"{name}: {path} is not UTF-8 text (byte {error.start}); convert it or fetch it again") from None
-    if not text.strip():
-        raise UserError(f"{name}: {path} is empty; fetch it again")
-    return text
-
-
-def lines(text: str) -> list[str]:
-    """The lines of a text that are not blank. Only line feeds end a line: texts may contain Unicode's other separators."""
-    return [line.rstrip("\r") for line in text.split("\n") if line.strip()]

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 import tensorflow_datasets as tfds
 
-from jaxnets.data import archives, store, text
+from jaxnets.data import store, text, text_files
 from jaxnets.data.builders import Builder, Columns, to_arrays
 from jaxnets.data.dataset_builder import Contents, DatasetBuilder, Field, unknown_tokens
 from jaxnets.data.progress import Report, silent
@@ -42,7 +42,7 @@ class TinyShakespeare(Builder):
     def read(self) -> dict[str, Columns]:
         """One text per split."""
         path = self.locate(_SHAKESPEARE_URL, "input.txt", "tinyshakespeare/input.txt")
-        content = archives.decode(self.name, str(path), path.read_bytes())
+        content = text_files.read(self.name, path)
         return {split: {"text": [part]} for split, part in by_characters(content).items()}
 
 
@@ -61,7 +61,7 @@ class Wikitext2(Builder):
             split: self.locate(_WIKITEXT_SITE + file, f"wikitext-2/{file}", file)
             for split, (file, *_) in _WIKITEXT_FILES.items()
         }
-        return {split: {"text": [archives.decode(self.name, str(path), path.read_bytes())]} for split, path in paths.items()}
+        return {split: {"text": [text_files.read(self.name, path)]} for split, path in paths.items()}
 
 
 def by_characters(content: str, train: float = 0.9, validation: float = 0.05) -> dict[str, str]:

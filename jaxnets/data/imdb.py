@@ -1,9 +1,9 @@
 """IMDB reviews (Maas et al. 2011): 50,000 texts, half of them positive, as numbers of their words.
 
-Markup, punctuation and stop words are removed, as in report S4 §6.11; "don't", "can't" and the like become "not". The vocabulary consists of the most frequent words of
-the training split; other words are left out. A prepared set has "token" [N, MAX_LENGTH], the numbers of a review's words,
-then zeros; "length" [N]; and "label" [N]. Words are numbered from 1, the most frequent first, so that a model with a
-vocabulary of 1,000 ignores all higher numbers.
+Markup, punctuation and stop words are removed, as in report S4 §6.11; "don't", "can't" and the like become "not". The
+vocabulary consists of the most frequent words of the training split; other words are left out. A prepared set has "token"
+[N, MAX_LENGTH], the numbers of a review's words, then zeros; "length" [N]; and "label" [N]. Words are numbered from 1, the
+most frequent first, so that a model with a vocabulary of 1,000 ignores all higher numbers.
 
 `imdb` has the publishers' 25,000 reviews for training, a tenth of which are held out for validation, and 25,000 for the
 test. `imdb_40k` has the report's split, drawn at random from all: 40,000 for training, 5,000 each for validation and test.
@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 import numpy as np
 import tensorflow_datasets as tfds
 
-from jaxnets.data import archives, store, text
+from jaxnets.data import archives, store, text, text_files
 from jaxnets.data.builders import Builder, Columns, to_arrays
 from jaxnets.data.dataset_builder import Contents, DatasetBuilder, Field, unknown_tokens
 from jaxnets.data.progress import Report, silent, track
@@ -27,7 +27,7 @@ CLASS_NAMES = ("negative", "positive")
 VOCAB_SIZE, MAX_LENGTH = 20_000, 400
 """Words of the vocabulary at most, and words of a review that are stored at most."""
 CLEANING = ("HTML tags and stop words removed", "n't read as not")
-"""What `clean` does, as prepared sets record it. To be changed with it, so that sets cleaned otherwise are prepared again."""
+"""What `clean` does, as prepared sets record it. To be changed with it: sets cleaned otherwise are then prepared again."""
 _URL = "https://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz"
 # The report names no list. This one was compiled here: words that carry grammar and little else, and the fragments that
 # splitting at apostrophes leaves ("s", "ll"). Negations are kept, unlike in most published lists: they reverse an opinion.
@@ -66,7 +66,7 @@ class Imdb(Builder):
         splits: dict[str, dict[str, list]] = {split: {"review": [], "label": []} for split in ("train", "test")}
         for inside, content in sorted(files.items()):
             split, opinion = pattern.search(inside).groups()  # type: ignore[union-attr]
-            splits[split]["review"].append(archives.decode(self.name, inside, content))
+            splits[split]["review"].append(text_files.decode(self.name, inside, content))
             splits[split]["label"].append(int(opinion == "pos"))
         for split, columns in splits.items():
             if len(set(columns["label"])) < 2:

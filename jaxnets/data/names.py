@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 import tensorflow_datasets as tfds
 
-from jaxnets.data import archives, store, text
+from jaxnets.data import archives, store, text, text_files
 from jaxnets.data.builders import Builder, Columns, to_arrays
 from jaxnets.data.dataset_builder import Contents, DatasetBuilder, Field
 from jaxnets.data.progress import Report, silent
@@ -45,7 +45,7 @@ class NationalNames(Builder):
             raise UserError(f"{self.name}: {path} has no folder names with text files; fetch {TUTORIAL_URL} again")
         names, nationalities = [], []
         for inside, content in sorted(files.items()):
-            lines = archives.lines(archives.decode(self.name, inside, content))
+            lines = text_files.lines(text_files.decode(self.name, inside, content))
             names += [line.strip() for line in lines]
             nationalities += [PurePosixPath(inside).stem] * len(lines)
         return {"everything": {"name": names, "nationality": nationalities}}
@@ -65,7 +65,7 @@ class Surnames(Builder):
         """All names in one split."""
         places = ("us.txt", "names/smashew_surnames_us.txt", "smashew_surnames_us.txt", "names.txt")
         path = self.locate(_SURNAMES_URL, *places)
-        lines = archives.lines(archives.decode(self.name, str(path), path.read_bytes()))
+        lines = text_files.lines(text_files.read(self.name, path))
         return {"everything": {"name": [line.strip() for line in lines]}}
 
 

@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 import numpy as np
 import tensorflow_datasets as tfds
 
-from jaxnets.data import archives, store, text
+from jaxnets.data import archives, store, text, text_files
 from jaxnets.data.builders import Builder, Columns, to_arrays
 from jaxnets.data.dataset_builder import Contents, DatasetBuilder, Field, unknown_tokens
 from jaxnets.data.names import TUTORIAL_FILE, TUTORIAL_URL
@@ -51,16 +51,12 @@ class EnglishFrench(Builder):
             if not files:
                 raise UserError(f"{self.name}: {path} has no eng-fra.txt; fetch {TUTORIAL_URL} again")
             [content] = files.values()
-        lines = archives.lines(archives.decode(self.name, str(path), content))
-        pairs = [self._pair(i, line) for i, line in enumerate(track(lines, "selecting pairs", self.report, every=5_000), 1)]
+        decoded = text_files.decode(self.name, str(path), content)
+        table = text_files.table(self.name, "eng-fra.txt", decoded, ("English sentence", "French sentence"))
+        rows = track(table.rows, "selecting pairs", self.report, every=5_000)
+        pairs = [(normalize(french), normalize(english)) for english, french in rows]
         selected = [pair for pair in pairs if is_selected(*pair)]
         return {"everything": {"source": [source for source, _ in selected], "target": [target for _, target in selected]}}
-
-    def _pair(self, number: int, line: str) -> tuple[str, str]:
-        english, tab, french = line.partition("\t")
-        if not tab:
-            raise UserError(f"{self.name}: line {number} of the pairs has no tab between two sentences: {line[:40]!r}")
-        return normalize(french), normalize(english)
 
 
 def prepare(manual_dir: Path | None, report: Report = silent) -> Path:
@@ -103,7 +99,7 @@ def normalize(sentence: str) -> str:
 
 def is_selected(source: str, target: str) -> bool:
     """Whether a normalized pair is short enough and its English side begins with one of the report's phrases."""
-    return max(source.count(" "), target.count(" ")) < MAX_TOKENS and target.startswith(_SUBJECTS)
+    return bool(source) and max(source.count(" "), target.count(" ")) < MAX_TOKENS and target.startswith(_SUBJECTS)
 
 
 def save(name: str, pairs: Sequence[tuple[str, str]]) -> Path:

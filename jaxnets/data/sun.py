@@ -17,7 +17,7 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 import tensorflow_datasets as tfds
 
-from jaxnets.data import archives, image_io, store
+from jaxnets.data import image_io, store, text_files
 from jaxnets.data.builders import Builder, Columns, file_feature, to_arrays
 from jaxnets.data.dataset_builder import DatasetBuilder, labeled_images
 from jaxnets.data.progress import Report, silent, track
@@ -144,7 +144,7 @@ def hold_out(listed: Sequence[Listed]) -> tuple[list[Listed], list[Listed]]:
 def _lines(folder: Path, name: str) -> list[str]:
     if not (folder / name).is_file():
         raise UserError(f"sun8: {name} is missing in {folder}")
-    return [line.strip() for line in archives.lines(archives.decode("sun8", name, (folder / name).read_bytes()))]
+    return [line.strip() for line in text_files.lines(text_files.read("sun8", folder / name))]
 
 
 def _label(path: str, label: str) -> int:

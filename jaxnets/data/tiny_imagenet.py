@@ -12,7 +12,7 @@ from typing import ClassVar
 import numpy as np
 import tensorflow_datasets as tfds
 
-from jaxnets.data import archives, image_io, store
+from jaxnets.data import archives, image_io, store, text_files
 from jaxnets.data.builders import Builder, Columns, file_feature, to_arrays
 from jaxnets.data.dataset_builder import DatasetBuilder, labeled_images
 from jaxnets.data.progress import Report, silent, track
@@ -107,7 +107,7 @@ def class_names(files: Mapping[str, bytes]) -> list[str]:
     """The 200 WordNet numbers, sorted; a class's index in this list is its label. Raises UserError if there are not 200."""
     if "wnids.txt" not in files:
         raise UserError(f"tiny_imagenet: wnids.txt, the list of classes, is missing; unpack {_URL} again")
-    names = sorted(archives.decode("tiny_imagenet", "wnids.txt", files["wnids.txt"]).split())
+    names = sorted(text_files.decode("tiny_imagenet", "wnids.txt", files["wnids.txt"]).split())
     if len(set(names)) != _CLASSES:
         raise UserError(f"tiny_imagenet: wnids.txt lists {len(set(names))} classes, not {_CLASSES}; unpack {_URL} again")
     return names
@@ -134,9 +134,10 @@ def validation_list(files: Mapping[str, bytes], names: Sequence[str]) -> list[tu
         raise UserError(f"tiny_imagenet: {list_path}, the list of validation classes, is missing; unpack {_URL} again")
     label = {name: i for i, name in enumerate(names)}
     pairs = []
-    for number, line in enumerate(archives.lines(archives.decode("tiny_imagenet", list_path, files[list_path])), 1):
-        image, _, rest = line.partition("\t")
-        path, name = f"val/images/{image}", rest.partition("\t")[0]
+    content = text_files.decode("tiny_imagenet", list_path, files[list_path])
+    listed = text_files.table("tiny_imagenet", list_path, content, ("image", "class"))  # Then come the corners of a box.
+    for number, (image, name) in zip(listed.numbers, listed.rows, strict=True):
+        path = f"val/images/{image}"
         if name not in label or path not in files:
             fault = f"class {name!r} is not in wnids.txt" if name not in label else f"{path} is missing"
             raise UserError(f"tiny_imagenet: {list_path}, line {number}: {fault}; unpack {_URL} again")

@@ -60,7 +60,7 @@ def test_reviews_from_a_folder(manual):
 @pytest.mark.parametrize(
     ("prepare", "files", "message"),
     [
-        (pairs.prepare, {"eng-fra.txt": b"Go.\tVa !\nRun!"}, r"line 2 of the pairs has no tab .*'Run!'"),
+        (pairs.prepare, {"eng-fra.txt": b"Go.\tVa !\n\nRun!"}, r"line 3: no tab and no French sentence after 'Run!'"),
         (pairs.prepare, {"eng-fra.txt": "Été\tx".encode("latin-1")}, r"not UTF-8 text \(byte 0\)"),
         (pairs.prepare, {"eng-fra.txt": b" \n"}, "is empty; fetch it again"),
         (pairs.prepare, {"data.zip": b"PK"}, "truncated or damaged"),

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxnets.data.own import splits
-from jaxnets.data.own.content import refuse, some
+from jaxnets.data.own.content import refuse
+from jaxnets.data.phrases import some
 from jaxnets.errors import first_line
 
 _KEYS = {  # Field -> its names; {} stands for the split.

@@ -4,12 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jaxnets.data import archives
+from jaxnets.data import text_files
 from jaxnets.data.store import Splits
 from jaxnets.errors import UserError
-
-_NAMED = 3
-"""Names of files or lines in a message, at most."""
 
 
 class Content(NamedTuple):
@@ -28,37 +25,6 @@ def refuse(path: Path | str, problem: str) -> UserError:
     return UserError(f"data.source {path}: {problem}")
 
 
-def count(number: int, thing: str) -> str:
-    """A number with its noun.
-
-    >>> count(1, "picture"), count(2_000, "picture")
-    ('1 picture', '2,000 pictures')
-    """
-    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
-
-
-def some(names: Sequence[Any]) -> str:
-    """The first few of several names.
-
-    >>> some(["a", "b", "c", "d"])
-    'a, b, c, …'
-    """
-    return ", ".join(map(str, names[:_NAMED])) + (", …" if len(names) > _NAMED else "")
-
-
-def left_out(groups: Mapping[str, Sequence[Any]]) -> list[str]:
-    """`Content.left_out` for {reason: names}; reasons without names are dropped.
-
-    >>> left_out({"empty lines": [3, 7], "unreadable files": []})
-    ['empty lines: 2 (3, 7)']
-    """
-    return [f"{reason}: {len(names):,} ({some(names)})" for reason, names in groups.items() if names]
-
-
 def read_text(path: Path) -> str:
-    """The text of a file. Raises UserError for one that cannot be read, is empty, or is not UTF-8."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise refuse(path, f"cannot be read: {error.strerror}") from None
-    return archives.decode("data.source", str(path), content)
+    """The text of a file, as `text_files.decode` returns it. Raises UserError for one that cannot be read."""
+    return text_files.read("data.source", path)

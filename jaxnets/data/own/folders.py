@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from jaxnets.data.own import splits
-from jaxnets.data.own.content import refuse, some
+from jaxnets.data.own.content import refuse
+from jaxnets.data.phrases import some
 
 ByClass = Mapping[str, list[Path]]
 """Files by the name of their class."""

@@ -17,12 +17,15 @@ import numpy as np
 
 from jaxnets.data import imdb
 from jaxnets.data.own import folders, splits
-from jaxnets.data.own.content import Content, left_out, read_text, refuse, some
+from jaxnets.data.own.content import Content, read_text, refuse
+from jaxnets.data.phrases import left_out, some
 from jaxnets.data.progress import Report, track
 
 OPTIONS = ("text_column", "label_column")
 _TABLES = (".csv", ".tsv")
 _LONGEST_FIELD = 10_000_000
+_INCOMPLETE, _TOO_MANY = "lines without text or label", "lines with more fields than the header"
+_NO_WORD = "texts without a word of a to z"
 
 
 class _Labeled(NamedTuple):
@@ -31,16 +34,16 @@ class _Labeled(NamedTuple):
 
 
 def read(config: Any, path: Path, report: Report) -> Content:
-    """Reads texts and labels. Lines without a text or a label, and texts without a word, are left out.
+    """Reads texts and labels. Left out are lines that lack one or have too many fields, and texts without a word.
 
     Raises UserError for files of another form or encoding, columns that are not there, fewer than two classes, and classes
     that are too small to split.
     """
-    dropped: dict[str, list[Any]] = {"lines without text or label": [], "texts without a word of a to z": []}
+    dropped: dict[str, list[Any]] = {_INCOMPLETE: [], _TOO_MANY: [], _NO_WORD: []}
     given: dict[str, _Labeled] = {}
     for split, part in _read(config, path, report, dropped).items():
         has_words = [bool(imdb.clean(one)) for one in track(part.texts, f"checking {split}", report, every=500)]
-        dropped["texts without a word of a to z"] += [t[:20] for t, ok in zip(part.texts, has_words, strict=True) if not ok]
+        dropped[_NO_WORD] += [t[:20] for t, ok in zip(part.texts, has_words, strict=True) if not ok]
         kept = [pair for *pair, ok in zip(part.texts, part.labels, has_words, strict=True) if ok]
         if not kept:
             raise refuse(path, f"the {split} split has no text with a word of a to z")
@@ -96,11 +99,13 @@ def _read_table(config: Any, path: Path, dropped: dict[str, list[Any]]) -> _Labe
         texts, labels = [], []
         for row in reader:
             text, label = (row[place].strip() if place < len(row) else "" for place in places)
-            if text and label:
+            if any(cell.strip() for cell in row[len(columns) :]):  # Most likely an unquoted comma of the text.
+                dropped[_TOO_MANY].append(reader.line_num)
+            elif text and label:
                 texts.append(text)
                 labels.append(label)
             elif row:
-                dropped["lines without text or label"].append(reader.line_num)
+                dropped[_INCOMPLETE].append(reader.line_num)
     except csv.Error as error:
         raise refuse(path, f"line {reader.line_num} is not that of a table: {error}") from None
     finally:

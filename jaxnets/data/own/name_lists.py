@@ -7,11 +7,13 @@ category, called as the file is, so that nets which expect a category train on i
 from pathlib import Path
 from typing import Any
 
-from jaxnets.data import archives, names, text
-from jaxnets.data.own.content import Content, count, left_out, read_text, refuse
+from jaxnets.data import names, text, text_files
+from jaxnets.data.own.content import Content, read_text, refuse
+from jaxnets.data.phrases import count, left_out
 from jaxnets.data.progress import Report, track
 
 OPTIONS = ()
+_NO_LETTER, _TOO_LONG = "names without a letter of the alphabet", "lines too long for a name"
 _FEWEST = 10
 """Names, so that each split has one."""
 _LONGEST = 64
@@ -32,16 +34,18 @@ def read(config: Any, path: Path, report: Report) -> Content:
         raise refuse(path, "for an experiment on names give a .txt file with a name on each line")
     else:
         files = [path]
-    dropped: dict[str, list[str]] = {"names without a letter of the alphabet": [], "lines too long for a name": []}
+    dropped: dict[str, list[Any]] = {_NO_LETTER: [], _TOO_LONG: [], text_files.LONGER: []}
     listed: list[str] = []
     categories: list[str] = []
     for file in track(files, "reading names", report):
         usable = []
-        for line in map(str.strip, archives.lines(read_text(file))):
+        table = text_files.table("data.source", str(file), read_text(file), ("name",))
+        dropped[text_files.LONGER] += table.longer
+        for (line,) in table.rows:
             if not text.to_ascii(line).strip():
-                dropped["names without a letter of the alphabet"].append(line)
+                dropped[_NO_LETTER].append(line)
             elif len(line) > _LONGEST:
-                dropped["lines too long for a name"].append(f"{line[:20]}…")
+                dropped[_TOO_LONG].append(f"{line[:20]}…")
             else:
                 usable.append(line)
         if not usable:

@@ -15,7 +15,8 @@ import numpy as np
 
 from jaxnets.data import image_io, store
 from jaxnets.data.own import arrays, folders, splits, tfds_sets
-from jaxnets.data.own.content import Content, left_out, refuse
+from jaxnets.data.own.content import Content, refuse
+from jaxnets.data.phrases import left_out
 from jaxnets.data.progress import Report, track
 
 OPTIONS = ("size",)

@@ -1,14 +1,15 @@
 """Own pairs of sentences for translation: a file with a source sentence, a tab and its translation on each line.
 
-Further columns are ignored. Sentences are normalized as those of eng_fra are, to lower-case words of a to z and . ! ?, and
-split 80 / 10 / 10 at random.
+Further columns are left out and counted. Sentences are normalized as those of eng_fra are, to lower-case words of a to z and
+. ! ?, and split 80 / 10 / 10 at random.
 """
 
 from pathlib import Path
 from typing import Any
 
-from jaxnets.data import pairs
-from jaxnets.data.own.content import Content, count, left_out, read_text, refuse, some
+from jaxnets.data import pairs, text_files
+from jaxnets.data.own.content import Content, read_text, refuse
+from jaxnets.data.phrases import count, left_out
 from jaxnets.data.progress import Report, track
 
 OPTIONS = ("max_length",)
@@ -24,13 +25,12 @@ def read(config: Any, path: Path, report: Report) -> Content:
     """
     if not path.is_file():
         raise refuse(path, "for an experiment on translation give a file of pairs, sentence TAB translation on each line")
-    lines = [(number, line) for number, line in enumerate(read_text(path).split("\n"), 1) if line.strip()]
-    if untabbed := [number for number, line in lines if "\t" not in line]:
-        raise refuse(path, f"line {some(untabbed)} has no tab between a sentence and its translation")
+    table = text_files.table("data.source", str(path), read_text(path), ("sentence", "translation"))
     selected: dict[tuple[str, str], None] = {}
-    dropped: dict[str, list[int]] = {_NO_WORD: [], _TOO_LONG: [], _REPEATED: []}
-    for number, line in track(lines, "reading pairs", report, every=5_000):
-        source, target = (pairs.normalize(side).strip() for side in line.split("\t")[:2])
+    dropped: dict[str, list[int]] = {_NO_WORD: [], _TOO_LONG: [], _REPEATED: [], text_files.LONGER: table.longer}
+    lines = list(zip(table.numbers, table.rows, strict=True))
+    for number, row in track(lines, "reading pairs", report, every=5_000):
+        source, target = (pairs.normalize(side).strip() for side in row)
         if not source or not target:
             dropped[_NO_WORD].append(number)
         elif max(source.count(" "), target.count(" ")) >= config.max_length:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxnets.data.own.content import count, refuse
+from jaxnets.data.own.content import refuse
+from jaxnets.data.phrases import count
 
 NAMES: Mapping[str, tuple[str, ...]] = {
     "train": ("train", "training"),

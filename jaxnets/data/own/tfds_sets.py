@@ -15,7 +15,8 @@ import tensorflow_datasets as tfds
 
 from jaxnets.data.own import splits
 from jaxnets.data.own.arrays import LabeledImages, to_uint8
-from jaxnets.data.own.content import count, left_out, refuse
+from jaxnets.data.own.content import refuse
+from jaxnets.data.phrases import count, left_out
 from jaxnets.data.progress import Report
 from jaxnets.errors import first_line
 

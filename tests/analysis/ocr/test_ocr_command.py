@@ -58,6 +58,15 @@ def test_a_word_list(page, tmp_path, capsys):
 
 
 @pytest.mark.usefixtures("net")
+def test_byte_order_marks_and_line_ends_are_no_text(page, tmp_path, capsys):
+    truth, words = tmp_path / "truth.txt", tmp_path / "words.txt"
+    truth.write_bytes(b"\xef\xbb\xbfHELLO WORLD\r\nIN 1998\r\n")
+    words.write_bytes(b"\xef\xbb\xbfHULLO\rworld")
+    assert "0 of 16 (0.0 %) without spaces, 0 of 19 (0.0 %) with" in ocr(capsys, page, "--truth", truth)[1]
+    assert ocr(capsys, page, "--words", words)[1] == TEXT.replace("HELLO", "HULLO") + "\n"
+
+
+@pytest.mark.usefixtures("net")
 def test_an_empty_page(tmp_path, capsys):
     Image.new("L", (300, 200), 230).save(tmp_path / "page.png")
     assert ocr(capsys, tmp_path / "page.png", "--out", tmp_path / "a.jpg") == (0, "", "")
@@ -69,8 +78,8 @@ def test_an_empty_page(tmp_path, capsys):
     [
         (("nowhere.png",), "no such file"),
         (("notes.txt",), "is not an image that can be read"),
-        (("page.png", "--truth", "nowhere.txt"), "nowhere.txt cannot be read as text"),
-        (("page.png", "--truth", "page.png"), "cannot be read as text"),
+        (("page.png", "--truth", "nowhere.txt"), "--truth: nowhere.txt cannot be read: No such file or directory"),
+        (("page.png", "--truth", "page.png"), "page.png is not UTF-8 text"),
         (("page.png", "--words", "marks.txt"), "no word in it consists of the net's characters"),
         (("page.png", "--out", "a.unknown"), "name a .png or .jpg file"),
         (("page.png", "--out", "no/such/folder/a.png"), "cannot be written"),

@@ -86,6 +86,14 @@ def test_a_folder_of_texts(tmp_path):
     assert [dataset.examples(split) for split in ("train", "validation", "test")] == [46, 6, 51]
 
 
+@pytest.mark.parametrize("end", ["\r\n", "\r"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_the_same_text_from_any_editor_is_the_same(tmp_path, end, mark):
+    ours = opened(TextData(source=str(written(tmp_path / "a.txt", STORY)), synthetic="toy_letters"))
+    theirs = written(tmp_path / "b.txt", mark + STORY.replace("\n", end))
+    assert opened(TextData(source=str(theirs), synthetic="toy_letters")).meta["digest"] == ours.meta["digest"]
+
+
 def test_bad_texts(tmp_path):
     assert "no such file or folder" in refused(TextData(source=str(tmp_path / "nothing.txt")))
     assert f"({tmp_path} is the last part that exists)" in refused(TextData(source=str(tmp_path / "no" / "such" / "a.txt")))
@@ -147,12 +155,14 @@ def test_texts_in_folders_and_tables_of_splits(tmp_path):
 
 def test_lines_that_cannot_be_used_are_left_out_and_named(tmp_path):
     rows = [*reviews(20), ("", "pos"), ("fine", ""), ("1234 !", "neg"), ("short",)]
+    rows += [("good, they say", "pos", "", " "), ("cut", " at a comma", "neg")]
     dataset = opened(ReviewData(source=str(table(tmp_path / "r.csv", rows))))
     assert dataset.meta["left_out"] == [
         "lines without text or label: 3 (22, 23, 25)",
+        "lines with more fields than the header: 1 (27)",
         "texts without a word of a to z: 1 (1234 !)",
     ]
-    assert sum(dataset.examples(split) for split in dataset.splits) == 20
+    assert sum(dataset.examples(split) for split in dataset.splits) == 21
 
 
 def test_bad_tables(tmp_path):
@@ -195,6 +205,7 @@ def test_pairs_are_a_partition(tmp_path):
 
 def test_pairs_that_cannot_be_used_are_left_out_and_named(tmp_path):
     lines = [f"mot {'a' * (i + 1)}\tword {'b' * (i + 1)}" for i in range(12)]
+    lines[11] += "\tby somebody\tin 2020"
     lines += ["", "mot a\tword b", "да\tyes", f"{'mot ' * 10}\tword"]
     path = written(tmp_path / "p.tsv", "\n".join(lines))
     dataset = opened(PairData(source=str(path)))
@@ -202,16 +213,17 @@ def test_pairs_that_cannot_be_used_are_left_out_and_named(tmp_path):
         "lines without a word of a to z: 1 (15)",
         "lines that are too long: 1 (16)",
         "lines that repeat a pair: 1 (14)",
+        "further columns of lines: 1 (12)",
     ]
     assert dataset.meta["max_length"] == 9
     longer = opened(PairData(source=str(path), max_length=10))
     assert longer.splits["train"]["source"].shape[1] == 11
-    assert len(longer.meta["left_out"]) == 2
+    assert len(longer.meta["left_out"]) == 3
 
 
 def test_bad_pairs(tmp_path):
     untabbed = written(tmp_path / "u.tsv", "un\tone\n\ndeux two\n")
-    assert "line 3 has no tab between a sentence and its translation" in refused(PairData(source=str(untabbed)))
+    assert "line 3: no tab and no translation after 'deux two'" in refused(PairData(source=str(untabbed)))
     few = written(tmp_path / "f.tsv", "un\tone\n" * 20)
     message = refused(PairData(source=str(few)))
     assert "only 1 pair can be used, 10 are needed; left out: lines that repeat a pair: 19 (2, 3, 4, …)" in message
@@ -235,12 +247,13 @@ def test_names_are_a_partition(tmp_path_factory, number):
 
 def test_a_folder_of_names_by_category(tmp_path):
     written(tmp_path / "n" / "Czech.txt", "Dvořák\n" * 9)
-    written(tmp_path / "n" / "Irish.txt", "O'Brien\nКира\n" * 9 + "x" * 70)
+    written(tmp_path / "n" / "Irish.txt", "O'Brien\t7\nКира\n" * 9 + "x" * 70)
     dataset = opened(NameData(source=str(tmp_path / "n")))
     assert dataset.meta["categories"] == ["Czech", "Irish"]
     assert dataset.meta["left_out"] == [
         "names without a letter of the alphabet: 9 (Кира, Кира, Кира, …)",
         "lines too long for a name: 1 (xxxxxxxxxxxxxxxxxxxx…)",
+        "further columns of lines: 9 (1, 3, 5, …)",
     ]
     vocabulary = text.Vocabulary(tuple(dataset.meta["tokens"]))
     for fields in dataset.splits.values():
