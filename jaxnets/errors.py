@@ -1,6 +1,8 @@
 """Errors meant for the person at the keyboard."""
 
 import contextlib
+import errno
+import os
 from collections.abc import Iterator
 
 
@@ -20,6 +22,16 @@ def first_line(error: BaseException) -> str:
     """The first non-empty line of an error's text, for quoting a library's error inside a message of ours."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0] if lines else type(error).__name__
+
+
+def remedy(error: BaseException) -> str:
+    """What to do about a failed write, for the end of a message.
+
+    >>> remedy(OSError(errno.EACCES, "Permission denied"))
+    'when that is mended, run the same command again'
+    """
+    full = any(os.strerror(number) in str(error) for number in (errno.ENOSPC, errno.EDQUOT))
+    return f"{'free space there' if full else 'when that is mended'}, {'then ' if full else ''}run the same command again"
 
 
 @contextlib.contextmanager

@@ -1,12 +1,16 @@
 """Checkpoints by Orbax: everything a run needs to resume, bit for bit, as if it had never stopped."""
 
+import json
 import logging
+import shutil
+import zlib
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 
-from jaxnets.errors import UserError, first_line
+from jaxnets.errors import UserError, first_line, remedy
 
 _root_handlers = list(logging.root.handlers)
 import orbax.checkpoint as ocp  # noqa: E402
@@ -14,6 +18,7 @@ import orbax.checkpoint as ocp  # noqa: E402
 logging.root.handlers[:] = _root_handlers  # Importing Orbax adds one, which would print other libraries' messages.
 
 _KEEP = 2  # If a crash damaged the newest while it was written, the one before it is used.
+_UNREADABLE = "unreadable-"
 
 
 class Snapshot(NamedTuple):
@@ -28,76 +33,111 @@ class Snapshot(NamedTuple):
 
 
 class Checkpoints:
-    """The checkpoints of one run folder."""
+    """The checkpoints of one run folder, for the process that trains there."""
 
     def __init__(self, folder: Path) -> None:
-        logging.getLogger("absl").setLevel(logging.ERROR)
+        logging.getLogger("absl").setLevel(logging.CRITICAL)  # Orbax logs the traceback of every error that it raises.
         # Blocking saves: states here are small, and a save that has returned is on disk.
-        options = ocp.CheckpointManagerOptions(max_to_keep=_KEEP, enable_async_checkpointing=False)
+        options = ocp.CheckpointManagerOptions(
+            max_to_keep=_KEEP, enable_async_checkpointing=False, cleanup_tmp_directories=True
+        )
+        # One file for each array. With OCDBT, Orbax finds its files by a glob pattern that begins with the folder's path.
+        handlers = {name: ocp.PyTreeCheckpointHandler(use_ocdbt=False) for name in ("latest", "best")}
         self._folder = folder
-        self._manager = ocp.CheckpointManager(folder.absolute(), options=options)
+        self._manager = ocp.CheckpointManager(
+            folder.absolute(), options=options, item_handlers={**handlers, "progress": ocp.JsonCheckpointHandler()}
+        )
 
     def save(self, step: int, snapshot: Snapshot) -> None:
-        """Writes a checkpoint, unless there is one for this step. Raises UserError when it cannot be written."""
+        """Writes a checkpoint and reads it back, unless there is one for this step.
+
+        Raises UserError when it cannot be written, or is not on disk what it was in memory.
+        """
         if step in self._manager.all_steps():
             return
+        arrays = jax.device_get(_plain_keys((snapshot.latest, snapshot.best)))
+        checksum = _checksum(arrays, snapshot.progress)
         items = ocp.args.Composite(
-            latest=ocp.args.StandardSave(_plain_keys(snapshot.latest)),
-            best=ocp.args.StandardSave(_plain_keys(snapshot.best)),
-            progress=ocp.args.JsonSave(snapshot.progress),
+            latest=ocp.args.PyTreeSave(arrays[0]),
+            best=ocp.args.PyTreeSave(arrays[1]),
+            progress=ocp.args.JsonSave({**snapshot.progress, "checksum": checksum}),
         )
         try:
             self._manager.save(step, args=items, force=True)
+            self._read(step, arrays)
         except Exception as error:
+            shutil.rmtree(self._folder / str(step), ignore_errors=True)
+            self._manager.reload()
             raise UserError(
-                f"cannot write a checkpoint to {self._folder}: {first_line(error)}; free space there, then run the same "
-                f"command again to resume from step {self._manager.latest_step() or 0}"
+                f"cannot write a checkpoint to {self._folder}: {first_line(error)}; {remedy(error)} to resume from step "
+                f"{self._manager.latest_step() or 0}"
             ) from error
 
     def restore(self, like: Snapshot) -> tuple[Snapshot | None, list[str]]:
-        """The newest readable checkpoint, and a message for each newer one, which could not be read and was renamed.
+        """The newest checkpoint that holds what was saved, and a message for each newer one, which was renamed.
 
-        `like` gives structure, shapes and shardings. Raises UserError if there are checkpoints but none fits.
+        `like` gives structure, shapes and shardings. Raises UserError if there are checkpoints but none can be used; then
+        all stay as they are.
         """
         problems: list[tuple[int, str]] = []
-        abstract = jax.tree.map(_abstract, _plain_keys((like.latest, like.best)))
         for step in sorted(self._manager.all_steps(), reverse=True):
-            items = ocp.args.Composite(
-                latest=ocp.args.StandardRestore(abstract[0]),
-                best=ocp.args.StandardRestore(abstract[1]),
-                progress=ocp.args.JsonRestore(),
-            )
             try:
-                restored = self._manager.restore(step, args=items)
-                self._put_aside(problems)
-                return (
-                    Snapshot(
-                        _typed_keys(restored.latest, like.latest), _typed_keys(restored.best, like.best), restored.progress
-                    ),
-                    [
-                        f"checkpoint of step {bad} could not be read ({why}); it was renamed to unreadable-{bad}"
-                        for bad, why in problems
-                    ],
-                )
+                (latest, best), progress = self._read(step, _plain_keys((like.latest, like.best)))
             except Exception as error:
                 problems.append((step, first_line(error)))
+                continue
+            self._put_aside(problems)
+            return Snapshot(_typed_keys(latest, like.latest), _typed_keys(best, like.best), progress), [
+                f"checkpoint of step {bad} could not be read ({why}); it was renamed to {_UNREADABLE}{bad}"
+                for bad, why in problems
+            ]
         if problems:
             step, why = problems[0]
             raise UserError(
-                f"no checkpoint under {self._folder} fits this experiment (step {step}: {why}); choose another --out or "
-                "remove the folder"
+                f"no checkpoint under {self._folder} can be read as one of this experiment (step {step}: {why}); they "
+                "are left as they are: resume with the version of jaxnets that wrote them, or choose another --out"
             )
         return None, []
 
+    def _read(self, step: int, like: Any) -> tuple[Any, dict[str, Any]]:
+        """((latest, best), progress) of a checkpoint, on the devices of `like`. Raises any exception where it is damaged."""
+        args = [
+            ocp.args.PyTreeRestore(item, restore_args=ocp.checkpoint_utils.construct_restore_args(item))
+            for item in jax.tree.map(_abstract, like)
+        ]
+        items = ocp.args.Composite(latest=args[0], best=args[1], progress=ocp.args.JsonRestore())
+        restored = self._manager.restore(step, args=items)
+        arrays, progress = (restored.latest, restored.best), dict(restored.progress)
+        checksum = progress.pop("checksum", None)  # Those of jaxnets 0.2.0 have none.
+        if checksum is not None and checksum != _checksum(jax.device_get(arrays), progress):
+            raise ValueError("its content is not what was saved")
+        return arrays, progress
+
     def _put_aside(self, problems: list[tuple[int, str]]) -> None:
         for step, _ in problems:
-            (self._folder / str(step)).rename(self._folder / f"unreadable-{step}")
+            shutil.rmtree(self._folder / f"{_UNREADABLE}{step}", ignore_errors=True)
+            (self._folder / str(step)).rename(self._folder / f"{_UNREADABLE}{step}")
         if problems:
             self._manager.reload()
+
+    def clear_unreadable(self) -> None:
+        """Removes what `restore` renamed: for a run that is complete."""
+        for folder in self._folder.iterdir():
+            if folder.name.startswith(_UNREADABLE):
+                shutil.rmtree(folder, ignore_errors=True)
 
     def close(self) -> None:
         """Releases Orbax's threads."""
         self._manager.close()
+
+
+def _checksum(arrays: Any, progress: dict[str, Any]) -> int:
+    """CRC-32 of all leaves, with their places, types and shapes, and of the progress."""
+    total = zlib.crc32(json.dumps(progress, sort_keys=True).encode())
+    for path, leaf in jax.tree_util.tree_flatten_with_path(arrays)[0]:
+        total = zlib.crc32(f"{jax.tree_util.keystr(path)} {leaf.dtype} {leaf.shape}".encode(), total)
+        total = zlib.crc32(np.ascontiguousarray(leaf).view(np.uint8), total)
+    return total
 
 
 def _is_key(leaf: Any) -> bool:
@@ -113,5 +153,7 @@ def _typed_keys(tree: Any, like: Any) -> Any:
     return jax.tree.map(lambda leaf, model: jax.random.wrap_key_data(leaf) if _is_key(model) else leaf, tree, like)
 
 
-def _abstract(leaf: jax.Array) -> jax.ShapeDtypeStruct:
+def _abstract(leaf: jax.Array | np.ndarray) -> Any:
+    if isinstance(leaf, np.ndarray):
+        return leaf
     return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding)

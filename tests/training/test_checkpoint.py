@@ -1,8 +1,13 @@
 """Checkpoints come back whole, bit for bit, and damaged ones are walked past."""
 
+import contextlib
+import shutil
+
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
+import orbax.checkpoint as ocp
 import pytest
 
 from jaxnets.errors import UserError
@@ -53,7 +58,7 @@ def test_the_newest_readable_one_is_used_and_damaged_ones_are_put_aside(checkpoi
 
 def test_a_checkpoint_of_another_shape_is_refused_and_kept(checkpoints, tmp_path):
     checkpoints.save(3, snapshot(3))
-    with pytest.raises(UserError, match="no checkpoint under .* fits this experiment"):
+    with pytest.raises(UserError, match="no checkpoint under .* can be read as one .* left as they are"):
         checkpoints.restore(snapshot(0, width=4))
     assert (tmp_path / "checkpoints" / "3").exists()
 
@@ -69,5 +74,80 @@ def test_a_disk_that_refuses_is_reported_in_one_line(checkpoints, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(checkpoints._manager, "save", refuse)
-    with pytest.raises(UserError, match="cannot write a checkpoint .*No space left on device.*resume from step 0"):
+    with pytest.raises(UserError, match="cannot write a checkpoint .*No space left on device; free space.*from step 0"):
         checkpoints.save(1, snapshot(1))
+
+
+@pytest.mark.parametrize("name", ["runs[1]", "*", "what?", "a{b}", "$HOME", "~", "%20 \n"])
+def test_a_folders_name_is_no_pattern(tmp_path, name):
+    with contextlib.closing(Checkpoints(tmp_path / name / "checkpoints")) as saved:
+        saved.save(1, snapshot(1))
+    with contextlib.closing(Checkpoints(tmp_path / name / "checkpoints")) as opened:
+        found, problems = opened.restore(snapshot(0))
+    assert not problems
+    np.testing.assert_array_equal(found.latest["w"], snapshot(1).latest["w"])
+
+
+def test_what_was_saved_otherwise_is_refused_at_once(checkpoints, tmp_path, monkeypatch):
+    """A save is believed once it has been read back."""
+    checkpoints.save(1, snapshot(1))
+    save = checkpoints._manager.save
+
+    def lose_a_file(step, **kwargs):
+        save(step, **kwargs)
+        (tmp_path / "checkpoints" / str(step) / "latest" / "w" / ".zarray").unlink()
+
+    monkeypatch.setattr(checkpoints._manager, "save", lose_a_file)
+    with pytest.raises(UserError, match="cannot write a checkpoint .*; when that is mended, .* to resume from step 1"):
+        checkpoints.save(2, snapshot(2))
+    assert checkpoints.restore(snapshot(0))[0].progress["step"] == 1
+
+
+@pytest.mark.parametrize("item", ["latest", "best", "progress"])
+def test_a_flipped_bit_is_never_restored(checkpoints, tmp_path, item):
+    """In any file: the checkpoint before it is restored, or this one, whole."""
+    checkpoints.save(1, snapshot(1))
+    checkpoints.save(2, snapshot(2))
+    rng = np.random.default_rng(0)
+    whole = {number: leaves(snapshot(number)) for number in (1, 2)}
+    pristine = shutil.copytree(tmp_path / "checkpoints" / "2", tmp_path / "pristine")
+    outcomes = []
+    for name in sorted(str(path.relative_to(pristine)) for path in (pristine / item).rglob("*") if path.is_file()):
+        path = tmp_path / "checkpoints" / "2" / name
+        content = bytearray(path.read_bytes())
+        content[rng.integers(len(content))] ^= 1 << rng.integers(8)
+        path.write_bytes(content)
+        found, problems = checkpoints.restore(snapshot(0))
+        step = found.progress["step"]
+        chex.assert_trees_all_equal(leaves(found), whole[step])
+        assert bool(problems) == (step == 1)
+        outcomes.append(step)
+        shutil.rmtree(tmp_path / "checkpoints" / "2", ignore_errors=True)
+        shutil.copytree(pristine, tmp_path / "checkpoints" / "2")
+        checkpoints._manager.reload()
+    assert 1 in outcomes
+
+
+def leaves(found):
+    """Everything a checkpoint holds that can be compared."""
+    return {**found.latest, "key": jax.random.key_data(found.latest["key"])}, found.best, found.progress
+
+
+def test_checkpoints_of_the_version_before_can_be_read(tmp_path):
+    """Written by Orbax's standard handler, all arrays in one file, without a checksum."""
+    latest = {**snapshot(5).latest, "key": jax.random.key_data(snapshot(5).latest["key"])}
+    items = {"latest": ocp.args.StandardSave(latest), "best": ocp.args.StandardSave(snapshot(5).best)}
+    with ocp.CheckpointManager(tmp_path / "checkpoints") as manager:
+        manager.save(5, args=ocp.args.Composite(**items, progress=ocp.args.JsonSave(snapshot(5).progress)))
+    with contextlib.closing(Checkpoints(tmp_path / "checkpoints")) as opened:
+        found, problems = opened.restore(snapshot(0))
+    assert not problems
+    chex.assert_trees_all_equal(leaves(found), leaves(snapshot(5)))
+
+
+def test_what_a_killed_save_left_is_removed(checkpoints, tmp_path):
+    checkpoints.save(1, snapshot(1))
+    (tmp_path / "checkpoints" / "2.orbax-checkpoint-tmp").mkdir()
+    with contextlib.closing(Checkpoints(tmp_path / "checkpoints")) as opened:
+        assert opened.restore(snapshot(0))[0].progress["step"] == 1
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["1"]
