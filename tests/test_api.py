@@ -1,5 +1,7 @@
 """jaxnets from Python: training, trained nets and data, by the names that `import jaxnets` offers."""
 
+import hashlib
+import json
 import shutil
 import subprocess
 import sys
@@ -67,11 +69,42 @@ def test_a_net_is_all_in_two_files(result, few_shapes, tmp_path, monkeypatch):
     assert net.meta["class_names"] == list(few_shapes.meta["class_names"])
 
 
-@pytest.mark.parametrize(("name", "damage"), [("weights.safetensors", b"{"), ("net.json", b"{}"), ("net.json", b"{")])
-def test_a_damaged_file_is_named(result, tmp_path, name, damage):
+@pytest.mark.parametrize(
+    ("name", "damage", "message"),
+    [
+        ("weights.safetensors", b"{", "weights.safetensors or net.json cannot be read"),
+        ("net.json", b"{", "net.json cannot be read"),
+        ("net.json", b"{}", "net.json does not hold what a run writes: name is missing"),
+        ("net.json", b'{"name": "a", "splits": {}, "meta": {}}', "net.json does not describe the data of its config.json"),
+        ("config.json", b'{"type": "Experiment"}', "config.json is not a run's"),
+    ],
+)
+def test_a_damaged_file_is_named(result, tmp_path, name, damage, message):
+    """By its checksum, and where there is none, by its content."""
     copy = shutil.copytree(result.folder, tmp_path / "copy", ignore=shutil.ignore_patterns("checkpoints"))
     (copy / name).write_bytes(damage)
-    with pytest.raises(jaxnets.UserError, match=r"weights.safetensors or net.json cannot be read"):
+    with pytest.raises(jaxnets.UserError, match=f"{name} is damaged: it is not what the run wrote"):
+        jaxnets.load(copy)
+    (copy / "SHA256SUMS").unlink()
+    with pytest.raises(jaxnets.UserError, match=message):
+        jaxnets.load(copy)
+
+
+def test_the_checksums_are_those_of_sha256sum(result):
+    """And name every file that the commands read."""
+    lines = (result.folder / "SHA256SUMS").read_text().splitlines()
+    sums = {name: digest for digest, name in (line.split("  ") for line in lines)}
+    assert sums == {name: hashlib.sha256((result.folder / name).read_bytes()).hexdigest() for name in sums}
+    files = {path.name for path in result.folder.iterdir() if path.is_file()}
+    assert files - set(sums) == {"SHA256SUMS", ".lock"}
+
+
+def test_weights_of_another_net_are_refused(result, tmp_path):
+    copy = shutil.copytree(result.folder, tmp_path / "copy", ignore=shutil.ignore_patterns("checkpoints", "SHA256SUMS"))
+    config = json.loads((copy / "config.json").read_text())
+    config["model"]["batch_norm"] = False
+    (copy / "config.json").write_text(json.dumps(config))
+    with pytest.raises(jaxnets.UserError, match="holds another net than config.json describes"):
         jaxnets.load(copy)
 
 

@@ -1,18 +1,22 @@
 """A run's folder: its configuration, the machine it ran on, what was measured.
 
 config.json        the experiment, whole
-environment.json   versions, devices, processor, commit
+environment.json   versions, devices, processor, commit, settings, checksums of the data
 metrics.jsonl      one line an epoch; one line for each of the first steps
 images.npz         images of the trained model, where its insides can be drawn
 weights.safetensors, net.json   the trained net; see jaxnets.runs.weights
 summary.json       final figures per seed with mean and standard deviation; written when the run is complete
+SHA256SUMS         checksums of all these, for a complete run: `sha256sum --check SHA256SUMS`
 checkpoints/       see jaxnets.training.checkpoint
 """
 
 import dataclasses
 import fcntl
+import hashlib
+import io
 import json
-import math
+import os
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -20,17 +24,21 @@ from typing import IO, Any
 import numpy as np
 
 from jaxnets.config import Experiment, differences, from_json, to_json
-from jaxnets.errors import UserError
+from jaxnets.errors import UserError, first_line
+from jaxnets.runs import files
+from jaxnets.runs.shape import ENVIRONMENT, EPOCH, STEP, SUMMARY, mismatch
 from jaxnets.tasks.task import ImageGrid
 
 Json = dict[str, Any]
 
 
 class RunFolder:
-    """Reads and writes the files of one run. Every write is complete before the next begins."""
+    """Reads and writes the files of one run. Every write is complete before the next begins; reading changes nothing."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.recorded = 0
+        """Lines in metrics.jsonl, while training."""
         self._locked: IO[str] | None = None
 
     def open(self, experiment: Experiment, environment: Json) -> None:
@@ -45,19 +53,27 @@ class RunFolder:
             if (self.path / "config.json").exists() and not self._untouched:
                 self._check(experiment)
                 if not self.finished:
-                    resumed = self.read("environment.json")
-                    resumed.setdefault("resumed", []).append(environment)
-                    self._write("environment.json", resumed)
+                    (self.path / files.SUMS).unlink(missing_ok=True)
+                    files.write_json(self.path / "environment.json", self._resumed(environment))
             else:
-                self._write("environment.json", environment)
-                self._write("config.json", to_json(experiment))
+                files.write_json(self.path / "environment.json", environment)
+                files.write_json(self.path / "config.json", to_json(experiment))
         except OSError as error:
             raise UserError(f"cannot write to {self.path}: {error.strerror}; choose another --out") from error
+
+    def _resumed(self, environment: Json) -> Json:
+        try:
+            first = self.read("environment.json")
+        except UserError:
+            first = {}  # A record that was lost does not stop the run.
+        return {**environment, **first, "resumed": [*first.get("resumed", []), environment]}
 
     @property
     def _untouched(self) -> bool:
         """Whether the run that was started here recorded nothing, so that another may replace it."""
-        return not self.finished and not self.metrics() and not any((self.path / "checkpoints").glob("*"))
+        metrics = self.path / "metrics.jsonl"
+        recorded = metrics.exists() and metrics.stat().st_size > 0
+        return not self.finished and not recorded and not any((self.path / "checkpoints").glob("*"))
 
     def _lock(self) -> None:
         """Locks the folder for this process; the lock ends with the process, however it ends."""
@@ -80,17 +96,16 @@ class RunFolder:
         if different:
             raise UserError(
                 f"{self.path} holds a run of another configuration: {', '.join(different[:4])}"
-                f"{', …' if len(different) > 4 else ''}; choose another --out or remove the folder"
+                f"{', …' if len(different) > 4 else ''}; choose another --out"
             )
 
-    def read(self, name: str) -> Json:
-        """One of the JSON files. Raises UserError where it is missing or damaged."""
-        try:
-            return json.loads((self.path / name).read_text())
-        except FileNotFoundError:
-            raise UserError(f"{self.path} has no {name}; is it the folder of a finished run?") from None
-        except (OSError, ValueError) as error:
-            raise UserError(f"{self.path / name} cannot be read: {error}") from None
+    def content(self, name: str) -> bytes:
+        """One of the files. Raises UserError where it is missing, or is not what the run wrote."""
+        return files.content(self.path, name)
+
+    def read(self, name: str, shape: Any = dict) -> Json:
+        """One of the JSON files. Raises UserError where it is missing, damaged, or of another shape."""
+        return files.read_json(self.path, name, shape)
 
     @property
     def finished(self) -> bool:
@@ -99,19 +114,45 @@ class RunFolder:
 
     def experiment(self) -> Experiment:
         """The experiment this folder is a run of."""
-        return from_json(Experiment, self.read("config.json"))
+        config = self.read("config.json", {"type": str})
+        try:
+            return from_json(Experiment, config)
+        except (UserError, KeyError, TypeError, ValueError, AttributeError) as error:
+            raise UserError(f"{self.path / 'config.json'} is not a run's: {first_line(error)}") from None
+
+    def summary(self) -> Json:
+        """What jaxnets.runs.summary made of a finished run."""
+        return self.read("summary.json", SUMMARY)
+
+    def environment(self) -> Json:
+        """What the run was made with; what was not recorded is unknown."""
+        unknown: Json = {"versions": {}, "devices": {}, "processor": "unknown", "commit": None}
+        if not (self.path / "environment.json").exists():
+            return unknown
+        return files.read_json(self.path, "environment.json", ENVIRONMENT, unknown)
 
     def metrics(self) -> list[Json]:
-        """All complete lines of metrics.jsonl."""
-        path = self.path / "metrics.jsonl"
-        lines = path.read_text().splitlines() if path.exists() else []
-        parsed = []
-        for line in lines:
+        """All lines of metrics.jsonl. A crash may have torn the last; raises UserError for any other that cannot be read."""
+        lines, problem = self._lines()
+        if problem:
+            raise UserError(problem)
+        return lines
+
+    def _lines(self) -> tuple[list[Json], str]:
+        """(the lines of metrics.jsonl up to the first that is damaged, what is wrong with that one)."""
+        lines: list[Json] = []
+        content = self.content("metrics.jsonl") if (self.path / "metrics.jsonl").exists() else b""
+        *complete, _ = content.split(b"\n")  # After the last line's end is nothing, or a line that a crash tore.
+        for number, line in enumerate(complete, 1):
             try:
-                parsed.append(json.loads(line))
-            except ValueError:
-                break  # A crash can leave a torn last line.
-        return parsed
+                value = json.loads(line)
+                problem = mismatch(value, EPOCH if isinstance(value, dict) and "epoch" in value else STEP)
+            except (ValueError, RecursionError) as error:
+                problem = first_line(error)
+            if problem:
+                return lines, f"{self.path / 'metrics.jsonl'}, line {number} cannot be read: {problem[:200]}"
+            lines.append(value)
+        return lines, ""
 
     def first_losses(self) -> list[float | None] | None:
         """The loss of the run's first step by seed; None where it is not recorded."""
@@ -119,65 +160,77 @@ class RunFolder:
 
     def append(self, lines: Sequence[Json]) -> None:
         """Adds lines to metrics.jsonl."""
-        text = "".join(json.dumps(_finite(line)) + "\n" for line in lines)
+        text = "".join(json.dumps(files.finite(line)) + "\n" for line in lines)
         try:
-            with (self.path / "metrics.jsonl").open("a") as file:
+            with (self.path / "metrics.jsonl").open("a", encoding="utf-8") as file:
                 file.write(text)
         except OSError as error:
-            raise UserError(
-                f"cannot write to {self.path}: {error.strerror}; "
-                "run the same command again to resume from its last checkpoint"
-            ) from error
+            raise files.cannot_write(self.path, error) from error
+        self.recorded += len(lines)
 
-    def forget_after(self, step: int) -> None:
-        """Drops what was recorded after `step`, which a resumed run will record again."""
-        kept = [line for line in self.metrics() if line["step"] <= step]
-        path = self.path / "metrics.jsonl"
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text("".join(json.dumps(line) + "\n" for line in kept))
-        temporary.replace(path)
+    def sync(self) -> None:
+        """Has metrics.jsonl on the disk before a checkpoint counts on it."""
+        try:
+            with (self.path / "metrics.jsonl").open("a") as file:
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise files.cannot_write(self.path, error) from error
+
+    def forget_after(self, step: int, recorded: int | None = None) -> list[str]:
+        """Drops what was recorded after `step`, which a resumed run will record again.
+
+        Returns messages about what is lost: a line that cannot be read, with all after it, and what is missing of the
+        `recorded` lines that a checkpoint counted.
+        """
+        lines, problem = self._lines()
+        kept = [line for line in lines if line["step"] <= step]
+        files.replace(self.path / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in kept).encode())
+        self.recorded = len(kept)
+        if recorded is not None and len(kept) < recorded:
+            lost = f"{self.path / 'metrics.jsonl'} has {len(kept)} of the {recorded} lines recorded up to step {step}"
+            return [*filter(None, [problem]), f"{lost}: curves will have a gap"]
+        return [problem] if problem else []
 
     def finish(self, summary: Json) -> None:
-        """Writes summary.json, which marks the run complete."""
+        """Writes SHA256SUMS, then summary.json, which marks the run complete."""
+        names = ("config.json", "environment.json", "metrics.jsonl", "images.npz", "net.json", "weights.safetensors")
+        content = files.encode(summary)
         try:
-            self._write("summary.json", summary)
+            contents = {name: (self.path / name).read_bytes() for name in names if (self.path / name).exists()}
+            sums = {name: hashlib.sha256(part).hexdigest() for name, part in {**contents, "summary.json": content}.items()}
+            files.replace(self.path / files.SUMS, "".join(f"{digest}  {name}\n" for name, digest in sums.items()).encode())
+            files.replace(self.path / "summary.json", content)
         except OSError as error:
-            raise UserError(f"cannot write to {self.path}: {error.strerror}; run the same command again") from error
+            raise files.cannot_write(self.path, error) from error
 
     def write_images(self, images: Mapping[str, ImageGrid]) -> None:
         """Writes images.npz, if there are any."""
         if not images:
             return
         arrays = {f"{caption}/{field}": value for caption, grid in images.items() for field, value in grid._asdict().items()}
+        content = io.BytesIO()
+        np.savez_compressed(content, **arrays)
         try:
-            np.savez_compressed(self.path / "images.npz", **arrays)
+            files.replace(self.path / "images.npz", content.getvalue())
         except OSError as error:
-            raise UserError(f"cannot write to {self.path}: {error.strerror}; run the same command again") from error
+            raise files.cannot_write(self.path, error) from error
 
     def images(self) -> dict[str, ImageGrid]:
         """What `write_images` wrote, by caption."""
-        path = self.path / "images.npz"
-        if not path.exists():
+        if not (self.path / "images.npz").exists():
             return {}
-        with np.load(path) as arrays:
-            captions = dict.fromkeys(name.rpartition("/")[0] for name in arrays)
-            return {c: ImageGrid(*(arrays[f"{c}/{field}"] for field in ImageGrid._fields)) for c in captions}
-
-    def _write(self, name: str, content: Json) -> None:
-        temporary = self.path / f".{name}.tmp"
-        temporary.write_text(json.dumps(_finite(content), indent=1) + "\n")
-        temporary.replace(self.path / name)
+        content = self.content("images.npz")
+        try:
+            with np.load(io.BytesIO(content)) as arrays:
+                captions = dict.fromkeys(name.rpartition("/")[0] for name in arrays)
+                grids = {c: ImageGrid(*(arrays[f"{c}/{field}"] for field in ImageGrid._fields)) for c in captions}
+        except (OSError, ValueError, KeyError, EOFError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+            raise UserError(f"{self.path / 'images.npz'} cannot be read: {first_line(error)}") from None
+        if any(grid.images.ndim != 5 or grid.images.dtype.kind not in "fiu" for grid in grids.values()):
+            raise UserError(f"{self.path / 'images.npz'} does not hold images of a run")
+        return grids
 
 
 def find_runs(folder: Path) -> list[RunFolder]:
     """All run folders at or below `folder`, by path."""
     return [RunFolder(path.parent) for path in sorted(folder.rglob("config.json"))]
-
-
-def _finite(value: Any) -> Any:
-    """JSON has no NaN or infinity: they become null."""
-    if isinstance(value, Mapping):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

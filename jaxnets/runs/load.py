@@ -4,11 +4,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 
 from jaxnets import models, registry
 from jaxnets.config import Experiment
 from jaxnets.data.store import Dataset
-from jaxnets.errors import UserError
+from jaxnets.errors import UserError, first_line
 from jaxnets.runs import weights
 from jaxnets.runs.folder import RunFolder
 from jaxnets.tasks import task as tasks
@@ -41,5 +42,15 @@ def load(folder: Path, replica: int = 0) -> TrainedNet:
     if not 0 <= replica < experiment.seeds:
         raise UserError(f"{folder} has replicas 0 to {experiment.seeds - 1}, not {replica}")
     variables, spec = weights.load(folder)
-    model = models.build(experiment.model, tasks.build(experiment, spec).sizes)
+    try:
+        task = tasks.build(experiment, spec)
+        model = models.build(experiment.model, task.sizes)
+        like = jax.eval_shape(lambda key: model.init(key, *task.sample_inputs, train=False), jax.random.key(0))
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        raise UserError(
+            f"{folder}: {weights.NET} does not describe the data of its config.json ({first_line(error)})"
+        ) from None
+    expected, found = (jax.tree.map(np.shape, dict(tree)) for tree in (like, jax.tree.map(lambda x: x[0], variables)))
+    if expected != found:
+        raise UserError(f"{folder}: {weights.WEIGHTS} holds another net than config.json describes")
     return TrainedNet(experiment, model, jax.tree.map(lambda x: x[replica], variables), spec)

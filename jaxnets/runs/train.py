@@ -14,7 +14,7 @@ from jaxnets.config import Experiment
 from jaxnets.data import catalog
 from jaxnets.data.store import Dataset
 from jaxnets.errors import Diverged, UserError
-from jaxnets.runs import environment, summary, weights
+from jaxnets.runs import environment, fingerprint, summary, weights
 from jaxnets.runs.clock import Clock
 from jaxnets.runs.folder import RunFolder
 from jaxnets.runs.progress import Reporter
@@ -59,16 +59,17 @@ def train(
     dataset = catalog.open_data(experiment.data, reporter.preparation)
     if left_out := dataset.meta.get("left_out"):
         reporter.note(f"{experiment.dataset}: left out {'; '.join(left_out)}")
+    data = fingerprint.of(dataset)
     with contextlib.ExitStack() as stack:
         run = stack.enter_context(contextlib.closing(RunFolder(folder)))
-        run.open(experiment, {**environment.describe(parallel.describe_devices()), "data": dataset.meta.get("digest")})
-        if run.read("environment.json").get("data") != dataset.meta.get("digest"):
+        run.open(experiment, {**environment.describe(parallel.describe_devices()), "data": data})
+        if different := fingerprint.changes(run.environment().get("data"), data, dataset):
             raise UserError(
-                f"{experiment.dataset} changed since the run in {folder} began; choose another --out or remove the folder"
+                f"{experiment.dataset} changed since the run in {folder} began: {', '.join(different)}; choose another --out"
             )
         if run.finished:
             reporter.note(f"{experiment.id}: already finished in {folder}")
-            return run.read("summary.json")
+            return run.summary()
         sinks = [stack.enter_context(contextlib.closing(TensorBoard(folder))).write] if tensorboard else []
         engine = engines.build(experiment, dataset)
         engine.task.check_packages()
@@ -114,10 +115,11 @@ class _Position:
     saved_at: float = dataclasses.field(default_factory=time.perf_counter)
     reported_failures: set[int] = dataclasses.field(default_factory=set)
 
-    def snapshot(self) -> Snapshot:
-        """The content of a checkpoint."""
+    def snapshot(self, recorded: int) -> Snapshot:
+        """The content of a checkpoint; `recorded` counts the lines of metrics.jsonl."""
         sums = {name: pair.tolist() for name, pair in self.sums.items()}
-        return Snapshot(self.state, tuple(self.best), {"step": self.step, "sums": sums, "seconds": self.clock.seconds})
+        progress = {"step": self.step, "sums": sums, "seconds": self.clock.seconds, "recorded": recorded}
+        return Snapshot(self.state, tuple(self.best), progress)
 
 
 def _train_to_the_end(session: _Session) -> Json:
@@ -142,16 +144,17 @@ def _restore(session: _Session) -> _Position:
     clock = Clock(lambda: session.engine.costs.compile_seconds)
     state = session.engine.init()
     position = _Position(state, first_best(state), clock)
-    snapshot, problems = session.checkpoints.restore(position.snapshot())
-    for problem in problems:
-        session.reporter.note(problem)
+    snapshot, problems = session.checkpoints.restore(position.snapshot(0))
+    recorded = None
     if snapshot is not None:
         position.state, position.best = snapshot.latest, BestWeights(*snapshot.best)
         position.step = int(snapshot.progress["step"])
         position.sums = {name: np.asarray(pair) for name, pair in snapshot.progress["sums"].items()}
         clock.seconds |= snapshot.progress["seconds"]
+        recorded = snapshot.progress.get("recorded")
         session.reporter.note(f"resuming {session.experiment.id} at step {position.step}")
-    session.run.forget_after(position.step)
+    for problem in [*problems, *session.run.forget_after(position.step, recorded)]:
+        session.reporter.note(problem)
     return position
 
 
@@ -161,7 +164,8 @@ def _is_save_due(session: _Session, position: _Position) -> bool:
 
 
 def _save(session: _Session, position: _Position) -> None:
-    session.checkpoints.save(position.step, position.snapshot())
+    session.run.sync()
+    session.checkpoints.save(position.step, position.snapshot(session.run.recorded))
     position.saved_at = time.perf_counter()
     position.clock.lap("save")
 
@@ -306,4 +310,5 @@ def _finish(session: _Session, position: _Position) -> Json:
             seconds=position.clock.seconds,
         )
     )
-    return session.run.read("summary.json")
+    session.checkpoints.clear_unreadable()
+    return session.run.summary()

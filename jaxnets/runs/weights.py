@@ -6,7 +6,6 @@ net.json              what the data set tells about itself: class names, vocabul
 """
 
 import functools
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,14 +13,16 @@ from typing import Any
 import jax
 import numpy as np
 import safetensors
-from safetensors.numpy import load_file
+from safetensors.numpy import load as deserialize
 from safetensors.numpy import save as serialize
 
 from jaxnets.data import store
 from jaxnets.data.store import Dataset
 from jaxnets.errors import UserError, first_line
+from jaxnets.runs import files
 
 WEIGHTS, NET = "weights.safetensors", "net.json"
+_DESCRIPTION = {"name": str, "splits": {str: {str: {"dtype": str, "shape": [int]}}}, "meta": dict}
 
 
 def save(folder: Path, variables: Mapping[str, Any], dataset: Dataset) -> None:
@@ -41,10 +42,10 @@ def save(folder: Path, variables: Mapping[str, Any], dataset: Dataset) -> None:
         jax.tree_util.keystr(path, simple=True, separator="/"): np.ascontiguousarray(tensor) for path, tensor in named
     }
     try:
-        _replace(folder / NET, lambda path: path.write_text(json.dumps(store.describe(dataset), indent=1) + "\n"))
-        _replace(folder / WEIGHTS, lambda path: path.write_bytes(serialize(tensors)))
-    except (OSError, safetensors.SafetensorError) as error:
-        raise UserError(f"cannot write to {folder}: {first_line(error)}; run the same command again") from error
+        files.write_json(folder / NET, store.describe(dataset))
+        files.replace(folder / WEIGHTS, serialize(tensors))
+    except OSError as error:
+        raise files.cannot_write(folder, error) from error
 
 
 def load(folder: Path) -> tuple[dict[str, Any], Dataset]:
@@ -52,24 +53,17 @@ def load(folder: Path) -> tuple[dict[str, Any], Dataset]:
 
     Raises UserError for files that are missing or damaged.
     """
-    try:
-        tensors = load_file(folder / WEIGHTS)
-        dataset = store.undescribe(json.loads((folder / NET).read_text()))
-    except FileNotFoundError:
+    if not (folder / WEIGHTS).exists():
         raise UserError(
             f"{folder} has no weights yet: they are written when its run ends or is interrupted; train it, or choose another"
-        ) from None
-    except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError) as error:
+        )
+    try:
+        tensors = deserialize(files.content(folder, WEIGHTS))
+        dataset = store.undescribe(files.read_json(folder, NET, _DESCRIPTION))
+    except (ValueError, TypeError, safetensors.SafetensorError) as error:
         raise UserError(f"{folder}: {WEIGHTS} or {NET} cannot be read ({first_line(error)})") from None
     variables: dict[str, Any] = {}
     for name, tensor in tensors.items():
         *parents, leaf = name.split("/")
         functools.reduce(lambda node, key: node.setdefault(key, {}), parents, variables)[leaf] = tensor
     return variables, dataset
-
-
-def _replace(path: Path, write: Any) -> None:
-    """Writes a file under a temporary name, then renames it, so that it is complete or absent."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    write(temporary)
-    temporary.replace(path)

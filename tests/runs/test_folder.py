@@ -3,14 +3,19 @@
 import dataclasses
 import json
 import math
+import re
+from pathlib import Path
 
+import numpy as np
 import pytest
 
+import jaxnets
 from jaxnets import registry
 from jaxnets.errors import UserError
 from jaxnets.runs import environment
 from jaxnets.runs.folder import RunFolder
 from jaxnets.runs.statistics import mean_std
+from jaxnets.tasks.task import ImageGrid
 
 PLAIN = registry.all_experiments()["cifar10/lenet/plain"]
 
@@ -73,10 +78,10 @@ def test_lines_after_a_checkpoint_are_forgotten(run):
 
 
 def test_a_torn_last_line_is_ignored(run):
-    run.append([{"step": 1}])
+    run.append([{"step": 1, "loss": [2.3]}])
     with (run.path / "metrics.jsonl").open("a") as file:
         file.write('{"step": 2, "lo')
-    assert run.metrics() == [{"step": 1}]
+    assert run.metrics() == [{"step": 1, "loss": [2.3]}]
 
 
 def test_damaged_files_are_named(run):
@@ -85,6 +90,82 @@ def test_damaged_files_are_named(run):
         run.read("config.json")
     with pytest.raises(UserError, match=r"has no summary\.json"):
         run.read("summary.json")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "problem"),
+    [
+        ("summary.json", "null", "it is null"),
+        ("summary.json", "[]", "it is list"),
+        ("summary.json", '{"id": "a"}', "dataset is missing"),
+        ("environment.json", '{"versions": null}', "versions is null"),
+        ("environment.json", "[" * 100_000, "cannot be read"),
+        ("config.json", '{"type": "Experiment", "seeds": "x"}', "is not a run's"),
+        ("config.json", '{"type": 3}', "type is int"),
+        ("metrics.jsonl", "null\n", "line 1 cannot be read: it is null"),
+        (
+            "metrics.jsonl",
+            '{"step": 1, "loss": ["x"]}\n{"step": 2, "loss": [1]}\n',
+            r"line 1 .*: loss\[0\] is str",
+        ),
+        ("metrics.jsonl", '{"epoch": 1, "step": 1}\n', "line 1 cannot be read: train is missing"),
+        ("images.npz", "", "cannot be read"),
+        ("images.npz", "PK", "cannot be read"),
+    ],
+)
+def test_json_of_another_shape_is_named(run, name, content, problem):
+    (run.path / name).write_text(content)
+    read = {"summary.json": run.summary, "environment.json": run.environment, "config.json": run.experiment}
+    with pytest.raises(UserError, match=rf"{name}.*{problem}"):
+        {**read, "metrics.jsonl": run.metrics, "images.npz": run.images}[name]()
+
+
+def test_any_flipped_bit_of_a_complete_run_is_named(run):
+    run.append([{"step": 1, "loss": [2.3]}])
+    run.write_images({"first layer": ImageGrid(np.zeros((1, 1, 2, 2, 1)))})
+    run.finish({"a": 1})
+    rng = np.random.default_rng(0)
+    for name in ("config.json", "environment.json", "metrics.jsonl", "images.npz", "summary.json"):
+        whole = (run.path / name).read_bytes()
+        damaged = bytearray(whole)
+        damaged[rng.integers(len(damaged))] ^= 1 << rng.integers(8)
+        (run.path / name).write_bytes(damaged)
+        with pytest.raises(UserError, match=f"{name} is damaged"):
+            run.content(name)
+        (run.path / name).write_bytes(whole)
+        assert run.content(name) == whole
+
+
+def test_a_lost_record_of_the_machine_does_not_stop_the_run(run):
+    run.append([{"step": 1, "loss": [2.3]}])
+    for damage in (lambda path: path.unlink(), lambda path: path.write_text("{")):
+        damage(run.path / "environment.json")
+        run.close()
+        run.open(PLAIN, {"devices": "others"})
+        assert run.read("environment.json") == {"devices": "others", "resumed": [{"devices": "others"}]}
+
+
+def test_lost_and_damaged_lines_are_said(run):
+    run.append([{"step": k, "loss": [1.0]} for k in range(1, 6)])
+    assert run.forget_after(4, recorded=4) == []
+    path = run.path / "metrics.jsonl"
+    path.write_bytes(path.read_bytes()[:-1])  # A power loss: the last line has no end.
+    [lost] = run.forget_after(4, recorded=4)
+    assert "has 3 of the 4 lines recorded up to step 4" in lost
+    path.write_bytes(path.read_bytes().replace(b'"step": 2', b'"step": \xff'))
+    with pytest.raises(UserError, match="line 2 cannot be read"):
+        run.metrics()
+    damaged, lost = run.forget_after(4, recorded=3)
+    assert "line 2 cannot be read" in damaged
+    assert "has 1 of the 3 lines" in lost
+    assert [line["step"] for line in run.metrics()] == [1]
+
+
+def test_no_message_advises_to_remove_a_run():
+    """It may be the only copy."""
+    package = Path(jaxnets.__file__).parent
+    for path in (*package.glob("runs/*.py"), *package.glob("training/*.py")):
+        assert not re.search("remove (the|this|that) folder", path.read_text()), path
 
 
 def test_finish_marks_the_run(run):

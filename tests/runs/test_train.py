@@ -148,6 +148,38 @@ def test_a_killed_run_resumes_bit_for_bit_as_if_never_stopped(straight, tmp_path
     assert measured(tmp_path) == measured(straight[0])
 
 
+def test_a_run_does_not_go_on_with_data_prepared_anew(few_shapes, tmp_path, reporter, monkeypatch):
+    send_when_recorded(signal.SIGTERM, 0, monkeypatch)
+    with pytest.raises(Interrupted):
+        train(SMALL, tmp_path, reporter)
+    mean = [value + 0.1 for value in few_shapes.meta["mean"]]
+    images = few_shapes.splits["test"]["image"][::-1]
+    test = {**few_shapes.splits["test"], "image": images}
+    anew = few_shapes._replace(meta={**few_shapes.meta, "mean": mean}, splits={**few_shapes.splits, "test": test})
+    monkeypatch.setattr(catalog, "open_data", lambda config, report: anew)
+    with pytest.raises(
+        UserError, match=r"shapes10 changed since the run in .* began: mean, test\.image; choose another --out"
+    ):
+        train(SMALL, tmp_path, reporter)
+
+
+def test_damage_to_the_newest_checkpoint_and_the_record_is_said_and_mended(straight, tmp_path, monkeypatch):
+    """The run goes on from the checkpoint before, and a complete run keeps nothing of the damaged one."""
+    send_when_recorded(signal.SIGTERM, 40, monkeypatch)
+    with pytest.raises(Interrupted):
+        train(SMALL, tmp_path, Reporter(Console(quiet=True)), checkpoint_every=0)
+    progress = tmp_path / "checkpoints" / "60" / "progress" / "metadata"
+    progress.write_text(progress.read_text().replace('"step": 60', '"step": 61'))
+    metrics = tmp_path / "metrics.jsonl"
+    metrics.write_text("".join(line for line in metrics.read_text().splitlines(True) if '"step": 17,' not in line))
+    output = io.StringIO()
+    train(SMALL, tmp_path, Reporter(Console(file=output, width=400)))
+    assert "checkpoint of step 60 could not be read" in output.getvalue()
+    assert "has 40 of the 41 lines recorded up to step 40" in output.getvalue()
+    assert measured(tmp_path)[1] == measured(straight[0])[1]
+    assert all(path.name.isdigit() for path in (tmp_path / "checkpoints").iterdir())
+
+
 def test_another_process_in_the_same_folder_is_refused(tmp_path, reporter):
     import fcntl
 
@@ -265,7 +297,7 @@ def test_a_full_disk_loses_nothing_saved(tmp_path, reporter, monkeypatch):
 
     monkeypatch.setattr(Path, "open", full)
     small = dataclasses.replace(SMALL, epochs=2)
-    with pytest.raises(UserError, match="No space left on device; run the same command again"):
+    with pytest.raises(UserError, match="No space left on device; free space there, then run the same command again"):
         train(small, tmp_path, reporter, checkpoint_every=0)
     monkeypatch.undo()
     assert train(small, tmp_path, reporter)["epochs"] == 2

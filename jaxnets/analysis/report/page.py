@@ -53,7 +53,7 @@ def finished_runs(folders: Sequence[Path]) -> list[RunFolder]:
 
 
 def _render(runs: Sequence[RunFolder], unfinished: Sequence[RunFolder], target: Path) -> str:
-    summaries = [run.read("summary.json") for run in runs]
+    summaries = [run.summary() for run in runs]
     metrics = [run.metrics() for run in runs]
     labels = _labels(runs, summaries)
     rows = [tables.row(summary)._replace(id=label) for summary, label in zip(summaries, labels, strict=True)]
@@ -151,7 +151,7 @@ def _plots(summary: Mapping[str, Any], metrics: Sequence[Any]) -> dict[str, Figu
 
 def _facts(run: RunFolder, summary: Mapping[str, Any]) -> dict[str, str]:
     """Configuration, cost, hardware and versions of a run, in words."""
-    config, environment = run.read("config.json"), run.read("environment.json")
+    config, environment = run.read("config.json"), run.environment()
     seconds = summary["seconds"]
     by_phase = ", ".join(f"{phase} {spent:,.0f}" for phase, spent in seconds.items() if phase != "total")
     weights = "of the best epoch by validation" if summary["select"] == "best" else "of the last epoch"

@@ -15,12 +15,12 @@ _DIGITS = 5
 def rows(runs: Iterable[RunFolder]) -> Iterator[dict[str, Any]]:
     """One row per run: its summary, environment and configuration, and its curves [epochs][seeds] by split and metric."""
     for run in runs:
-        environment = run.read("environment.json")
+        environment, summary = run.environment(), run.summary()
         epochs = [line for line in run.metrics() if "epoch" in line]
         yield {
             "kind": "run",
-            **run.read("summary.json"),
-            "n": run.read("summary.json")["seeds"],
+            **summary,
+            "n": summary["seeds"],
             "hardware": hardware(environment),
             "versions": environment["versions"],
             "commit": environment["commit"],
@@ -38,9 +38,9 @@ def rows(runs: Iterable[RunFolder]) -> Iterator[dict[str, Any]]:
 def hardware(environment: dict[str, Any]) -> str:
     """The hardware in an environment.json, in words: "1 × NVIDIA H200", or the processor and its number of cores."""
     devices = environment["devices"]
-    if devices["platform"] == "cpu":
-        return f"{environment['processor']}, {devices['cores']} cores"
-    return f"{devices['count']} × {devices['kind']}"
+    if devices.get("platform", "cpu") == "cpu":
+        return f"{environment['processor']}, {devices.get('cores', 'unknown')} cores"
+    return f"{devices.get('count', 1)} × {devices.get('kind', devices['platform'])}"
 
 
 def write(path: Path, runs: Iterable[RunFolder]) -> int:

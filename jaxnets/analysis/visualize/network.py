@@ -18,6 +18,7 @@ from jaxnets.models.features import Layer
 from jaxnets.pipeline import images
 from jaxnets.pipeline.augment import normalize
 from jaxnets.pipeline.images import Normalization
+from jaxnets.runs import fingerprint
 from jaxnets.runs.load import TrainedNet
 
 Array = jax.Array
@@ -103,6 +104,10 @@ def examples(net: TrainedNet, split: str, numbers: Sequence[int]) -> Examples:
     They are shrunk and turned gray if the experiment says so. Raises UserError for an index outside the split.
     """
     dataset = catalog.open_data(net.experiment.data)
+    if fingerprint.facts(dataset) != fingerprint.facts(net.spec):
+        raise UserError(
+            f"{dataset.name} changed since this net was trained on it: its classes or the mean of its images differ"
+        )
     size = dataset.examples(split)
     if bad := [number for number in numbers if not 0 <= number < size]:
         raise UserError(f"the {split} split of {dataset.name} has images 0 to {size - 1}, not {bad[0]}")

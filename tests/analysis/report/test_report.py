@@ -180,13 +180,13 @@ def test_a_language_model_has_no_accuracy_and_no_confusion(tmp_path):
     measures = {"loss": mean_std([4.0, 4.2]), "perplexity": mean_std([54.0, 66.0])}
     summary |= {"final": {"train": measures, "validation": measures}, "details": {"validation": {}}, "class_names": []}
     summary["reported"] = {"validation_perplexity": 65.8}
-    run.finish(summary)
     lines = [
         {"epoch": 1, "step": 1, **{s: {"loss": [4.0, 4.2], "perplexity": [54.0, 66.0]} for s in ("train", "validation")}}
     ]
     (run.path / "metrics.jsonl").write_text(
         "".join(json.dumps(line) + "\n" for line in [{"step": 1, "loss": [9.0, 9.1]}, *lines])
     )
+    run.finish(summary)
     text = write_report([tmp_path], tmp_path).read_text()
     assert "65.80 | 60.00 ± 8.49" in text
     assert "Perplexity by epoch" in text
@@ -321,6 +321,7 @@ def test_what_only_training_measures_has_a_plot(tmp_path):
         if "epoch" in line:
             line["train"] |= {"gradient_norm": [0.5, 0.7], "learning_rate": [0.1, 0.1]}
     run.path.joinpath("metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    run.finish(run.summary())
     page = write_report([tmp_path], tmp_path).read_text()
     assert "Gradient norm by epoch" in page
     assert "Learning rate by epoch" in page
