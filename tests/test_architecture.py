@@ -16,7 +16,7 @@ LEVELS = (
     ("tasks",),
     ("training",),
     ("runs",),
-    ("analysis",),
+    ("analysis", "export"),
     ("api", "cli", "__main__"),
 )
 """From the ground up. Within a level, names import only those to their left."""
@@ -74,7 +74,7 @@ def test_no_modules_import_each_other_in_a_circle():
     ("library", "homes"),
     [
         ("flax", {"nn", "models"}),
-        ("torch", set()),
+        ("torch", {"export"}),
         ("tensorflow_datasets", {"data"}),
         ("orbax", {"training"}),
         ("matplotlib", {"analysis", "data"}),
@@ -85,6 +85,12 @@ def test_no_modules_import_each_other_in_a_circle():
 def test_a_library_is_imported_only_where_it_belongs(library, homes):
     users = {part(path) for path in FILES for name in imports(path) if name.split(".")[0] == library}
     assert users <= homes
+
+
+def test_what_needs_torch_is_imported_by_nothing_else():
+    for name, path in MODULES.items():
+        if not name.startswith("jaxnets.export.pytorch"):
+            assert not any(used.startswith("jaxnets.export.pytorch") for used in imports(path)), path
 
 
 @pytest.mark.parametrize(

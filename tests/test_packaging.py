@@ -22,6 +22,8 @@ DISTRIBUTIONS = {"PIL": "pillow", "orbax": "orbax-checkpoint", "skimage": "sciki
 IMPORTED_BY_TFDS = {"array-record", "importlib-resources"}
 EXTRAS = ("ocr", "tensorboard", "text")
 """Of parts of the package."""
+FOR_PYTORCH = set((ROOT / "jaxnets/export/pytorch").rglob("*.py"))
+"""Copied into what `jaxnets export` writes, and never imported by the package."""
 PYTEST_PLUGINS = {"pytest-xdist"}
 
 
@@ -63,7 +65,7 @@ def imported(folder):
         for child in ast.iter_child_nodes(node):
             visit(child, extra)
 
-    for path in (ROOT / folder).rglob("*.py"):
+    for path in set((ROOT / folder).rglob("*.py")) - FOR_PYTORCH:
         visit(ast.parse(path.read_text()), "")
     return dict(found)
 

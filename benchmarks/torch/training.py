@@ -47,7 +47,7 @@ class Trainer:
     def restart(self, params: Mapping | None = None, model_state: Mapping | None = None) -> None:
         """Resets the optimizer and, if `params` are given, the weights to them and the statistics to `model_state`."""
         if params is not None:
-            weights.copy_to_torch(params, model_state or {}, self.twin.module)
+            weights.copy_to_torch(params, model_state or {}, self.twin.form, self.twin.module)
         optim = self.config.optim
         optimizer = forms.optimizer(optim, list(self.twin.module.parameters()), self.form.fused)
         self.update = forms.updater(self.twin, optimizer, optim.clip, self.form)

@@ -1,11 +1,11 @@
 """The PyTorch twin of a workload: its module, its batch as tensors, and its loss.
 
-Twins are looked up by name: modules by the Linen class that a model's config names as `target`, batches and losses by the
-task. A new model with a twin needs one entry here.
+Modules are the models' PyTorch forms (see jaxnets.export.pytorch). Batches and losses are looked up by the task.
 """
 
+import importlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,36 +13,22 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from benchmarks.torch import convnets, dense, recurrent, resnet50
 from benchmarks.workloads import PreparedWorkload
+from jaxnets import models
 from jaxnets.config import ModelConfig
+from jaxnets.models import torch_form
+from jaxnets.models.torch_form import TorchForm
 
 Tensors = dict[str, Tensor]
 Arrays = Mapping[str, np.ndarray]
 State = Any
 _IGNORED = -100  # A label that functional.cross_entropy leaves out.
 
-MODULES: Mapping[str, Callable[..., nn.Module]] = {
-    "LeNet": convnets.lenet,
-    "TutorialNet": convnets.tutorial_net,
-    "SmallCNN": convnets.small_cnn,
-    "CNN": convnets.cnn,
-    "ResNet": convnets.resnet,
-    "ResNet50": resnet50.ResNet50,
-    "MLP": dense.mlp,
-    "Autoencoder": dense.autoencoder,
-    "RowRNN": recurrent.RowRNN,
-    "CharRNN": recurrent.CharRNN,
-    "LanguageModel": recurrent.LanguageModel,
-    "SentimentRNN": recurrent.SentimentRNN,
-    "Translator": recurrent.Translator,
-}
-"""Functions (config, **sizes) -> module, by the name of the Linen class. Those of images also take `image_shape`."""
-
 
 class Twin(NamedTuple):
     """What all forms of a PyTorch step share."""
 
+    form: TorchForm
     module: nn.Module
     batch: Tensors
     loss: Callable[[Tensors, State], tuple[Tensor, State]]
@@ -50,34 +36,39 @@ class Twin(NamedTuple):
 
 
 def build(workload: PreparedWorkload, device: str = "cpu", dtype: torch.dtype = torch.float32) -> Twin:
-    """A new twin in training mode, whose floats have the type `dtype`.
-
-    Raises ValueError for a model, or one of its options, that has no twin.
-    """
-    image_shape = workload.batch["image"].shape[1:] if "image" in workload.batch else None
-    module = build_module(workload.experiment.model, workload.task.sizes, image_shape).to(device, dtype)
+    """A new twin in training mode, whose floats have the type `dtype`. Raises UserError for a model that has none."""
+    shape = workload.task.sample_inputs[0].shape[1:]
+    form, module = build_module(workload.experiment.model, workload.task.sizes, shape)
+    module = module.to(device, dtype)
     to_arrays, loss = _TASKS[_last_name(workload.experiment.task)]
     batch = {name: torch.tensor(array) for name, array in to_arrays(workload.batch).items()}
     cast = lambda x: x.to(device, dtype) if x.is_floating_point() else x.to(device)
-    return Twin(module, {name: cast(x) for name, x in batch.items()}, lambda batch, state: loss(module, batch, state))
+    return Twin(form, module, {name: cast(x) for name, x in batch.items()}, lambda batch, state: loss(module, batch, state))
 
 
-def build_module(
-    config: ModelConfig, sizes: Mapping[str, int], image_shape: tuple[int, int, int] | None = None
-) -> nn.Module:
+def build_module(config: ModelConfig, sizes: Mapping[str, int], shape: Sequence[int]) -> tuple[TorchForm, nn.Module]:
     """The twin of `jaxnets.models.build(config, sizes)`, with PyTorch's default initialization.
 
     Args:
       config: the model's.
       sizes: what the data determines, such as {"classes": 10}.
-      image_shape: (height, width, channels), if the inputs are images.
+      shape: of one of the model's inputs, [H, W, C] of an image.
 
-    Raises ValueError for a model, or one of its options, that has no twin.
+    Returns:
+      Which layers are which, and the module.
+
+    Raises:
+      UserError: the model has no PyTorch form.
     """
-    name = _last_name(config.target)
-    if name not in MODULES:
-        raise ValueError(f"{name} has no PyTorch twin: add one to MODULES in benchmarks/torch/twins.py")
-    return MODULES[name](config, **sizes, **({} if image_shape is None else {"image_shape": image_shape}))
+    model = models.build(config, sizes)
+    form = torch_form.of(model, shape)
+    return form, torch_class(type(model))(**form.arguments)
+
+
+def torch_class(linen: type) -> type[nn.Module]:
+    """The PyTorch class of a Linen module."""
+    module = importlib.import_module(f"jaxnets.export.pytorch.{_last_name(linen.__module__)}")
+    return getattr(module, linen.__name__)
 
 
 def _last_name(target: Any) -> str:
@@ -110,19 +101,21 @@ def _autoencoding(module: nn.Module, batch: Tensors, state: State) -> tuple[Tens
 
 
 def _char_lm(module: nn.Module, batch: Tensors, state: State) -> tuple[Tensor, State]:
-    logits = module(batch["letter"], batch["category"])
+    logits, _ = module(batch["letter"], batch["category"])
     return functional.cross_entropy(logits.flatten(0, 1), batch["label"].flatten()), state
 
 
 def _language_model(module: nn.Module, batch: Tensors, state: State) -> tuple[Tensor, State]:
     logits, state = module(batch["token"], state)
     state = tuple(x.detach() for x in state) if isinstance(state, tuple) else state.detach()
-    return functional.cross_entropy(logits, batch["label"].flatten()), state
+    return functional.cross_entropy(logits.flatten(0, 1), batch["label"].flatten()), state
 
 
 def _sentiment(module: nn.Module, batch: Tensors, state: State) -> tuple[Tensor, State]:
-    logits = module(batch["token"], batch["length"])
-    return functional.binary_cross_entropy_with_logits(logits, batch["label"].to(logits.dtype)), state
+    units = module.units(batch["token"], batch["length"])
+    if units.shape[1] > 1:
+        return functional.cross_entropy(units, batch["label"]), state
+    return functional.binary_cross_entropy_with_logits(units[:, 0], batch["label"].to(units.dtype)), state
 
 
 def _translation(module: nn.Module, batch: Tensors, state: State) -> tuple[Tensor, State]:

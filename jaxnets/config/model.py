@@ -4,6 +4,8 @@ import dataclasses
 from collections.abc import Iterator
 from typing import Any, ClassVar, Literal
 
+HUB, NO_WEIGHTS = "hub", "none"
+"""Values of `ModelConfig.weights` that are no path: the published weights, and random ones."""
 CellName = Literal["rnn", "lstm", "gru"]
 _WIDTHS = ("filters", "dense", "hidden", "embedding", "layers", "blocks", "width", "convolutions")
 
@@ -32,13 +34,16 @@ class ModelConfig:
     """The Linen module: "package.module:Class", which is imported when the model is built, or the class itself."""
     task: ClassVar[str] = ""
     """The task's module, if the model is made for another task than the one its data names."""
-    from_torch: ClassVar[str] = ""
-    """For models that can start from PyTorch weights, the function that reads them: "package.module:function"."""
+    has_published_weights: ClassVar[bool] = False
+    """Whether "hub" means something as `weights`."""
     weights_are_images: ClassVar[bool] = False
     """Whether the first layer's weights can be drawn as one image a unit."""
 
     init: Init = Init()
     """Initialization of weights and biases."""
+    weights: str = NO_WEIGHTS
+    """Initial weights: a safetensors file, of a run of the same net, in which each seed finds its own, or in the layout of
+    PyTorch (see `jaxnets export`); "none": random weights. A last layer for another number of classes stays random."""
 
     def bad_fields(self) -> Iterator[tuple[str, Any]]:
         """(name, value) of every field with an invalid value."""
@@ -48,6 +53,8 @@ class ModelConfig:
             yield "init.dense_std", self.init.dense_std
         if not self.init.gain > 0:
             yield "init.gain", self.init.gain
+        if not self.weights or (self.weights == HUB and not self.has_published_weights):
+            yield "weights", self.weights
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             values = value if isinstance(value, tuple) else (value,)
@@ -173,11 +180,11 @@ class ResNet50Config(ModelConfig):
     """ResNet-50: bottleneck blocks for photographs of about 224×224 pixels (He et al. 2015; report S2 Q6.1.4)."""
 
     target: ClassVar[Any] = "jaxnets.models.resnet50:ResNet50"
-    from_torch: ClassVar[str] = "jaxnets.models.resnet50:from_torch"
+    has_published_weights: ClassVar[bool] = True
 
-    weights: str = "hub"
-    """Initial weights: a safetensors file in the layout of torchvision and timm; "hub": ImageNet weights, downloaded on
-    first use; "none": random weights. A last layer for another number of classes stays random."""
+    weights: str = HUB
+    """Initial weights: a safetensors file, of a run or in the layout of torchvision and timm; "hub": ImageNet weights,
+    downloaded on first use; "none": random weights. A last layer for another number of classes stays random."""
     blocks: tuple[int, ...] = (3, 4, 6, 3)
     """Residual blocks in each stage."""
     width: int = 64
@@ -186,12 +193,6 @@ class ResNet50Config(ModelConfig):
     """Type of activations and matrix products. Parameters, BatchNorm's statistics and the loss are always float32."""
     remat: bool = False
     """Recompute the activations inside each block in the backward pass: less memory for about a third more work."""
-
-    def bad_fields(self) -> Iterator[tuple[str, Any]]:
-        """Adds an empty file name."""
-        yield from super().bad_fields()
-        if not self.weights:
-            yield "weights", self.weights
 
 
 @dataclasses.dataclass(frozen=True)

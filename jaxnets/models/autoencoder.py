@@ -6,6 +6,8 @@ import jax
 from flax import linen as nn
 
 from jaxnets.config.model import AutoencoderConfig
+from jaxnets.models import torch_form
+from jaxnets.models.torch_form import TorchForm
 from jaxnets.nn.layers import Conv, Dense
 
 Array = jax.Array
@@ -46,3 +48,17 @@ class Autoencoder(nn.Module):
             x = jax.nn.relu(x).repeat(2, axis=1).repeat(2, axis=2)
             x = Conv(filters, 3, config.init, padding=1)(x)
         return jax.nn.sigmoid(x)
+
+    @nn.nowrap
+    def torch_form(self, shape: tuple[int, ...]) -> TorchForm:
+        config = self.config
+        count = len(config.filters)
+        decoder = {f"deconv{k + 1}": f"Conv_{count + k}" for k in range(count)}
+        dense = torch_form.dense(len(config.hidden))
+        channels = config.filters[-1] if config.filters else shape[-1]
+        return TorchForm(
+            torch_form.arguments(config, image=torch_form.image(shape)),
+            {**torch_form.numbered("conv", "Conv", count), **dense, **decoder},
+            flattened={"fc1": channels},
+            unflattened={list(dense)[-1]: channels},
+        )

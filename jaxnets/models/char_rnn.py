@@ -7,6 +7,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from jaxnets.config.model import CharRNNConfig, Init
+from jaxnets.models import torch_form
+from jaxnets.models.torch_form import TorchForm
 from jaxnets.nn.init import bias_init, kernel_init
 from jaxnets.nn.layers import Dense, Dropout
 from jaxnets.nn.rnn import rnn_scan
@@ -78,6 +80,17 @@ class CharRNN(nn.Module):
         logits = Dense(self.vocab_size, init, name="head")(jnp.concatenate([h, output], axis=-1))
         logits = Dropout(config.dropout)(logits, train=train)
         return CharRNNOutput(logits.swapaxes(0, 1), RNNState(last_h[None], state.c))
+
+    @nn.nowrap
+    def torch_form(self, shape: tuple[int, ...]) -> TorchForm:
+        del shape
+        config = self.config
+        categories = self.categories if config.conditional else 0
+        arguments = torch_form.arguments(config, vocab_size=self.vocab_size, categories=categories)
+        del arguments["conditional"]
+        is_linear = config.cell == "linear"
+        layers = {"i2h": "i2h", "i2o": "i2o", "o2o": "head"} if is_linear else {"rnn": "Recurrent_0", "fc": "head"}
+        return TorchForm(arguments, layers)
 
 
 class _Split(nn.Module):

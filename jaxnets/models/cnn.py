@@ -4,6 +4,8 @@ import jax
 from flax import linen as nn
 
 from jaxnets.config.model import CNNConfig
+from jaxnets.models import torch_form
+from jaxnets.models.torch_form import TorchForm
 from jaxnets.nn.layers import Activation, BatchNorm, Conv, Dense, Dropout
 from jaxnets.nn.pool import max_pool
 
@@ -41,3 +43,12 @@ class CNN(nn.Module):
         x = x.reshape(x.shape[0], -1)
         x = Dropout(config.dropout_dense)(Activation()(Dense(config.dense, config.init)(x)), train=train)
         return Dense(self.classes, config.init, name="head")(x)
+
+    @nn.nowrap
+    def torch_form(self, shape: tuple[int, ...]) -> TorchForm:
+        config = self.config
+        arguments = torch_form.arguments(config, image=torch_form.image(shape), classes=self.classes)
+        layers = torch_form.numbered("conv", "Conv", config.convolutions)
+        layers |= torch_form.numbered("bn", "BatchNorm", config.convolutions) if config.batch_norm else {}
+        flattened = {"fc1": config.width * 2 ** (config.convolutions - 1)}
+        return TorchForm(arguments, {**layers, **torch_form.dense(1)}, flattened)

@@ -7,6 +7,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from jaxnets.config.model import LanguageModelConfig
+from jaxnets.models import torch_form
+from jaxnets.models.torch_form import TorchForm
 from jaxnets.nn.layers import DenseParams, Dropout
 from jaxnets.nn.sequence import Embed, Recurrent, RNNState
 
@@ -70,3 +72,10 @@ class LanguageModel(nn.Module):
         else:
             kernel, bias = DenseParams(config.hidden, self.vocab_size, config.init, name="head")()
         return LanguageModelOutput(h.swapaxes(0, 1), kernel, bias, state)
+
+    @nn.nowrap
+    def torch_form(self, shape: tuple[int, ...]) -> TorchForm:
+        del shape
+        arguments = torch_form.arguments(self.config, vocab_size=self.vocab_size)
+        head = {} if self.config.tied else {"fc": "head"}
+        return TorchForm(arguments, {"embed": "Embed_0", "rnn": "Recurrent_0", **head})

@@ -4,6 +4,8 @@ import jax
 from flax import linen as nn
 
 from jaxnets.config.model import LeNetConfig, TutorialNetConfig
+from jaxnets.models import torch_form
+from jaxnets.models.torch_form import TorchForm
 from jaxnets.nn.layers import Activation, BatchNorm, Conv, Dense, Dropout
 from jaxnets.nn.pool import avg_pool, max_pool
 
@@ -52,6 +54,14 @@ class LeNet(nn.Module):
             x = activate(Dense(width, config.init)(x), config.dropout_dense)
         return Dense(self.classes, config.init, name="head")(x)
 
+    @nn.nowrap
+    def torch_form(self, shape: tuple[int, ...]) -> TorchForm:
+        arguments = torch_form.arguments(self.config, image=torch_form.image(shape), classes=self.classes)
+        hidden = len(self.config.dense)
+        norms = torch_form.numbered("bn", "BatchNorm", 2 + hidden) if self.config.batch_norm else {}
+        layers = {**torch_form.numbered("conv", "Conv", 2), **norms, **torch_form.dense(hidden)}
+        return TorchForm(arguments, layers, flattened={"fc1": 16})
+
 
 class TutorialNet(nn.Module):
     """Images [N, 32, 32, C] -> logits [N, classes].
@@ -82,3 +92,9 @@ class TutorialNet(nn.Module):
         for width in (120, 84):
             x = Activation()(Dense(width, self.config.init)(x))
         return Dense(self.classes, self.config.init, name="head")(x)
+
+    @nn.nowrap
+    def torch_form(self, shape: tuple[int, ...]) -> TorchForm:
+        arguments = torch_form.arguments(self.config, image=torch_form.image(shape), classes=self.classes)
+        layers = {**torch_form.numbered("conv", "Conv", 2), **torch_form.dense(2)}
+        return TorchForm(arguments, layers, flattened={"fc1": 16})

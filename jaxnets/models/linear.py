@@ -4,6 +4,8 @@ import jax
 from flax import linen as nn
 
 from jaxnets.config.model import LinearConfig
+from jaxnets.models import torch_form
+from jaxnets.models.torch_form import TorchForm
 from jaxnets.nn.layers import Dense
 
 Array = jax.Array
@@ -28,3 +30,8 @@ class Linear(nn.Module):
     def __call__(self, features: Array, *, train: bool) -> Array:
         del train  # The same in training and evaluation.
         return Dense(self.classes, self.config.init, name="head")(features)
+
+    @nn.nowrap
+    def torch_form(self, shape: tuple[int, ...]) -> TorchForm:
+        arguments = torch_form.arguments(self.config, inputs=shape[0], classes=self.classes)
+        return TorchForm(arguments, {"fc": "head"})

@@ -4,6 +4,8 @@ import jax
 from flax import linen as nn
 
 from jaxnets.config.model import MLPConfig
+from jaxnets.models import torch_form
+from jaxnets.models.torch_form import TorchForm
 from jaxnets.nn.layers import ACTIVATIONS, Dense
 
 Array = jax.Array
@@ -34,3 +36,8 @@ class MLP(nn.Module):
         for width in self.config.hidden:
             x = ACTIVATIONS[self.config.activation](Dense(width, self.config.init)(x))
         return Dense(self.classes, self.config.init, name="head")(x)
+
+    @nn.nowrap
+    def torch_form(self, shape: tuple[int, ...]) -> TorchForm:
+        arguments = torch_form.arguments(self.config, image=torch_form.image(shape), classes=self.classes)
+        return TorchForm(arguments, torch_form.dense(len(self.config.hidden)), flattened={"fc1": shape[-1]})

@@ -1,55 +1,142 @@
-"""Weights trained elsewhere: from a file, or downloaded once from where they are published."""
+"""Weights to start from: of a run of jaxnets, of a file in PyTorch's layout, or downloaded from where they are published."""
 
 import urllib.error
 import urllib.request
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import jax
+import numpy as np
 import safetensors
 from safetensors import numpy as safetensors_numpy
 
-from jaxnets import registry
-from jaxnets.config import ModelConfig
+from jaxnets.config.model import HUB, NO_WEIGHTS
 from jaxnets.data import store
 from jaxnets.errors import UserError, first_line
+from jaxnets.models import torch_form
 
-HUB, NONE = "hub", "none"
-"""Values of a config's `weights` other than a path: the published weights, and none."""
 _URL = "https://huggingface.co/timm/resnet50.tv_in1k/resolve/main/model.safetensors"
 """torchvision's first ImageNet weights (76.13 % top-1), as timm publishes them. The publisher gives no permanent checksum;
 the file's header and the name and shape of every tensor show whether it is complete and of the right net."""
 _TIMEOUT = 30.0
 
 
-def load(config: ModelConfig, like: dict[str, Any]) -> dict[str, Any] | None:
+class Pretrained(NamedTuple):
+    """Variables to use in place of randomly initialized ones, perhaps only some of them."""
+
+    by_seed: Mapping[str, Any]
+    """With a leading seed axis; empty where all seeds start from the same ones."""
+    shared: Mapping[str, Any]
+
+
+def load(model: Any, like: Mapping[str, Any], shape: Sequence[int], seeds: int) -> Pretrained:
     """Loads the pretrained variables that a model's config names.
 
+    >>> from jaxnets import models
     >>> from jaxnets.config.model import LeNetConfig
-    >>> load(LeNetConfig(), like={}) is None
-    True
+    >>> load(models.build(LeNetConfig(), {"classes": 10}), like={}, shape=(32, 32, 3), seeds=1)
+    Pretrained(by_seed={}, shared={})
+
+    A run's file has the weights of several seeds: each seed starts from its own, or all from the one of a file of one. A
+    file in PyTorch's layout has one set of weights. A last layer for another number of classes is left out.
 
     Args:
-      config: of the model. Its `weights` is "hub", "none" or the path of a safetensors file; a config without that field has
-        no pretrained weights. `config.from_torch` names the function that converts the file's tensors.
+      model: whose config's `weights` is "hub", "none" or the path of a safetensors file.
       like: the model's variables, or their shapes.
+      shape: of one of the model's inputs.
+      seeds: of the run to come.
 
     Returns:
-      Variables to use in place of randomly initialized ones, perhaps only some of those in `like`; None if there are none.
+      The variables in float32, in the structure of `like`.
 
     Raises:
-      UserError: the file cannot be downloaded or read, or holds another net.
+      UserError: the file cannot be downloaded or read, holds another net, or too few seeds.
     """
-    weights = getattr(config, "weights", NONE)
-    if weights == NONE:
-        return None
+    weights = getattr(model.config, "weights", NO_WEIGHTS)
+    if weights == NO_WEIGHTS:
+        return Pretrained({}, {})
     path = fetch() if weights == HUB else Path(weights)
     try:
-        tensors = safetensors_numpy.load_file(path)
+        given = safetensors_numpy.load_file(path)
     except FileNotFoundError:
         raise UserError(f"model.weights {path}: no such file") from None
+    except IsADirectoryError:
+        raise UserError(f"model.weights {path} is a folder; name the weights.safetensors in it") from None
     except (OSError, safetensors.SafetensorError, KeyError, TypeError) as error:
         raise UserError(f"model.weights {path} is not a whole safetensors file ({first_line(error)})") from None
-    return registry.resolve(config.from_torch)(config, tensors, like, str(path))
+    if any(name.startswith("params/") for name in given):
+        return _from_run(given, like, seeds, str(path))
+    return Pretrained({}, _from_torch(torch_form.of(model, shape), given, like, str(path)))
+
+
+def _from_run(given: Mapping[str, np.ndarray], like: Mapping[str, Any], seeds: int, origin: str) -> Pretrained:
+    """From tensors [S, ...] that are named by their places, as jaxnets.runs.weights writes them."""
+    leaves, _ = jax.tree_util.tree_flatten_with_path(like)
+    shapes = {jax.tree_util.keystr(path, simple=True, separator="/"): leaf.shape for path, leaf in leaves}
+    found = min(tensor.shape[0] if tensor.ndim else 0 for tensor in given.values())
+    one_seed = {name: np.broadcast_to(np.float32(0), tensor.shape[1:]) for name, tensor in given.items()}
+    kept = _fitting(one_seed, shapes, [name for name in shapes if name.startswith("params/head/")], -1, origin)
+    if 1 < found < seeds:
+        raise UserError(
+            f"model.weights: {origin} has the weights of {found} seeds, and this run {seeds} seeds; choose --seeds {found}"
+        )
+    variables: dict[str, Any] = {}
+    for name in kept:
+        _put(variables, name.split("/"), given[name][:seeds] if found > 1 else given[name][0])
+    return Pretrained(variables, {}) if found > 1 else Pretrained({}, variables)
+
+
+def _from_torch(
+    form: torch_form.TorchForm, given: Mapping[str, np.ndarray], like: Mapping[str, Any], origin: str
+) -> dict[str, Any]:
+    """From a state dict of the model's PyTorch form. What PyTorch counts beside the weights is ignored."""
+    expected = {tensor.name: tensor for tensor in torch_form.tensors(form, like)}
+    given = {name: tensor for name, tensor in given.items() if not name.endswith("num_batches_tracked")}
+    shapes = {
+        name: jax.eval_shape(tensor.to_torch, torch_form.at(like, tensor.path)).shape for name, tensor in expected.items()
+    }
+    head = [name for name, tensor in expected.items() if tensor.path[1] == "head"]
+    variables: dict[str, Any] = {}
+    for name in _fitting(given, shapes, head, 0, origin):
+        array = np.asarray(expected[name].from_torch(given[name]), np.float32)
+        _put(variables, expected[name].path, array)
+    return variables
+
+
+def _fitting(
+    given: Mapping[str, np.ndarray],
+    shapes: Mapping[str, tuple[int, ...]],
+    head: Sequence[str],
+    output_axis: int,
+    origin: str,
+) -> list[str]:
+    """The names of the tensors to use: all, or all but the head's if that is for another number of classes.
+
+    Raises UserError where names or shapes are not those of `shapes`, which it names, the first ones of many.
+    """
+    without_outputs = lambda shape: np.delete(shape, output_axis).tolist()
+    missing, unknown = ([name for name in one if name not in other] for one, other in ((shapes, given), (given, shapes)))
+    wrong = [name for name, shape in shapes.items() if name in given and given[name].shape != shape]
+    is_other_head = bool(wrong) and not missing and set(wrong) <= set(head)
+    is_other_head &= all(without_outputs(given[name].shape) == without_outputs(shapes[name]) for name in wrong)
+    problems = [f"it has no {_first(missing)}"] if missing else []
+    problems += [f"this net has no {_first(unknown)}"] if unknown else []
+    if wrong and not is_other_head:
+        problems.append(_first([f"{name} is {list(given[name].shape)}, not {list(shapes[name])}" for name in wrong]))
+    if problems:
+        raise UserError(f"model.weights: {origin} holds another net: {'; '.join(problems)}")
+    return [name for name in shapes if not (is_other_head and name in head)]
+
+
+def _first(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def _put(tree: dict[str, Any], path: Sequence[str], value: Any) -> None:
+    for key in path[:-1]:
+        tree = tree.setdefault(key, {})
+    tree[path[-1]] = value
 
 
 def fetch() -> Path:

@@ -7,6 +7,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from jaxnets.config.model import ResNetConfig
+from jaxnets.models import torch_form
+from jaxnets.models.torch_form import TorchForm
 from jaxnets.nn.layers import Activation, BatchNorm, Conv, Dense, Dropout
 
 Array = jax.Array
@@ -50,6 +52,11 @@ class ResNet(nn.Module):
             x = block(config, config.width * 2**stage, stride, is_first, self.axis_name, name=f"Block_{number}")(x, train)
         return Dense(self.classes, config.init, name="head")(x.mean((1, 2)).astype(jnp.float32))
 
+    @nn.nowrap
+    def torch_form(self, shape: tuple[int, ...]) -> TorchForm:
+        arguments = torch_form.arguments(self.config, channels=shape[-1], classes=self.classes)
+        return TorchForm(arguments, torch_layers(self.config.blocks, convolutions=2))
+
 
 def stages(blocks: Sequence[int]) -> Iterator[tuple[int, bool]]:
     """The blocks of a residual net, in order.
@@ -66,6 +73,32 @@ def stages(blocks: Sequence[int]) -> Iterator[tuple[int, bool]]:
     for stage, count in enumerate(blocks):
         for i in range(count):
             yield stage, i == 0
+
+
+def torch_layers(blocks: Sequence[int], convolutions: int) -> dict[str, str]:
+    """The layers of a residual net by torchvision's names.
+
+    >>> layers = torch_layers((2, 1), convolutions=2)
+    >>> layers["layer2.0.conv1"], layers["layer2.0.downsample.0"]
+    ('Block_2/Conv_0', 'Block_2/Conv_2')
+
+    Args:
+      blocks: number of blocks in each stage.
+      convolutions: of a block, without that of the shortcut.
+
+    Returns:
+      As `TorchForm.layers`.
+    """
+    layers = {"conv1": "Conv_0", "bn1": "BatchNorm_0"}
+    first = 0
+    for number, (stage, is_first) in enumerate(stages(blocks)):
+        first = number if is_first else first
+        theirs = [(f"conv{k + 1}", f"bn{k + 1}") for k in range(convolutions)]
+        theirs += [("downsample.0", "downsample.1")] if is_first else []
+        for k, (conv, norm) in enumerate(theirs):
+            block = f"layer{stage + 1}.{number - first}"
+            layers |= {f"{block}.{conv}": f"Block_{number}/Conv_{k}", f"{block}.{norm}": f"Block_{number}/BatchNorm_{k}"}
+    return {**layers, "fc": "head"}
 
 
 class Block(nn.Module):

@@ -5,6 +5,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from jaxnets.config.model import RowRNNConfig
+from jaxnets.models import torch_form
+from jaxnets.models.torch_form import TorchForm
 from jaxnets.nn.layers import Dense
 from jaxnets.nn.sequence import Recurrent
 
@@ -36,3 +38,8 @@ class RowRNN(nn.Module):
         lengths = jnp.full((batch,), height)
         _, state = Recurrent(self.config.cell, self.config.hidden)(rows, lengths, train=train)
         return Dense(self.classes, self.config.init, name="head")(state.h[-1])
+
+    @nn.nowrap
+    def torch_form(self, shape: tuple[int, ...]) -> TorchForm:
+        arguments = torch_form.arguments(self.config, image=torch_form.image(shape), classes=self.classes)
+        return TorchForm(arguments, {"rnn": "Recurrent_0", "fc": "head"})

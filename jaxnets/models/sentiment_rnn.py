@@ -5,6 +5,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from jaxnets.config.model import SentimentRNNConfig
+from jaxnets.models import torch_form
+from jaxnets.models.torch_form import TorchForm
 from jaxnets.nn.layers import Dense, Dropout
 from jaxnets.nn.sequence import Embed, Recurrent, last_outputs
 
@@ -49,3 +51,9 @@ class SentimentRNN(nn.Module):
         units = 1 if self.classes == 2 else self.classes
         z = Dense(units, config.init, name="head")(Dropout(config.dropout)(pooled, train=train))
         return z if self.classes > 2 else jnp.concatenate([jnp.zeros_like(z), z], axis=-1)
+
+    @nn.nowrap
+    def torch_form(self, shape: tuple[int, ...]) -> TorchForm:
+        del shape
+        arguments = torch_form.arguments(self.config, vocab_size=self.vocab_size, classes=self.classes)
+        return TorchForm(arguments, {"embed": "Embed_0", "rnn": "Recurrent_0", "fc": "head"})

@@ -4,6 +4,8 @@ import jax
 from flax import linen as nn
 
 from jaxnets.config.model import SmallCNNConfig
+from jaxnets.models import torch_form
+from jaxnets.models.torch_form import TorchForm
 from jaxnets.nn.layers import Activation, BatchNorm, Conv, Dense
 from jaxnets.nn.pool import max_pool
 
@@ -42,3 +44,13 @@ class SmallCNN(nn.Module):
         x = x.reshape(x.shape[0], -1)
         x = Activation()(Dense(self.config.dense, self.config.init)(x))
         return Dense(self.classes, self.config.init, name="head")(x)
+
+    @nn.nowrap
+    def torch_form(self, shape: tuple[int, ...]) -> TorchForm:
+        arguments = torch_form.arguments(self.config, image=torch_form.image(shape), classes=self.classes)
+        layers = {
+            **torch_form.numbered("conv", "Conv", 3),
+            **torch_form.numbered("bn", "BatchNorm", 3),
+            **torch_form.dense(1),
+        }
+        return TorchForm(arguments, layers, flattened={"fc1": self.config.filters[-1]})

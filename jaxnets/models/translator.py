@@ -7,6 +7,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from jaxnets.config.model import TranslatorConfig
+from jaxnets.models import torch_form
+from jaxnets.models.torch_form import TorchForm
 from jaxnets.nn.layers import Dense, Dropout
 from jaxnets.nn.rnn import sequence_mask
 from jaxnets.nn.sequence import Embed, Recurrent, RNNState
@@ -106,3 +108,11 @@ class Translator(nn.Module):
             context = jnp.einsum("nts,snh->tnh", weights, encoded.outputs)
             h = jnp.tanh(self.join(jnp.concatenate([h, context], axis=-1)))
         return self.head(self.dropout(h, train=train)).swapaxes(0, 1), state
+
+    @nn.nowrap
+    def torch_form(self, shape: tuple[int, ...]) -> TorchForm:
+        del shape
+        sizes = {"source_vocab_size": self.source_vocab_size, "target_vocab_size": self.target_vocab_size}
+        layers = {name: name for name in ("source_embed", "target_embed", "encoder", "decoder")}
+        layers |= {"attention": "join"} if self.config.attention else {}
+        return TorchForm(torch_form.arguments(self.config, **sizes), {**layers, "fc": "head"})

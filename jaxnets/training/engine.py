@@ -12,6 +12,7 @@ from jaxnets.config import Experiment
 from jaxnets.data.store import Dataset
 from jaxnets.errors import UserError
 from jaxnets.models import pretrained as pretrained_weights
+from jaxnets.models.pretrained import Pretrained
 from jaxnets.optim import optimizer
 from jaxnets.tasks import task as tasks
 from jaxnets.tasks.task import Task
@@ -78,8 +79,8 @@ def build(
     layout, costs = parallel.choose_layout(experiment.seeds, task.examples_per_step, devices), Costs()
     compile_over_seeds = functools.partial(parallel.compile_over_seeds, layout=layout, costs=costs)
 
-    def create(key: Array, hyperparams: Any, pretrained: Any) -> TrainState:
-        created = state.create(key, model, tx, task.sample_inputs, task.carry, pretrained)
+    def create(key: Array, hyperparams: Any, by_seed: Any, shared: Any) -> TrainState:
+        created = state.create(key, model, tx, task.sample_inputs, task.carry, {**by_seed, **shared})
         return created._replace(opt_state=optimizer.with_hyperparams(created.opt_state, hyperparams))
 
     def epoch_indices(key: Array, epoch: Array) -> Any:
@@ -90,11 +91,13 @@ def build(
     keys = state.replica_keys(experiment.seed, experiment.seeds)
 
     def init() -> TrainState:
-        given = pretrained
-        if given is None:
-            given = pretrained_weights.load(experiment.model, _variable_shapes(experiment, task, model))
+        given = Pretrained({}, pretrained or {})
+        if pretrained is None:
+            shapes, shape = _variable_shapes(experiment, task, model), task.sample_inputs[0].shape[1:]
+            given = pretrained_weights.load(model, shapes, shape, experiment.seeds)
         # What was given may be on other devices than this program's.
-        return create_all(keys, hyperparams, parallel.put_replicated(jax.device_get(given), layout.mesh))
+        by_seed, shared = jax.tree.map(jnp.asarray, given.by_seed), jax.device_get(given.shared)
+        return create_all(keys, hyperparams, by_seed, parallel.put_replicated(shared, layout.mesh))
 
     @functools.cache
     def arrays(split: str) -> Any:

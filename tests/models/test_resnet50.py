@@ -15,7 +15,7 @@ from jaxnets.cli import main
 from jaxnets.config.model import ResNet50Config
 from jaxnets.data import catalog
 from jaxnets.errors import UserError
-from jaxnets.models import pretrained, resnet50
+from jaxnets.models import pretrained, torch_form
 from jaxnets.runs import load
 from jaxnets.training import engine, state
 
@@ -31,7 +31,8 @@ def shapes(config, classes):
 def test_as_many_parameters_as_published():
     like = shapes(ResNet50Config(), 1000)
     assert state.parameter_count(like["params"]) == 25_557_032
-    assert len(list(resnet50._names(ResNet50Config()))) == len(jax.tree.leaves(like))
+    form = torch_form.of(models.build(ResNet50Config(), {"classes": 1000}), (32, 32, 3))
+    assert len(list(torch_form.tensors(form, like))) == len(jax.tree.leaves(like))
 
 
 def torch_layout(classes=7, seed=0):
@@ -65,7 +66,8 @@ def file(tmp_path):
 
 
 def load_weights(path, classes=7):
-    return pretrained.load(dataclasses.replace(NARROW, weights=str(path)), shapes(NARROW, classes))
+    model = models.build(dataclasses.replace(NARROW, weights=str(path)), {"classes": classes})
+    return pretrained.load(model, shapes(NARROW, classes), (32, 32, 3), seeds=1).shared
 
 
 def test_every_tensor_finds_its_place(file):
@@ -90,7 +92,8 @@ def test_a_head_for_other_classes_is_left_out(file):
 
 
 def test_without_weights_nothing_is_loaded():
-    assert pretrained.load(dataclasses.replace(NARROW, weights="none"), {}) is None
+    model = models.build(dataclasses.replace(NARROW, weights="none"), {"classes": 7})
+    assert pretrained.load(model, {}, (32, 32, 3), seeds=1) == ({}, {})
 
 
 def change(name, tensor):
@@ -104,18 +107,18 @@ def rename(old, new):
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (rename("layer1.1.bn2.running_var", "x"), "has no tensor layer1.1.bn2.running_var"),
-        (rename("fc.bias", "head.bias"), "has no tensor fc.bias"),
+        (rename("layer1.1.bn2.running_var", "x"), "it has no layer1.1.bn2.running_var; this net has no x$"),
+        (rename("fc.bias", "head.bias"), "it has no fc.bias; this net has no head.bias"),
         (
             change("layer1.2.conv1.weight", np.zeros(3)),
-            "holds 1 tensors that a ResNet-50 does not have: layer1.2.conv1.weight",
+            "holds another net: this net has no layer1.2.conv1.weight",
         ),
         (
             change("layer1.0.conv2.weight", np.zeros((4, 4, 5, 5))),
-            r"layer1.0.conv2.weight has the shape \(4, 4, 5, 5\), where \(4, 4, 3, 3\) is needed",
+            r"layer1.0.conv2.weight is \[4, 4, 5, 5\], not \[4, 4, 3, 3\]",
         ),
-        (change("conv1.weight", np.zeros((4, 3, 7))), r"conv1.weight has the shape \(4, 3, 7\), where \(4, 3, 7, 7\)"),
-        (change("bn1.bias", np.zeros(5)), r"bn1.bias has the shape \(5,\), where \(4,\) is needed"),
+        (change("conv1.weight", np.zeros((4, 3, 7))), r"conv1.weight is \[4, 3, 7\], not \[4, 3, 7, 7\]"),
+        (change("bn1.bias", np.zeros(5)), r"bn1.bias is \[5\], not \[4\]"),
     ],
 )
 def test_wrong_tensors_are_named(tmp_path, spoil, message):

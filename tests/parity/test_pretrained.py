@@ -9,8 +9,7 @@ torch = pytest.importorskip("torch", reason="torch is not installed: agreement w
 
 from safetensors.torch import save_file  # noqa: E402
 
-from benchmarks.torch import weights  # noqa: E402
-from benchmarks.torch.resnet50 import ResNet50  # noqa: E402
+from benchmarks.torch import twins, weights  # noqa: E402
 from jaxnets import models  # noqa: E402
 from jaxnets.config.model import ResNet50Config  # noqa: E402
 from jaxnets.models import pretrained  # noqa: E402
@@ -23,7 +22,7 @@ NARROW = ResNet50Config(blocks=(1, 2), width=8)
 def make(tmp_path, config, classes, side):
     """A twin with random weights, biases and statistics, our model with its weights from a file, and images."""
     torch.manual_seed(0)
-    twin = ResNet50(config, classes)
+    form, twin = twins.build_module(config, {"classes": classes}, (side, side, 3))
     with torch.no_grad():
         for module in twin.modules():
             if isinstance(module, torch.nn.BatchNorm2d):
@@ -36,7 +35,8 @@ def make(tmp_path, config, classes, side):
     model = models.build(config, {"classes": classes})
     like = jax.eval_shape(lambda key: model.init(key, jnp.zeros((1, side, side, 3)), train=False), jax.random.key(0))
     images = np.random.default_rng(0).normal(size=(4, side, side, 3)).astype(np.float32)
-    return twin, model, pretrained.load(config, like), like, images
+    variables = pretrained.load(model, like, (side, side, 3), seeds=1).shared
+    return (form, twin), model, variables, like, images
 
 
 def theirs(twin, images):
@@ -45,7 +45,7 @@ def theirs(twin, images):
 
 @pytest.mark.parametrize(("config", "side"), [(ResNet50Config(), 64), (NARROW, 96), (NARROW, 51)], ids=str)
 def test_logits_in_evaluation_mode(tmp_path, config, side):
-    twin, model, variables, like, images = make(tmp_path, config, 1000, side)
+    (_, twin), model, variables, like, images = make(tmp_path, config, 1000, side)
     assert jax.tree.structure(variables) == jax.tree.structure(like)
     if config.width == 64:
         assert state.parameter_count(variables["params"]) == sum(p.numel() for p in twin.parameters()) == 25_557_032
@@ -57,7 +57,7 @@ def test_logits_in_evaluation_mode(tmp_path, config, side):
 
 
 def test_training_mode(tmp_path):
-    twin, model, variables, _, images = make(tmp_path, NARROW, 5, 64)
+    (form, twin), model, variables, _, images = make(tmp_path, NARROW, 5, 64)
     labels = np.array([0, 3, 1, 4])
     params, stats = variables["params"], {"batch_stats": variables["batch_stats"]}
 
@@ -70,11 +70,11 @@ def test_training_mode(tmp_path):
     expected = torch.nn.functional.cross_entropy(theirs(twin, images), torch.tensor(labels))
     expected.backward()
     np.testing.assert_allclose(loss, expected.item(), rtol=1e-5)
-    pairs = list(weights.gradients(grads, twin))
+    pairs = list(weights.gradients(grads, form, twin))
     assert len(pairs) == len(jax.tree.leaves(params))
     for name, own, wanted in pairs:
         assert np.linalg.norm(own - wanted) <= 1e-4 * np.linalg.norm(wanted), name
-    norms = list(weights.layers(updated["batch_stats"], twin, "BatchNorm"))
-    assert len(norms) == 2 + 3 * 3 + 1
-    for own, norm in norms:
-        np.testing.assert_allclose(own["mean"], norm.running_mean, rtol=1e-4, atol=1e-5)
+    means = [pair for name, *pair in weights.pairs(updated, form, twin) if name.endswith("running_mean")]
+    assert len(means) == 2 + 3 * 3 + 1
+    for own, wanted in means:
+        np.testing.assert_allclose(own, wanted, rtol=1e-4, atol=1e-5)

@@ -1,0 +1,1 @@
+"""Trained nets for other frameworks: weights and code in plain PyTorch, and ONNX."""
