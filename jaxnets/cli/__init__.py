@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from jaxnets import __version__
-from jaxnets.cli import bench, data, experiments, inference, ocr, report, run, sweep, theory, visualize
+from jaxnets.cli import bench, data, experiments, export, inference, ocr, report, run, sweep, theory, visualize
 from jaxnets.errors import UserError
 
 USAGE = """\
@@ -26,6 +26,7 @@ Classic small-network experiments, re-run in JAX with error bars over seeds.
   translate RUN TEXT…     translate French sentences into English
   ocr RUN PAGE            read the text on an image of a page, with a net trained on nist36
   visualize RUN VIEW      look inside a CNN: filters, activations, maximize, deconvnet, occlusion, transfer
+  export RUN              write a net for PyTorch: its weights, and code that needs nothing else
 
   theory                  three facts checked numerically: shift invariance of softmax, vanishing gradients,
                           symmetry of zero initialization
@@ -47,6 +48,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "classify": inference.classify,
     "translate": inference.translate,
     "ocr": ocr.ocr,
+    "export": export.export,
     "theory": theory.theory,
     "bench": bench.bench,
     "visualize": visualize.visualize,
