@@ -57,12 +57,12 @@ def load(model: Any, like: Mapping[str, Any], shape: Sequence[int], seeds: int) 
     if weights == NO_WEIGHTS:
         return Pretrained({}, {})
     path = fetch() if weights == HUB else Path(weights)
+    if path.is_dir():
+        raise UserError(f"model.weights {path} is a folder; name the weights.safetensors in it")
     try:
         given = safetensors_numpy.load_file(path)
     except FileNotFoundError:
         raise UserError(f"model.weights {path}: no such file") from None
-    except IsADirectoryError:
-        raise UserError(f"model.weights {path} is a folder; name the weights.safetensors in it") from None
     except (OSError, safetensors.SafetensorError, KeyError, TypeError) as error:
         raise UserError(f"model.weights {path} is not a whole safetensors file ({first_line(error)})") from None
     if any(name.startswith("params/") for name in given):
