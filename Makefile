@@ -65,9 +65,9 @@ sanitize: $(VENV)/test
 	    JAXNETS_CPU_KERNELS=$$set $(VENV)/bin/pytest tests/nn || exit 1; done'; status=$$?; \
 	  $(VENV)/bin/python setup.py --quiet build_ext --inplace --force; exit $$status
 
-# PyTorch's CPU build, for the parity tests and the benchmarks alone.
+# PyTorch's CPU build, for the parity tests, the benchmarks and ONNX files alone.
 torch: $(VENV)/test
-	$(PIP) torch==2.13.0
+	$(PIP) torch==2.13.0 onnx onnxscript onnxruntime
 
 $(VENV)/base: pyproject.toml setup.py constraints.txt $(wildcard jaxnets/nn/kernels/*.cc jaxnets/nn/kernels/*.h)
 	$(PYTHON) -m venv $(VENV)

@@ -20,10 +20,14 @@ LOCAL = {"jaxnets", "benchmarks", "tests"}
 DISTRIBUTIONS = {"PIL": "pillow", "orbax": "orbax-checkpoint", "skimage": "scikit-image"}
 """Of modules that are called otherwise."""
 IMPORTED_BY_TFDS = {"array-record", "importlib-resources"}
-EXTRAS = ("ocr", "tensorboard", "text")
+EXTRAS = ("ocr", "onnx", "tensorboard", "text")
 """Of parts of the package."""
 FOR_PYTORCH = set((ROOT / "jaxnets/export/pytorch").rglob("*.py"))
 """Copied into what `jaxnets export` writes, and never imported by the package."""
+ONNX = (
+    "from jaxnets.export import to_onnx; net = types.SimpleNamespace(); net.experiment = types.SimpleNamespace(); "
+    "net.experiment.task = 'jaxnets.tasks.classification'; to_onnx.export(net, None)"
+)
 PYTEST_PLUGINS = {"pytest-xdist"}
 
 
@@ -83,8 +87,9 @@ def test_benchmarks_need_what_they_declare_and_nothing_else():
 
 def test_the_tests_need_what_they_declare_and_nothing_else():
     needed = set(imported("tests"))
-    torch = set(declared("bench"))  # Installed apart, by make torch; the tests that need it are skipped without it.
-    assert needed - BASE - torch <= set(declared("test"))
+    # Installed apart, by make torch; the tests that need them are skipped without them.
+    apart = {*declared("bench"), *declared("onnx"), "onnxruntime"}
+    assert needed - BASE - apart <= set(declared("test"))
     through_package = {name for extra in EXTRAS for name in declared(extra)}
     assert set(declared("test")) - needed - through_package == PYTEST_PLUGINS
 
@@ -101,6 +106,8 @@ def test_what_only_tensorflow_datasets_imports_is_imported_there():
     [
         ("skimage", "ocr", "import jaxnets.analysis.ocr.read"),
         ("sacrebleu", "text", "from jaxnets.tasks.translation import _sacrebleu; _sacrebleu()"),
+        ("onnx", "onnx", f"import types; {ONNX}"),
+        ("onnxscript", "onnx", f"import types; sys.modules['onnx'] = types.ModuleType('onnx'); {ONNX}"),
         ("tensorboardX", "tensorboard", "import jaxnets.runs.tensorboard as t, pathlib; t.TensorBoard(pathlib.Path('x'))"),
     ],
 )

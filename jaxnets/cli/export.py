@@ -2,7 +2,7 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -11,12 +11,15 @@ from jaxnets.cli.parse import optional, parse, shown_as
 
 @dataclasses.dataclass(frozen=True)
 class ExportOptions:
-    """Writes a trained net for PyTorch: weights.safetensors, and a model.py that loads it without jaxnets."""
+    """Writes a trained net for use without jaxnets."""
 
     run: tyro.conf.Positional[Annotated[Path, shown_as("RUN")]]
     """The folder of a run, for example runs/cifar10/lenet/bn."""
     out: Annotated[Path | None, optional("FOLDER")] = None
     """The folder to write to. Default: RUN/export."""
+    format: Literal["pytorch", "onnx"] = "pytorch"
+    """pytorch: weights.safetensors, and a model.py in plain PyTorch that loads them; onnx: model.onnx, for nets that look at
+    images."""
     seed: int = 0
     """Which of the run's seeds to export, counted from 0."""
 
@@ -24,9 +27,10 @@ class ExportOptions:
 def export(args: list[str]) -> int:
     """Writes the files and prints their paths. Returns exit status 0."""
     options = parse(ExportOptions, "export", args)
-    from jaxnets.export import to_pytorch
+    from jaxnets.export import to_onnx, to_pytorch
     from jaxnets.runs import load  # Slow imports, which the help text does not need.
 
-    for path in to_pytorch.export(load.load(options.run, options.seed), options.out or options.run / "export"):
+    write = {"pytorch": to_pytorch.export, "onnx": to_onnx.export}[options.format]
+    for path in write(load.load(options.run, options.seed), options.out or options.run / "export"):
         print(path)
     return 0

@@ -61,8 +61,12 @@ class Predictor(PredictorBase):
     command: ClassVar[str] = "report"
 
     def __call__(self, pictures: np.ndarray) -> np.ndarray:
-        """Reconstructions [N, H, W, C], float32 in [0, 1], of uint8 images [N, H, W, C]."""
-        return np.asarray(self.model.apply(self.variables, jnp.asarray(pictures) / 255, train=False))
+        """Reconstructions [N, H, W, C], float32 in [0, 1], of uint8 images, which are treated as in evaluation."""
+        config: Any = self.experiment.data
+        make_batch = images.image_batches(config, images.normalization(config, self.meta))
+        arrays = {"image": jnp.asarray(pictures), "label": jnp.zeros(len(pictures), jnp.int32)}
+        batch = make_batch(arrays, jnp.arange(len(pictures)), None)
+        return np.asarray(self.model.apply(self.variables, batch["image"], train=False))
 
 
 def _reconstructions(model: Any, variables: Any, dataset: Dataset, gather: Gather) -> Mapping[str, ImageGrid]:

@@ -18,7 +18,7 @@ from jaxnets import config, models, registry
 from jaxnets.config import with_field
 from jaxnets.data import catalog
 from jaxnets.errors import UserError
-from jaxnets.export import to_pytorch
+from jaxnets.export import to_onnx, to_pytorch
 from jaxnets.models import mlp
 from jaxnets.runs.load import TrainedNet
 from jaxnets.tasks import task as tasks
@@ -33,6 +33,7 @@ CASES = {
     "cnn": ("cifar10/gray_cnn/best", COLOR, {"model.width": 4}),
     "mlp": ("nist36/mlp", GRAY, {"model.hidden": (7, 9)}),
     "autoencoder": ("nist36/autoencoder", GRAY, {"model.hidden": (7, 9)}),
+    "autoencoder_gray": ("nist36/autoencoder", COLOR, {"model.hidden": (7,), "data.gray": True, "data.shrink": 2}),
     "autoencoder_filters": ("nist36/autoencoder", GRAY, {"model.hidden": (7,), "model.filters": (3, 5)}),
     "resnet": ("cifar10/resnet34/super", COLOR, {"model.blocks": (1, 2), "model.width": 8}),
     "resnet50": ("sun/resnet50_finetune/full", COLOR, {"model.blocks": (1, 2), "model.width": 8, "model.weights": "none"}),
@@ -177,6 +178,25 @@ def test_predictions_are_those_of_the_trained_net(exported, name):
         assert predicted.tolist() == expected
     else:
         assert_close(predicted.transpose(0, 2, 3, 1) if predicted.ndim == 4 else predicted, expected)
+
+
+@pytest.mark.parametrize("name", ["lenet_shrunk", "small_cnn", "autoencoder_filters", "resnet", "rows_lstm"])
+def test_onnx_files_answer_as_the_trained_net(exported, name, tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: ONNX files are not run")
+    pytest.importorskip("onnxscript", reason="onnxscript is not installed: ONNX files are not written")
+    net, _, _ = exported[name]
+    [path] = to_onnx.export(net, tmp_path)
+    session = onnxruntime.InferenceSession(str(path))
+    pictures = net.spec.splits["train"]["image"][:5]
+    [found] = session.run(None, {"images": pictures.transpose(0, 3, 1, 2)})
+    expected = net.predictor(pictures)
+    np.testing.assert_allclose(found.transpose(0, 2, 3, 1) if found.ndim == 4 else found, expected, rtol=0, atol=1e-4)
+    assert json.loads(session.get_modelmeta().custom_metadata_map["classes"]) == list(net.spec.meta["class_names"])
+
+
+def test_onnx_is_for_images(exported, tmp_path):
+    with pytest.raises(UserError, match="^names/char_rnn: ONNX is for nets that look at images; choose --format pytorch$"):
+        to_onnx.export(exported["names"][0], tmp_path)
 
 
 def test_every_architecture_is_among_them():
