@@ -14,9 +14,9 @@ from typing import Annotated
 import tyro
 
 from benchmarks import harness
-from jaxnets.analysis.report import results
 from jaxnets.cli.parse import parse
 from jaxnets.errors import UserError
+from jaxnets.runs import records
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +66,7 @@ def _measure_in_processes(plan: Sequence[tuple[str, str]], options: BenchOptions
     """
     with tempfile.TemporaryDirectory() as folder:
         file = options.json or Path(folder) / "rows.jsonl"
-        rows_before = len(results.read(file)) if file.exists() else 0
+        rows_before = len(records.read(file)) if file.exists() else 0
         settings = [arg for name in ("device", "rounds") for arg in _argument(name, getattr(options, name))]
         status = 0
         for measure, name in plan:
@@ -74,7 +74,7 @@ def _measure_in_processes(plan: Sequence[tuple[str, str]], options: BenchOptions
             status = max(status, subprocess.run(command).returncode)
             if status == harness.INTERRUPTED:
                 break
-        rows = results.read(file)[rows_before:] if file.exists() else []
+        rows = records.read(file)[rows_before:] if file.exists() else []
     print(f"\n{harness.table(rows)}")
     if noisy := [row["workload"] for row in rows if row["noisy"]]:
         print(f"noisy, not to be used: {', '.join(noisy)} (the spread is over {harness.NOISY:.0%})")

@@ -4,9 +4,9 @@ import contextlib
 import importlib.metadata
 from typing import Any
 
-from jaxnets.analysis.report.results import hardware
 from jaxnets.errors import UserError
 from jaxnets.runs import environment
+from jaxnets.runs.records import hardware
 from jaxnets.training import parallel
 
 DEVICES = ("cpu", "gpu")

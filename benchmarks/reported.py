@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from jaxnets import registry
-from jaxnets.analysis.report import results, tables
+from jaxnets.analysis.report import tables
 from jaxnets.config import Experiment
 from jaxnets.errors import UserError
+from jaxnets.runs import records
 
 RESULTS = Path(__file__).parent / "results"
 Json = Mapping[str, Any]
@@ -73,7 +74,7 @@ def comparisons(experiments: Iterable[Experiment], runs: Iterable[Json]) -> tupl
     timed = {e.id: e for e in experiments if "gpu_seconds" in e.reported}
     longest: dict[tuple[str, str], Json] = {}
     for run in runs:
-        if run["id"] not in timed or run["synthetic"] or not results.is_complete(run):
+        if run["id"] not in timed or run["synthetic"] or not records.is_complete(run):
             continue
         key = run["id"], run["hardware"]
         if key not in longest or run["epochs"] > longest[key]["epochs"]:

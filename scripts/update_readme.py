@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from jaxnets import registry
-from jaxnets.analysis.report import results, tables
+from jaxnets.analysis.report import tables
+from jaxnets.runs import records
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
@@ -24,9 +25,9 @@ from benchmarks import harness, reported  # noqa: E402
 
 def table(path: Path) -> str:
     """The Markdown table of one file: runs beside reported metrics, or benchmarks beside PyTorch."""
-    rows = results.read(path)
+    rows = records.read(path)
     if rows[0]["kind"] != "benchmark":
-        return results.table(path)
+        return tables.of_file(path)
     first = rows[0]
     versions = f"jax {first['versions']['jax']}, torch {first['versions']['torch']}"
     rounds = " or ".join(str(n) for n in sorted({row["n"] for row in rows}))
@@ -37,9 +38,9 @@ def overview() -> str:
     """A row for each experiment with a reported test or validation accuracy: its longest run."""
     longest: dict[tuple[str, str], dict[str, Any]] = {}
     for path in sorted(RESULTS.glob("*.jsonl")):
-        for row in results.read(path):
+        for row in records.read(path):
             key = row.get("id", ""), row.get("dataset", "")
-            if row["kind"] == "run" and results.is_complete(row) and row["epochs"] >= longest.get(key, row)["epochs"]:
+            if row["kind"] == "run" and records.is_complete(row) and row["epochs"] >= longest.get(key, row)["epochs"]:
                 longest[key] = row
     header = ["experiment", "data", "accuracy %", "reported", "ours", "seeds", "epochs"]
     body, epochs = [], []

@@ -27,10 +27,11 @@ def report(args: list[str]) -> int:
     options = parse(ReportOptions, "report", args)
     if not options.folders:
         raise UserError("report needs at least one folder of runs, for example: jaxnets report runs")
-    from jaxnets.analysis.report import page, results
+    from jaxnets.analysis.report import page
+    from jaxnets.runs import records
 
     runs = page.finished_runs(options.folders)
     if options.jsonl:
-        print(f"{results.write(options.jsonl, runs)} runs written to {options.jsonl}")
+        print(f"{records.write(options.jsonl, runs)} runs written to {options.jsonl}")
     print(f"report: {page.write_report(options.folders, options.out or options.folders[0])}")
     return 0

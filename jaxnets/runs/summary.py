@@ -18,7 +18,8 @@ Json = dict[str, Any]
 
 
 def evaluate(engine: Engine, variables: Any, state: TrainState) -> tuple[Json, Json]:
-    """(metrics, details) of every split, over the seeds that did not fail: metrics as means with deviations, details summed.
+    """(metrics, details) of every split, over the seeds that did not fail: metrics as means with deviations, details
+    summed. Accuracies by class [S, classes] are kept by seed.
 
     The task's baseline, which has no seeds, is among the metrics.
     """
@@ -33,6 +34,9 @@ def evaluate(engine: Engine, variables: Any, state: TrainState) -> tuple[Json, J
         }
         if split != "train":
             details[split] = {name: array[ok].sum(0).tolist() for name, array in extra.items()}
+            if "confusion" in extra:
+                hits, examples = np.diagonal(extra["confusion"], 0, 1, 2), extra["confusion"].sum(2)
+                details[split]["accuracy_by_class"] = np.where(ok[:, None], hits / np.maximum(examples, 1), np.nan).tolist()
     for name, value in engine.task.baseline().items():
         split, _, metric = name.partition("_")
         final[split][metric] = mean_std([value])

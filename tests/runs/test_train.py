@@ -15,11 +15,11 @@ import pytest
 from rich.console import Console
 
 from jaxnets import registry
-from jaxnets.analysis.report import results, tables
+from jaxnets.analysis.report import tables
 from jaxnets.config import Optim
 from jaxnets.data import catalog
 from jaxnets.errors import UserError
-from jaxnets.runs import weights
+from jaxnets.runs import records, weights
 from jaxnets.runs.folder import RunFolder
 from jaxnets.runs.progress import Reporter
 from jaxnets.runs.train import train
@@ -308,8 +308,8 @@ def test_a_part_of_each_split_is_evaluated_and_tables_say_so(tmp_path, reporter)
     summary = train(part, tmp_path, reporter)
     assert np.sum(summary["details"]["test"]["confusion"]) == 2 * 150
     assert tables.row(summary).dataset == "shapes10 (synthetic) (150 evaluated)"
-    [row] = results.rows([RunFolder(tmp_path)])
-    assert not results.is_complete(row)
+    [row] = records.rows([RunFolder(tmp_path)])
+    assert not records.is_complete(row)
 
 
 def test_a_part_of_running_text_is_its_first_tokens():

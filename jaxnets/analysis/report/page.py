@@ -12,9 +12,9 @@ import jinja2
 from matplotlib.figure import Figure
 
 from jaxnets.analysis.report import families, image_sheets, plots, tables
-from jaxnets.analysis.report.results import hardware
 from jaxnets.errors import UserError
 from jaxnets.runs.folder import RunFolder, find_runs
+from jaxnets.runs.records import hardware
 
 _FOLDER, _DPI = "report", 110
 

@@ -2,7 +2,10 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
+
+from jaxnets.runs import records
 
 Json = Mapping[str, Any]
 
@@ -187,3 +190,12 @@ def markdown(header: Sequence[str], body: Sequence[Sequence[str]]) -> str:
     rule = [":--" if i < 2 else "--:" for i in range(len(header))]
     escaped = [[cell.replace("|", "\\|") for cell in line] for line in (header, *body)]
     return "\n".join("| " + " | ".join(line) + " |" for line in (escaped[0], rule, *escaped[1:])) + "\n"
+
+
+def of_file(path: Path) -> str:
+    """A Markdown table of the runs in a file of records, with a line on what it shows, hardware and the version of JAX."""
+    runs = [run for run in records.read(path) if run["kind"] == "run"]
+    header, body = cells([row(run) for run in runs], brief=True)
+    first = runs[0]
+    notes = (legend(body), first["hardware"], f"jax {first['versions']['jax']}", f"raw data in `{path.name}`")
+    return f"{markdown(header, body)}\n{'; '.join(note for note in notes if note)}\n"

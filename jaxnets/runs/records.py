@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from jaxnets.analysis.report import tables
 from jaxnets.errors import UserError
 from jaxnets.runs.folder import RunFolder
 
@@ -13,10 +12,12 @@ _DIGITS = 5
 
 
 def rows(runs: Iterable[RunFolder]) -> Iterator[dict[str, Any]]:
-    """One row per run: its summary, environment and configuration, and its curves [epochs][seeds] by split and metric."""
+    """One row per run: its summary, environment and configuration, its curves [epochs][seeds] by split and metric, and the
+    losses of its first steps [steps][seeds].
+    """
     for run in runs:
-        environment, summary = run.environment(), run.summary()
-        epochs = [line for line in run.metrics() if "epoch" in line]
+        environment, summary, lines = run.environment(), run.summary(), run.metrics()
+        epochs = [line for line in lines if "epoch" in line]
         yield {
             "kind": "run",
             **summary,
@@ -26,13 +27,16 @@ def rows(runs: Iterable[RunFolder]) -> Iterator[dict[str, Any]]:
             "commit": environment["commit"],
             "config": run.read("config.json"),
             "curves": {
-                f"{split}_{metric}": [
-                    [None if v is None else round(v, _DIGITS) for v in line[split][metric]] for line in epochs
-                ]
+                f"{split}_{metric}": [_rounded(line[split][metric]) for line in epochs]
                 for split in ("train", "validation")
                 for metric in (epochs[0][split] if epochs else ())
             },
+            "first_losses": [_rounded(line["loss"]) for line in lines if "epoch" not in line],
         }
+
+
+def _rounded(values: Iterable[float | None]) -> list[float | None]:
+    return [None if value is None else round(value, _DIGITS) for value in values]
 
 
 def hardware(environment: dict[str, Any]) -> str:
@@ -59,15 +63,20 @@ def read(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
+def lines(row: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The lines of metrics.jsonl that a row holds: its first steps, as far as they were recorded, then its epochs."""
+    first = [{"step": k, "loss": losses} for k, losses in enumerate(row.get("first_losses", ()), 1)]  # Older rows have none.
+    by_split: dict[str, dict[str, Any]] = {"train": {}, "validation": {}}
+    for name, curve in row["curves"].items():
+        split, _, metric = name.partition("_")
+        by_split[split][metric] = curve
+    epochs = max((len(curve) for curve in row["curves"].values()), default=0)
+    return first + [
+        {"epoch": e + 1, **{split: {m: curve[e] for m, curve in curves.items()} for split, curves in by_split.items()}}
+        for e in range(epochs)
+    ]
+
+
 def is_complete(row: Mapping[str, Any]) -> bool:
     """Whether a run may be compared with a report: it was not limited to some steps, and evaluated on whole splits."""
     return not row["config"]["steps"] and not row.get("eval_examples")  # Older rows lack this field.
-
-
-def table(path: Path) -> str:
-    """A Markdown table of the runs in a file, with a line on what it shows, the hardware and the version of JAX."""
-    runs = [row for row in read(path) if row["kind"] == "run"]
-    header, body = tables.cells([tables.row(run) for run in runs], brief=True)
-    first = runs[0]
-    notes = (tables.legend(body), first["hardware"], f"jax {first['versions']['jax']}", f"raw data in `{path.name}`")
-    return f"{tables.markdown(header, body)}\n{'; '.join(note for note in notes if note)}\n"
