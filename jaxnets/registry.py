@@ -19,10 +19,15 @@ _CONFIG_FILE = "jaxnets_config_"
 """What the names of config files' modules start with."""
 
 
-def config_folder() -> Path:
-    """Where the built-in config files are: in an installed package inside it, in a checkout beside it."""
+def folder(name: str) -> Path:
+    """A folder of built-in files, "configs" or "documents": in an installed package inside it, in a checkout beside it."""
     package = Path(__file__).parent
-    return next(folder for folder in (package / "configs", package.parent / "configs") if folder.is_dir())
+    return next(folder for folder in (package / name, package.parent / name) if folder.is_dir())
+
+
+def config_folder() -> Path:
+    """Where the built-in config files are."""
+    return folder("configs")
 
 
 def all_experiments() -> dict[str, Experiment]:

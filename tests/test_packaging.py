@@ -127,7 +127,7 @@ def test_the_citation_names_this_version_and_license():
 
 def test_every_folder_with_code_is_a_package_of_the_wheel():
     folders = {path.parent.relative_to(ROOT) for path in (ROOT / "jaxnets").rglob("*.py")}
-    packages = {".".join(folder.parts) for folder in folders} | {"jaxnets.configs"}
+    packages = {".".join(folder.parts) for folder in folders} | {"jaxnets.configs", "jaxnets.documents"}
     assert set(PYPROJECT["tool"]["setuptools"]["packages"]) == packages
 
 
@@ -156,17 +156,23 @@ def test_the_wheel_has_types_kernels_configs_and_no_tests(wheel):
         assert part in names
     configs = {f"jaxnets/configs/{path.name}" for path in (ROOT / "configs").glob("*.py")}
     assert {name for name in names if name.startswith("jaxnets/configs/")} == configs
+    documents = {f"jaxnets/documents/{path.name}" for path in (ROOT / "documents").glob("*.toml")}
+    assert {name for name in names if name.startswith("jaxnets/documents/")} == documents
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert {name.split("/")[0] for name in names} == {"jaxnets", f"jaxnets-{jaxnets.__version__}.dist-info"}
     assert not any("test" in Path(name).name for name in names)
 
 
 def test_an_installed_wheel_finds_its_experiments(wheel, tmp_path):
-    code = "from jaxnets import registry; print(registry.config_folder()); print(len(registry.all_experiments()))"
+    code = (
+        "from jaxnets import registry; print(registry.config_folder()); print(len(registry.all_experiments()));"
+        "from jaxnets.runs.reproduction import document; print(*document.names())"
+    )
     result = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(wheel[1])},
         capture_output=True, text=True, check=True,
     )  # fmt: skip
-    folder, count = result.stdout.split()
+    folder, count, *documents = result.stdout.split()
+    assert documents == ["S0", "S1", "S2", "S3", "S4"]
     assert Path(folder) == wheel[1] / "jaxnets" / "configs"
     assert int(count) == len(jaxnets.experiments())

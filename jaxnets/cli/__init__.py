@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from jaxnets import __version__
-from jaxnets.cli import bench, data, experiments, export, inference, ocr, report, run, sweep, theory, visualize
+from jaxnets.cli import bench, claims, data, experiments, export, inference, ocr, report, run, sweep, theory, visualize
 from jaxnets.errors import UserError
 
 USAGE = """\
@@ -20,6 +20,8 @@ Classic small-network experiments, re-run in JAX with error bars over seeds.
   run ID…                 train; any field of the configuration can be set, for example --optim.lr 3e-4
   sweep ID                search hyperparameters: --over optim.lr=1e-3,1e-2 --over model.width=16,32
   report DIR…             make an HTML page with tables and plots of finished runs
+
+  claims [DOCUMENT…]      rule on what documents say of their experiments
 
   sample RUN              generate names, or text that continues a --prompt
   classify RUN INPUT…     tell the classes of pictures, or whether reviews are positive or negative
@@ -44,6 +46,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "run": run.run,
     "sweep": sweep.sweep,
     "report": report.report,
+    "claims": claims.claims,
     "sample": inference.sample,
     "classify": inference.classify,
     "translate": inference.translate,

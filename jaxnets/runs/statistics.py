@@ -56,6 +56,17 @@ def prediction_interval(values: Values, level: float = LEVEL) -> Interval:
     return _t_interval(values, level, lambda n: math.sqrt(1 + 1 / n))
 
 
+def difference_interval(ours: Values, others: Values, paired: bool = False, level: float = LEVEL) -> Interval:
+    """Confidence interval of the mean of `ours` minus that of `others`, by Welch; with empty `others` of the mean itself."""
+    if paired or not len(others):
+        return mean_interval(_differences(np.asarray(ours, float), np.asarray(others, float)), level)
+    if min(len(ours), len(others)) < 2:
+        return Interval(-math.inf, math.inf)
+    error, df = _welch_error([np.asarray(ours, float), np.asarray(others, float)])
+    effect, reach = float(np.mean(ours) - np.mean(others)), float(special.stdtrit(df, (1 + level) / 2)) * error
+    return Interval(effect - reach, effect + reach)
+
+
 def _t_interval(values: Values, level: float, factor: Callable[[int], float]) -> Interval:
     n = len(values)
     if n < 2:
@@ -89,13 +100,20 @@ def p_below(test: TestName, ours: Values, others: Values, margin: float = 0.0) -
 def _welch(ours: np.ndarray, others: np.ndarray) -> float:
     if len(ours) < 2 or len(others) == 1:
         return 1.0
-    samples = [x for x in (ours, others) if len(x)]
-    parts = np.array([x.var(ddof=1) / len(x) for x in samples])
     effect = ours.mean() - (others.mean() if len(others) else 0.0)
-    if not parts.sum():
+    error, df = _welch_error([x for x in (ours, others) if len(x)])
+    if not error:
         return 1.0 if effect <= 0 else 0.0
+    return float(special.stdtr(df, -effect / error))
+
+
+def _welch_error(samples: Sequence[np.ndarray]) -> tuple[float, float]:
+    """(standard error, degrees of freedom) of the difference of two means, or of one mean."""
+    parts = np.array([x.var(ddof=1) / len(x) for x in samples])
+    if not parts.sum():
+        return 0.0, 1.0
     df = parts.sum() ** 2 / sum(part**2 / (len(x) - 1) for part, x in zip(parts, samples, strict=True))
-    return float(special.stdtr(df, -effect / math.sqrt(parts.sum())))
+    return math.sqrt(parts.sum()), float(df)
 
 
 def _permutation(ours: np.ndarray, others: np.ndarray) -> float:

@@ -8,6 +8,7 @@ import pytest
 from scipy import stats
 
 from jaxnets.runs.statistics import (
+    difference_interval,
     mean_interval,
     mean_std,
     p_above,
@@ -29,6 +30,14 @@ def test_the_interval_of_the_mean_is_student_s():
 def test_the_prediction_interval_in_closed_form():
     """Of -1, 0 and 1, whose standard deviation is 1: t(0.975, 2) = 4.3027 times √(4/3)."""
     np.testing.assert_allclose(prediction_interval([-1, 0, 1]), [-4.9683, 4.9683], rtol=1e-4)
+
+
+def test_the_interval_of_a_difference_is_welch_s():
+    expected = stats.ttest_ind(OURS, OTHERS, equal_var=False).confidence_interval()
+    np.testing.assert_allclose(difference_interval(OURS, OTHERS), expected)
+    expected = stats.ttest_rel(OURS, OTHERS).confidence_interval()
+    np.testing.assert_allclose(difference_interval(OURS, OTHERS, paired=True), expected)
+    assert difference_interval([1.0], [2.0, 3.0]) == (-math.inf, math.inf)
 
 
 @pytest.mark.parametrize("n", [2, 3, 8])

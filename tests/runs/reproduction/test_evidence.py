@@ -1,0 +1,101 @@
+"""Which runs count as evidence, and what is read from them."""
+
+import json
+
+import pytest
+
+from jaxnets import registry
+from jaxnets.runs.reproduction import evidence
+from tests.runs.reproduction.evidence_made import record
+
+PLAIN = registry.all_experiments()["cifar10/lenet/plain"]
+
+
+def of(*records, synthetic=False):
+    return evidence.of(PLAIN, records, synthetic)
+
+
+def test_runs_of_other_root_seeds_add_up_and_a_repeated_replica_counts_once():
+    known = of(record(PLAIN.id, [0.5, 0.6]), record(PLAIN.id, [0.7], seed=1), record(PLAIN.id, [0.51, 0.61, 0.65]))
+    assert known.exact
+    assert known.values("test_accuracy") == pytest.approx([51, 61, 65, 70])
+
+
+def test_a_failed_replica_has_no_value():
+    assert of(record(PLAIN.id, [0.5, float("nan")])).values("test_accuracy") == [50]
+
+
+@pytest.mark.parametrize("change", [{"optim__lr": 3e-4}, {"data__batch_size": 64}, {"model__batch_norm": True}])
+def test_other_settings_do_not_count(change):
+    assert of(record(PLAIN.id, [0.5], **change)).records == ()
+
+
+def test_names_and_memory_savings_do_not_matter():
+    other_name = record(PLAIN.id, [0.5], id="mine/plain", grad_accumulation_steps=4, eval_batch_size=10)
+    assert of(other_name).exact
+
+
+def test_a_short_run_says_nothing_of_the_end_but_all_of_the_start():
+    known = of(record(PLAIN.id, [0.5, 0.6], epochs=30))
+    assert (known.exact, known.epochs, known.dataset) == (False, 30, "")
+    assert known.departs("test_accuracy")
+    assert not known.departs("initial_loss")
+    both = of(record(PLAIN.id, [0.5, 0.6], epochs=1), record(PLAIN.id, [0.4], seed=1))
+    assert both.exact
+    assert both.values("initial_loss") == pytest.approx([2.8, 2.9, 2.7])
+
+
+def test_exact_runs_come_before_other_data_and_these_before_short_ones():
+    exact, short = record(PLAIN.id, [0.5]), record(PLAIN.id, [0.6], epochs=100)
+    other = record(PLAIN.id, [0.7], data__source="mnist")
+    assert of(short, other, exact).values("test_accuracy") == [50]
+    assert of(short, other).dataset == "mnist"
+    assert of(record(PLAIN.id, [0.4], epochs=5), short).epochs == 100
+
+
+def test_synthetic_runs_count_only_where_asked_for_and_then_alone():
+    real, synthetic = record(PLAIN.id, [0.5]), record(PLAIN.id, [0.9], synthetic=True)
+    assert of(real, synthetic).values("test_accuracy") == [50]
+    assert of(real, synthetic, synthetic=True).values("test_accuracy") == [90]
+
+
+@pytest.mark.parametrize(
+    ("measure", "values"),
+    [
+        ("parameters", [62_006]),
+        ("gpu_seconds", [12]),
+        ("gpu_memory_gb", [2]),
+        ("gpu_utilization", []),
+        ("steps_above_chance", [1, 1]),
+        ("epochs_to_best", [4, 4]),
+        ("validation_accuracy@2", [10, 10]),
+        ("validation_accuracy@9", []),
+        ("train_gap", []),
+        ("validation_accuracy", []),
+    ],
+)
+def test_measures(measure, values):
+    assert of(record(PLAIN.id, [0.5, 0.6])).values(measure) == pytest.approx(values)
+
+
+def test_gaps_and_accuracies_by_class_are_by_replica():
+    one = record(PLAIN.id, [0.5, 0.6])
+    one.row["final"]["train"] = {"accuracy": {"values": [0.8, 0.7]}}
+    one.row["details"]["test"]["accuracy_by_class"] = [[0.1, 0.2], [0.3, None]]
+    assert of(one).values("train_gap") == pytest.approx([30, 10])
+    assert of(one).values("test_accuracy/a") == pytest.approx([10, 30])
+    assert of(one).values("test_accuracy/b") == pytest.approx([20])
+
+
+def test_records_come_from_files_and_sweeps_are_left_out(tmp_path):
+    plain = record(PLAIN.id, [0.5])
+    sweep = record(PLAIN.id, [0.5], grid={"optim.lr": (1.0,)})
+    file = tmp_path / "rows.jsonl"
+    lines = [{"kind": "run", **plain.row}, {"kind": "run", **sweep.row}, {"kind": "benchmark"}]
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    [found] = evidence.gather([file], [])
+    assert found.experiment == plain.experiment
+
+
+def test_the_number_of_examples_is_that_of_one_seed():
+    assert evidence.examples(record(PLAIN.id, [0.5, 0.6]).row, "test") == 200
