@@ -3,10 +3,12 @@
 A config file yields a family of experiments, whose ids are family/variant, or the family itself.
 """
 
+import ast
 import difflib
 import functools
 import importlib
 import importlib.util
+import re
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -40,6 +42,21 @@ def all_experiments() -> dict[str, Experiment]:
 def family(stem: str) -> Mapping[str, Experiment]:
     """The experiments of one built-in config file by id; for `family("cifar10_lenet")` those of configs/cifar10_lenet.py."""
     return {experiment.id: experiment for experiment in load_file(config_folder() / f"{stem}.py")}
+
+
+def notes(id_: str) -> str:
+    """What the config file of a built-in experiment says was stated, chosen and inferred: a part of its docstring.
+
+    Empty for an experiment of any other file.
+    """
+    for file in sorted(config_folder().glob("*.py")):
+        if id_ in family(file.stem):
+            text = ast.get_docstring(ast.parse(file.read_text())) or ""
+            found = re.search(
+                r"^(Stated|Inferred) .*?(?=\n\nExpected|\nExpected|\nNot run|\Z)", text, re.DOTALL | re.MULTILINE
+            )
+            return found[0].strip() if found else ""
+    return ""
 
 
 def resolve(target: Any) -> Any:

@@ -4,7 +4,21 @@ import sys
 from collections.abc import Callable, Sequence
 
 from jaxnets import __version__
-from jaxnets.cli import bench, claims, data, experiments, export, inference, ocr, report, run, sweep, theory, visualize
+from jaxnets.cli import (
+    bench,
+    claims,
+    data,
+    experiments,
+    export,
+    inference,
+    ocr,
+    report,
+    reproduce,
+    run,
+    sweep,
+    theory,
+    visualize,
+)
 from jaxnets.errors import UserError
 
 USAGE = """\
@@ -21,6 +35,7 @@ Classic small-network experiments, re-run in JAX with error bars over seeds.
   sweep ID                search hyperparameters: --over optim.lr=1e-3,1e-2 --over model.width=16,32
   report DIR…             make an HTML page with tables and plots of finished runs
 
+  reproduce DOCUMENT      train what a report's tables, figures and claims need, and make its page with our results
   claims [DOCUMENT…]      rule on what documents say of their experiments
 
   sample RUN              generate names, or text that continues a --prompt
@@ -46,6 +61,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "run": run.run,
     "sweep": sweep.sweep,
     "report": report.report,
+    "reproduce": reproduce.reproduce,
     "claims": claims.claims,
     "sample": inference.sample,
     "classify": inference.classify,

@@ -75,6 +75,18 @@ class RunFolder:
         recorded = metrics.exists() and metrics.stat().st_size > 0
         return not self.finished and not recorded and not any((self.path / "checkpoints").glob("*"))
 
+    @property
+    def busy(self) -> bool:
+        """Whether another process is working here."""
+        try:
+            with (self.path / ".lock").open() as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except FileNotFoundError:
+            return False
+        return False
+
     def _lock(self) -> None:
         """Locks the folder for this process; the lock ends with the process, however it ends."""
         self._locked = (self.path / ".lock").open("w")

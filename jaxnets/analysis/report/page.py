@@ -70,17 +70,14 @@ def _render(runs: Sequence[RunFolder], unfinished: Sequence[RunFolder], target: 
             },
             **families.comparisons(labels, runs, summaries, metrics),
         }
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("jaxnets.analysis.report", "."), autoescape=True, undefined=jinja2.StrictUndefined
-    )
-    return environment.get_template("page.html").render(
+    return template("report/page.html").render(
         title=f"jaxnets: {', '.join(sorted({families.family_of(s) or s['id'] for s in summaries}))}",
         header=header,
         body=body,
         legend=tables.legend(body),
         synthetic=sorted({s["dataset"] for s in summaries if s["synthetic"]}),
         unfinished=[str(run.path) for run in unfinished],
-        overview=_save(overview, target, "overview"),
+        overview=save(overview, target, "overview"),
         climbs=_climbs(labels, summaries, metrics),
         runs=[_section(*parts, target) for parts in zip(runs, labels, summaries, metrics, strict=True)],
     )
@@ -122,7 +119,7 @@ def _section(run: RunFolder, label: str, summary: Mapping[str, Any], metrics: Se
         "label": label,
         "anchor": name,
         "facts": _facts(run, summary),
-        "plots": _save(figures, target, name),
+        "plots": save(figures, target, name),
     }
 
 
@@ -182,7 +179,13 @@ def _facts(run: RunFolder, summary: Mapping[str, Any]) -> dict[str, str]:
     return facts
 
 
-def _save(figures: Mapping[str, Figure | None], target: Path, prefix: str) -> list[dict[str, str]]:
+def template(name: str) -> jinja2.Template:
+    """A template below jaxnets/analysis."""
+    loader = jinja2.PackageLoader("jaxnets.analysis", ".")
+    return jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined).get_template(name)
+
+
+def save(figures: Mapping[str, Figure | None], target: Path, prefix: str) -> list[dict[str, str]]:
     """Writes each figure to TARGET/PREFIX-i.png, and returns captions and base64 data for embedding."""
     saved = []
     for i, (caption, figure) in enumerate(figures.items()):

@@ -1,0 +1,32 @@
+"""Reported figures against ours: a report's figure is one draw, and so would be one more seed of ours."""
+
+from typing import Literal
+
+from jaxnets.runs.reproduction.evidence import COSTS, Evidence
+from jaxnets.runs.statistics import prediction_interval
+
+Verdict = Literal["reproduced", "ours higher", "ours lower", "undecided", "not run", "other data", ""]
+"""An empty one for what cannot be compared: figures that are not reported, and costs, which are the hardware's."""
+
+
+def verdict(evidence: Evidence, measure: str, reported: float | None) -> Verdict:
+    """Whether a reported figure falls into the 95 % prediction interval of one further seed of ours.
+
+    It is undecided with one seed. The number of parameters has to be equal.
+    """
+    if reported is None or measure in COSTS:
+        return ""
+    values = evidence.values(measure)
+    if not values or (evidence.departs(measure) and not evidence.dataset):
+        return "not run"
+    if evidence.dataset:
+        return "other data"
+    if measure == "parameters":
+        low = high = values[0]
+    elif len(values) == 1:
+        return "undecided"
+    else:
+        low, high = prediction_interval(values)
+    if low <= reported <= high:
+        return "reproduced"
+    return "ours higher" if reported < low else "ours lower"
