@@ -84,7 +84,7 @@ def measure(experiment: Experiment) -> Pace:
     started = time.perf_counter()
     engine = engines.build(replace(experiment, seeds=1), spec._replace(splits=few), pretrained={})
     state = engine.init()
-    first = jax.tree.map(lambda x: x[:, :1], engine.batch_indices(state.key, 0))
+    first = jax.tree.map(lambda x: x[:, :1], engine.epoch_indices(state.key, 0))
     state = jax.block_until_ready(engine.train(state, first))[0]
     ready, timed = time.perf_counter(), 0
     while not timed or time.perf_counter() - ready < _TIMED_SECONDS:
