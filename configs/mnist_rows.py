@@ -7,18 +7,18 @@ Each image is a sequence of 28 rows of 28 pixels; the last output is classified.
     jaxnets run mnist_rows --data.source synthetic  on drawn shapes instead: 32 rows of 96 values
 
 Stated in the report: the hidden sizes, batches of 64, the epochs, and the optimizers of the re-runs with their rates.
-Inferred: Adam at 1e-2 for the first six, since a later setting is said to lower the rate tenfold to 1e-3. At that rate our
-plain RNNs end at chance. At 5e-3 they end at 43 ± 10 % with a loss of 1.54, like the report's.
+Inferred: Adam at 1e-2 for LSTM and GRU, since a later setting is said to lower the rate tenfold to 1e-3. The reported GRU is
+what that gives, in accuracy and loss. At 1e-2 plain RNNs end at chance, at 5e-3 where the report's do, so they have 5e-3.
 Open there, chosen here: pixels in [0, 1], and a momentum of 0.9 for SGD. The report trains on all 60,000 images and has no
 validation split; here 5,000 of them are held out. As in the report, the last weights are tested.
 
-Expected test accuracy in %, mean ± standard deviation over 3 seeds, all epochs, on two cores of an AMD EPYC; minutes are for
-all three seeds:
+Expected test accuracy in %, mean ± standard deviation over 8 seeds (the last two rows: 3), all epochs, on two cores of an
+AMD EPYC; minutes are for all seeds:
 
-    rnn_128    9.9 ± 0.4     1 minute         rnn_128_rmsprop   96.1 ± 0.3     1 minute
-    rnn_256   10.5 ± 0.8     3 minutes        rnn_256_sgd       96.0 ± 0.4     4 minutes
-    lstm_128  97.4 ± 0.5     4 minutes        lstm_256          97.7 ± 0.6    11 minutes
-    gru_128   95.3 ± 1.2     3 minutes        gru_256           92.6 ± 1.5    11 minutes
+    rnn_128   42.8 ± 10.2    4 minutes        rnn_128_rmsprop   95.4 ± 0.5     1 minute
+    rnn_256   16.2 ± 12.8    8 minutes        rnn_256_sgd       95.6 ± 0.6     3 minutes
+    lstm_128  97.9 ± 0.3     3 minutes        gru_128           94.0 ± 1.8     3 minutes
+    lstm_256  97.7 ± 0.6    11 minutes        gru_256           92.6 ± 1.5    11 minutes
 """
 
 from collections.abc import Iterator
@@ -27,14 +27,15 @@ from jaxnets.config import Experiment, ImageData, Optim
 from jaxnets.config.model import CellName, RowRNNConfig
 
 ADAM = Optim("adam", lr=1e-2)
+SLOWER_ADAM = Optim("adam", lr=5e-3)
 SGD = Optim("sgd", lr=1e-3, momentum=0.9)
 RMSPROP = Optim("rmsprop", lr=1e-3)
 
 
 def experiments() -> Iterator[Experiment]:
     """The report's eight settings."""
-    yield _setting("rnn_128", "rnn", 128, ADAM, reported=dict(epochs=10, test_accuracy=38.69, test_loss=1.5545))
-    yield _setting("rnn_256", "rnn", 256, ADAM, reported=dict(epochs=10, test_accuracy=32.75, test_loss=1.6916))
+    yield _setting("rnn_128", "rnn", 128, SLOWER_ADAM, reported=dict(epochs=10, test_accuracy=38.69, test_loss=1.5545))
+    yield _setting("rnn_256", "rnn", 256, SLOWER_ADAM, reported=dict(epochs=10, test_accuracy=32.75, test_loss=1.6916))
     yield _setting("rnn_256_sgd", "rnn", 256, SGD, reported=dict(epochs=12, test_accuracy=82.40, test_loss=0.5863))
     yield _setting("rnn_128_rmsprop", "rnn", 128, RMSPROP, reported=dict(epochs=5, test_accuracy=95.99, test_loss=0.1433))
     yield _setting("lstm_128", "lstm", 128, ADAM, reported=dict(epochs=10, test_accuracy=92.69, test_loss=0.2517))

@@ -17,8 +17,9 @@ seeds:
 
     gru    test 45.7 ± 1.5, training pairs 97.1 ± 0.2       13 minutes
     lstm   test 50.6 ± 0.6, training pairs 97.3 ± 0.2       16 minutes
+    best   test 46.2 ± 1.4, training pairs 73.9 ± 3.7        6 minutes
 
-`best` has not been run yet.
+`best` is not better yet: its perplexity on held-out pairs is the lowest, 3.3 against 3.8 and 4.8, its BLEU is not.
 """
 
 from collections.abc import Iterator
