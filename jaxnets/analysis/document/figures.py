@@ -5,6 +5,8 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from jaxnets.analysis.document import tables
+from jaxnets.analysis.document.tables import Known
 from jaxnets.analysis.report import families, image_sheets, plots
 from jaxnets.analysis.report.tables import SPLITS
 from jaxnets.analysis.visualize import filters, network
@@ -14,7 +16,6 @@ from jaxnets.runs.reproduction.document import Item
 from jaxnets.runs.reproduction.evidence import Evidence, Record
 
 Json = Mapping[str, Any]
-Known = Mapping[str, Evidence]
 
 
 def draw(item: Item, known: Known, synthetic: bool) -> tuple[dict[str, Figure], list[str]]:
@@ -38,7 +39,7 @@ def draw(item: Item, known: Known, synthetic: bool) -> tuple[dict[str, Figure], 
             continue
         for kind in (kind for kind in item.draw if kind != "samples"):
             drawn = _figures(kind, evidence, synthetic)
-            figures |= {f"{id_}: {caption}": figure for caption, figure in drawn.items()}
+            figures |= {f"{id_}, {tables.basis(evidence)}: {caption}": figure for caption, figure in drawn.items()}
             if not drawn:
                 missing.append(f"{id_}: {_why(kind)}")
     return figures, missing
@@ -74,7 +75,10 @@ def _figures(kind: str, evidence: Evidence, synthetic: bool) -> dict[str, Figure
             return {}
         levels = {split: reported[f"{split}_{kind}"] for split in SPLITS if f"{split}_{kind}" in reported}
         chance = 100 / len(names) if kind == "accuracy" and names else None
-        return {f"{kind} by epoch": plots.curves(lines, kind, levels, chance)}
+        figure = plots.curves(lines, kind, levels, chance)
+        if not evidence.documented.steps:  # The document's axis, however far our runs go.
+            figure.axes[0].set_xlim(0, max(evidence.documented.epochs, len(lines)))
+        return {f"{kind} by epoch": figure}
     if kind in ("confusion", "by_class"):
         split = next((s for s in ("test", "validation") if "confusion" in row["details"].get(s, {})), None)
         if split is None:

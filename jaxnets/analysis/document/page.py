@@ -84,11 +84,21 @@ def _part(item: Item, known: Known, target: Path, synthetic: bool) -> dict[str, 
 
 def _tally(parts: Sequence[dict[str, Any]], entries: Sequence[Entry], synthetic: bool) -> str:
     """How many figures and claims there are of each verdict, in a sentence."""
-    cells = Counter(cell.verdict for part in parts for line in part["lines"] for cell in line.cells if cell.verdict)
+    cells = Counter(
+        cell.verdict
+        for part in parts
+        for line in part["lines"]
+        for measure, cell in zip(part["item"].measures, line.cells, strict=True)
+        if cell.verdict and measure != "parameters"
+    )
     rulings = Counter(entry.decision for entry in entries)
     count = lambda counter: ", ".join(f"{number} {name}" for name, number in counter.most_common())
     on = " on synthetic data" if synthetic else ""
-    texts = [f"Of {sum(cells.values())} reported figures: {count(cells)}." if cells else ""]
+    texts = [
+        f"Of {sum(cells.values())} reported results (costs and numbers of parameters aside): {count(cells)}."
+        if cells
+        else ""
+    ]
     texts.append(f"Of {len(entries)} claims{on}: {count(rulings)}." if entries else "")
     return " ".join(filter(None, texts))
 

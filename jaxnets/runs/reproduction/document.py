@@ -25,6 +25,7 @@ ours for it, or contradicts itself.
 
 import dataclasses
 import difflib
+import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -76,6 +77,12 @@ class Item:
     """A reported confusion matrix of counts [true, predicted]."""
     pages: tuple[Mapping[str, Any], ...] = ()
     """Of pages that were read: {"page", "errors", "characters"}."""
+
+    @property
+    def name(self) -> str:
+        """Its id in words: "Figures 3 to 5" for figures3to5."""
+        words = re.sub(r"(?<=\d)(?=(to|and)\d)|(?<=[a-z])(?=\d)", " ", self.id)
+        return words[0].upper() + words[1:]
 
     def experiments(self) -> Iterator[str]:
         """The ids of the experiments it needs."""

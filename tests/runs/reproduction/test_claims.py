@@ -93,11 +93,11 @@ def test_other_data_are_named():
 def test_false_verdicts_of_three_looks_together_are_rarer_than_five_in_a_hundred():
     """A claim exactly at its bound, where either verdict is an error: 8, 16 and 32 seeds, looked at until a verdict."""
     rng, wrong = np.random.default_rng(3), 0
-    for _ in range(400):
+    for _ in range(200):
         draws = 0.6 + 0.01 * rng.standard_normal((2, 32))
         runs = lambda n, draws=draws: [record(BN, list(draws[0, :n])), record(PLAIN, list(draws[1, :n]))]
         wrong += any(rule(runs(n), than(more_than=0)).decision == "holds" for n in (8, 16, 32))
-    assert wrong / 400 < 0.05 + 3 * math.sqrt(0.05 * 0.95 / 400)
+    assert wrong / 200 < 0.05 + 3 * math.sqrt(0.05 * 0.95 / 200)
 
 
 def test_the_json_of_an_entry_has_no_infinity():
