@@ -39,7 +39,7 @@ class ReproduceOptions:
     only: Annotated[str, optional("ID,ID…")] = ""
     """Train for these tables, figures and claims alone: table1,figure9,claim3. The page has all of them."""
     seeds: Annotated[int | None, optional("INT")] = None
-    """Replicas of each experiment. By default 8 of those that train so many within an hour, else as configured."""
+    """Replicas of each experiment. By default as many as the document plans: 8 of cheap nets."""
     hours: Annotated[float | None, optional("FLOAT")] = None
     """Start no run that would take longer than this; add seeds for undecided claims as long as time is left. 0: only the
     page."""
@@ -123,14 +123,14 @@ def _plan(
     for wish in (wish for wish in wishes if wish.problem):
         print(f"cannot train {wish.documented.id}: {wish.problem}")
     possible = [wish for wish in wishes if not wish.problem]
-    seeds = [times * (options.seeds or plan.default_seeds(wish, paces)) for wish in possible]
+    seeds = [times * (options.seeds or loaded.planned_seeds(wish.documented)) for wish in possible]
     jobs = plan.jobs(zip(possible, seeds, strict=True), gathered, options.out, paces)
     ends, fitting = 0.0, []
     for job in jobs:
         ends += job.seconds
         late = deadline is not None and time.monotonic() + ends > deadline
         how = "measured" if job.measured else "from records"
-        note = f"  not in {options.hours:g} hours" if late else ""
+        note = f"  not in {options.hours:g} h" if late else ""
         print(f"{_duration(job.seconds):>10}  {job.wish.documented.id}, {job.seeds} seeds ({how}){note}")
         fitting += [] if late else [job]
     total = sum(job.seconds for job in fitting)

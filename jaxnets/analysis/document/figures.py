@@ -76,7 +76,7 @@ def _figures(kind: str, evidence: Evidence, synthetic: bool) -> dict[str, Figure
         levels = {split: reported[f"{split}_{kind}"] for split in SPLITS if f"{split}_{kind}" in reported}
         chance = 100 / len(names) if kind == "accuracy" and names else None
         figure = plots.curves(lines, kind, levels, chance)
-        if not evidence.documented.steps:  # The document's axis, however far our runs go.
+        if not synthetic and not evidence.documented.steps:  # The document's axis, however far our runs go.
             figure.axes[0].set_xlim(0, max(evidence.documented.epochs, len(lines)))
         return {f"{kind} by epoch": figure}
     if kind in ("confusion", "by_class"):

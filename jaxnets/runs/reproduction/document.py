@@ -2,6 +2,7 @@
 
     title = "…"
     what = "…"                          one or two sentences
+    [seeds]                             planned number of replicas by experiment or family; of others as configured
     [stand_ins]                         data set that few have -> public one in its place
     [[item]]                            a table: a row is a label and an experiment
     id = "table1"
@@ -144,6 +145,12 @@ class Document:
     items: tuple[Item, ...]
     claims: tuple[Claim, ...]
     stand_ins: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    seeds: Mapping[str, int] = dataclasses.field(default_factory=dict)
+
+    def planned_seeds(self, experiment: Experiment) -> int:
+        """How many replicas of an experiment are trained before the first look at them."""
+        ids = [id_ for id_ in self.seeds if f"{experiment.id}/".startswith(f"{id_}/")]
+        return self.seeds[max(ids, key=len)] if ids else experiment.seeds
 
     @property
     def parts(self) -> tuple[Item | Claim, ...]:
@@ -183,6 +190,7 @@ def load(name: str) -> Document:
             items=tuple(_item(item) for item in content.get("item", ())),
             claims=tuple(_claim(claim) for claim in content.get("claim", ())),
             stand_ins=content.get("stand_ins", {}),
+            seeds=content.get("seeds", {}),
         )
     except tomllib.TOMLDecodeError as error:
         raise UserError(f"{path}: {error}") from None

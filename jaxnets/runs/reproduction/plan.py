@@ -18,9 +18,6 @@ from jaxnets.runs.reproduction import evidence, pace
 from jaxnets.runs.reproduction.evidence import Record
 from jaxnets.runs.reproduction.pace import Paces
 
-_CHEAP_SECONDS, _CHEAP_SEEDS = 3600.0, 8
-"""Nets that train this many seeds within this time get them; all others as many as their experiment says."""
-
 
 @dataclass(frozen=True)
 class Wish:
@@ -79,12 +76,6 @@ def wish(documented: Experiment, stand_ins: Mapping[str, str], changes: Mapping[
     for path, value in changes.items():
         experiment = with_field(experiment, path, value)
     return Wish(documented, validate(experiment), changes)
-
-
-def default_seeds(wish: Wish, paces: Paces) -> int:
-    """How many replicas to train: more of a cheap net."""
-    of_eight = _CHEAP_SEEDS * _seconds(wish.experiment, paces)
-    return max(_CHEAP_SEEDS if of_eight <= _CHEAP_SECONDS else 0, wish.documented.seeds)
 
 
 def jobs(wishes: Iterable[tuple[Wish, int]], gathered: Sequence[Record], out: Path, paces: Paces) -> list[Job]:

@@ -136,7 +136,7 @@ def test_parts_share_the_work_out_and_time_limits_it(tmp_path, monkeypatch, caps
     assert commands == ["cifar10/lenet/plain", "cifar10/lenet/bn"]
     capsys.readouterr()
     assert cli.main([*arguments(tmp_path), "--hours", "0.0005"]) == 0
-    assert "not in 0.0005 hours" in capsys.readouterr().out
+    assert "not in 0.0005 h" in capsys.readouterr().out
     assert len(commands) == 2
 
 

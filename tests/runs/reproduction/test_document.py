@@ -1,5 +1,6 @@
 """The documents: what they name exists, what the catalogue reports stands in them, mistakes are named."""
 
+import dataclasses
 import re
 
 import pytest
@@ -89,6 +90,16 @@ def test_a_document_of_ones_own_is_checked(tmp_path, text, message):
     file.write_text(text)
     with pytest.raises(UserError, match=rf"mine\.toml: .*{message}"):
         document.load(str(file))
+
+
+def test_the_number_of_seeds_is_that_of_the_longest_prefix():
+    s4, known = DOCUMENTS["S4"], registry.all_experiments()
+    of = lambda id_: s4.planned_seeds(known[id_])
+    assert [of("cifar10/lenet/plain"), of("tiny_imagenet/lenet/plain"), of("imdb/lstm")] == [8, 3, 1]
+    narrower = dataclasses.replace(s4, seeds={"cifar10": 2, "cifar10/lenet": 5, "cifar10/len": 9})
+    assert narrower.planned_seeds(known["cifar10/lenet/plain"]) == 5
+    for loaded in DOCUMENTS.values():
+        assert all(registry.select([id_]) for id_ in loaded.seeds)
 
 
 def test_an_unknown_document_is_named():

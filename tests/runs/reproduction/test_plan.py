@@ -92,12 +92,6 @@ def test_stand_ins_serve_where_only_they_are_prepared(monkeypatch):
     assert wished().experiment == mlp
 
 
-def test_cheap_nets_get_more_seeds():
-    dear = dataclasses.replace(BN, epochs=10_000)
-    seeds = [plan.default_seeds(plan.wish(e, {}, {}), FixedPaces()) for e in (dataclasses.replace(PLAIN, epochs=9), dear)]
-    assert seeds == [8, 3]
-
-
 def test_times_of_other_hardware_are_scaled_by_one_measurement(monkeypatch):
     """Of SUPER a step took 20 s / (2000 steps × 2 replicas) on the abacus, and takes twice as long here."""
     measured = []
