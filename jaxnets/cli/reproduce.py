@@ -120,8 +120,8 @@ def _plan(
     gathered = evidence.gather(evidence.committed(), [options.out])
     paces = Paces(gathered)
     wishes = [plan.wish(document.experiment(i), loaded.stand_ins, options.changes()) for i in ids[_part(options.part)]]
-    for wish in (wish for wish in wishes if wish.problem):
-        print(f"cannot train {wish.documented.id}: {wish.problem}")
+    for problem in dict.fromkeys(wish.problem for wish in wishes if wish.problem):
+        print(f"cannot train {', '.join(wish.documented.id for wish in wishes if wish.problem == problem)}: {problem}")
     possible = [wish for wish in wishes if not wish.problem]
     seeds = [times * (options.seeds or loaded.planned_seeds(wish.documented)) for wish in possible]
     jobs = plan.jobs(zip(possible, seeds, strict=True), gathered, options.out, paces)
@@ -131,10 +131,10 @@ def _plan(
         late = deadline is not None and time.monotonic() + ends > deadline
         how = "measured" if job.measured else "from records"
         note = f"  not in {options.hours:g} h" if late else ""
-        print(f"{_duration(job.seconds):>10}  {job.wish.documented.id}, {job.seeds} seeds ({how}){note}")
+        print(f"{_duration(job.seconds):>10}  {job.wish.documented.id} × {job.seeds} ({how}){note}")
         fitting += [] if late else [job]
     total = sum(job.seconds for job in fitting)
-    print(f"{len(fitting)} runs to train on this machine, about {_duration(total)}; {len(jobs) - len(fitting)} left out")
+    print(f"runs to train on this machine: {len(fitting)}, about {_duration(total)}; left out: {len(jobs) - len(fitting)}")
     return fitting
 
 

@@ -19,7 +19,9 @@ from jaxnets.tasks import task as tasks
 from jaxnets.training import engine as engines
 
 REFERENCE = "cifar10/lenet/super"
-_TIMED_SECONDS, _EXAMPLES = 1.5, 4096
+_TIMED_SECONDS, _EXAMPLES, _BATCH = 1.5, 4096, 128
+_VOCABULARIES = ("tokens", "words", "source", "target")
+"""What names of vocabularies among the meta data of sets begin with."""
 _EVALUATION = 1.1
 """What evaluation after every epoch adds to steps that were timed alone."""
 _LAST_EVALUATION = 12
@@ -29,8 +31,8 @@ _LAST_EVALUATION = 12
 class Pace(NamedTuple):
     """The time that training takes."""
 
-    step: float
-    """Seconds of one step of one replica, evaluation included."""
+    example: float
+    """Seconds of a step of one replica for each example of its batch, evaluation included."""
     start: float
     """Seconds besides all steps: compilation and the last evaluation."""
     measured: bool
@@ -46,23 +48,23 @@ class Paces:
         for record in sorted(records, key=_least_disturbed):
             if not catalog.is_own(record.experiment.data.source):
                 known = self._recorded.setdefault(_work(record.experiment), [])
-                known.append((record.row["hardware"], _recorded(record.row)))
+                known.append((record.row["hardware"], _recorded(record)))
         self._measured: dict[str, Pace] = {}
 
     def of(self, experiment: Experiment) -> Pace:
-        """The pace of an experiment. Takes seconds if it has to be measured, a minute for a large net."""
+        """The pace of an experiment, in batches of any size. Where it has to be measured this takes seconds or a minute."""
         recorded = self._recorded.get(_work(experiment))
         if not recorded:
             return self._measure(experiment)
         hardware, pace = recorded[0]
         factor = self._factor(hardware)
-        return Pace(factor * pace.step, factor * pace.start, measured=False)
+        return Pace(factor * pace.example, factor * pace.start, measured=False)
 
     def _factor(self, hardware: str) -> float:
         """How much longer a step takes here than on the hardware of a record; 1 where nothing can be compared."""
         reference = registry.all_experiments()[REFERENCE]
-        there = [pace.step for name, pace in self._recorded.get(_work(reference), ()) if name == hardware]
-        return self._measure(reference).step / there[0] if there else 1.0
+        there = [pace.example for name, pace in self._recorded.get(_work(reference), ()) if name == hardware]
+        return self._measure(reference).example / there[0] if there else 1.0
 
     def _measure(self, experiment: Experiment) -> Pace:
         key = _work(experiment)
@@ -77,12 +79,13 @@ def steps(experiment: Experiment) -> int:
 
 
 def measure(experiment: Experiment) -> Pace:
-    """Times steps of one replica on zeros of the data's shapes."""
+    """Times steps of one replica in batches of _BATCH at most, on zeros of the data's shapes."""
     spec = _spec(experiment)
-    size = max(_EXAMPLES, 2 * experiment.data.batch_size)
-    few = {split: {name: array[:size] for name, array in fields.items()} for split, fields in spec.splits.items()}
+    batch = min(experiment.data.batch_size, _BATCH)
+    small = replace(experiment, seeds=1, grad_accumulation_steps=1, data=replace(experiment.data, batch_size=batch))
+    few = {split: {name: array[:_EXAMPLES] for name, array in fields.items()} for split, fields in spec.splits.items()}
     started = time.perf_counter()
-    engine = engines.build(replace(experiment, seeds=1), spec._replace(splits=few), pretrained={})
+    engine = engines.build(small, spec._replace(splits=few), pretrained={})
     state = engine.init()
     first = jax.tree.map(lambda x: x[:, :1], engine.epoch_indices(state.key, 0))
     state = jax.block_until_ready(engine.train(state, first))[0]
@@ -90,7 +93,7 @@ def measure(experiment: Experiment) -> Pace:
     while not timed or time.perf_counter() - ready < _TIMED_SECONDS:
         state = jax.block_until_ready(engine.train(state, first))[0]
         timed += 1
-    return Pace(_EVALUATION * (time.perf_counter() - ready) / timed, ready - started, measured=True)
+    return Pace(_EVALUATION * (time.perf_counter() - ready) / timed / batch, ready - started, measured=True)
 
 
 def _spec(experiment: Experiment) -> Dataset:
@@ -99,22 +102,24 @@ def _spec(experiment: Experiment) -> Dataset:
     return catalog.element_spec(experiment.dataset)
 
 
-def _recorded(row: Any) -> Pace:
+def _recorded(record: Record) -> Pace:
+    row, batch = record.row, record.experiment.data.batch_size
     seconds, replica_steps = row["seconds"], row["steps"] * row["seeds"]
     training = (seconds["train"] + seconds.get("save", 0.0)) / replica_steps  # Older rows have no time for saving.
     evaluation = seconds["eval"] / (row["epochs"] + _LAST_EVALUATION)
     start = seconds.get("compile", 0.0) + _LAST_EVALUATION * evaluation
-    return Pace(training + evaluation * row["epochs"] / replica_steps, start, measured=False)
+    return Pace((training + evaluation * row["epochs"] / replica_steps) / batch, start, measured=False)
 
 
 def _work(experiment: Experiment) -> str:
-    """What the time of a step depends on: the sizes of model and batch, not rates and initial weights."""
+    """What the time of an example depends on: the sizes of the model and of its input, not rates and initial weights."""
     model = {name: value for name, value in to_json(experiment.model).items() if name != "init" and not _is_rate(value)}
     data = to_json(experiment.data)
-    shape = {name: data[name] for name in ("type", "batch_size", "shrink", "window", "max_length", "gray") if name in data}
+    shape = {name: data[name] for name in ("type", "window", "max_length", "gray") if name in data}
     spec = _spec(experiment)
-    fields = {name: list(array.shape[1:]) for name, array in next(iter(spec.splits.values())).items()}
-    sizes = sorted((name, len(value)) for name, value in spec.meta.items() if isinstance(value, list | tuple))
+    shrink = data.get("shrink", 1)
+    fields = {name: [size // shrink for size in array.shape[1:-1]] for name, array in spec.splits["train"].items()}
+    sizes = [(name, len(spec.meta[name])) for name in sorted(spec.meta) if name.startswith(_VOCABULARIES)]
     return repr((sorted(model.items()), sorted(shape.items()), fields, sizes, experiment.optim.evaluations_per_step))
 
 

@@ -129,4 +129,4 @@ def _job(wanted: Wish, seed: int, seeds: int, out: Path, paces: Paces) -> Job:
 
 
 def _seconds(experiment: Experiment, paces: Paces) -> float:
-    return pace.steps(experiment) * paces.of(experiment).step
+    return pace.steps(experiment) * experiment.data.batch_size * paces.of(experiment).example

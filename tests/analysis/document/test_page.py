@@ -129,7 +129,7 @@ def test_a_page_of_real_data_ignores_synthetic_runs(reproduced, monkeypatch):
 def test_parts_share_the_work_out_and_time_limits_it(tmp_path, monkeypatch, capsys, few_shapes):
     (tmp_path / "mine.toml").write_text(OWN)
     commands = []
-    monkeypatch.setattr(pace, "measure", lambda experiment: pace.Pace(1.0, 1.0, measured=True))
+    monkeypatch.setattr(pace, "measure", lambda experiment: pace.Pace(0.01, 1.0, measured=True))
     monkeypatch.setattr(reproduce, "_run", lambda command: commands.append(command[4]) or 0)
     for part in ("1/2", "2/2"):
         assert cli.main([*arguments(tmp_path), "--part", part]) == 0

@@ -16,10 +16,10 @@ PLAIN, BN, SUPER = (registry.all_experiments()[f"cifar10/lenet/{name}"] for name
 
 
 class FixedPaces:
-    """A hundredth of a second a step; of nets with BatchNorm a tenth."""
+    """A hundredth of a second a step of 128 examples; of nets with BatchNorm a tenth."""
 
     def of(self, experiment):
-        return Pace(0.1 if experiment.model.batch_norm else 0.01, 5.0, measured=False)
+        return Pace((0.1 if experiment.model.batch_norm else 0.01) / 128, 5.0, measured=False)
 
 
 def missing(out, *experiments, seeds=8, gathered=(), **changes):
@@ -94,11 +94,12 @@ def test_stand_ins_serve_where_only_they_are_prepared(monkeypatch):
 
 def test_times_of_other_hardware_are_scaled_by_one_measurement(monkeypatch):
     """Of SUPER a step took 20 s / (2000 steps × 2 replicas) on the abacus, and takes twice as long here."""
-    measured = []
-    monkeypatch.setattr(pace, "measure", lambda e: measured.append(e.id) or Pace(2 * 0.005 + 2 * there, 1.0, measured=True))
-    there = (3 / 212) * 200 / 4000  # Its part of the evaluations, the last of which counts for twelve.
+    measured, evaluation = [], 3 / 212  # The last evaluation counts for twelve of 200.
+    there = (20 + 200 * evaluation) / 4000 / 128
+    monkeypatch.setattr(pace, "measure", lambda e: measured.append(e.id) or Pace(2 * there, 1.0, measured=True))
     paces = pace.Paces([record(SUPER.id, [0.5, 0.6]), record(BN.id, [0.5, 0.6], epochs=100)])
-    assert paces.of(BN).step == pytest.approx(2 * (20 / 2000 + 3 / 112 * 100 / 2000))
+    assert paces.of(BN).example == pytest.approx(2 * (20 + 100 * 3 / 112) / 2000 / 128)
+    assert paces.of(dataclasses.replace(BN, data=dataclasses.replace(BN.data, batch_size=8))) == paces.of(BN)
     assert paces.of(BN).measured is False
     assert paces.of(PLAIN).measured is True
     assert measured == [SUPER.id, PLAIN.id]
@@ -109,4 +110,4 @@ def test_a_pace_is_measured_without_the_data():
     assert not store.is_prepared("cifar10")
     measured = pace.measure(small)
     assert measured.measured
-    assert measured.step > 0 < measured.start
+    assert measured.example > 0 < measured.start
