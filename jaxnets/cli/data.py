@@ -54,7 +54,7 @@ def _print_status() -> None:
         spec, ready = builder.element_spec(), "no"
         if store.is_prepared(name):
             try:
-                spec, ready = store.load(name), "yes"
+                spec, ready = catalog.load(name), "yes"
             except UserError:
                 ready = "damaged"
         rows.append((name, ready, download, _sizes(spec)))
@@ -85,13 +85,15 @@ def _sizes(dataset: store.Dataset) -> str:
 
 
 def _prepare(name: str, manual_dir: Path | None) -> None:
-    builder = catalog.get(name)
+    catalog.get(name)  # Raises UserError for an unknown name before progress is shown.
     with _progress() as report:
-        folder = builder.prepare(manual_dir, report)
-    dataset = store.load(name)
+        folder = catalog.prepare(name, manual_dir, report)
+    dataset = catalog.load(name)
     print(f"{name}: {_sizes(dataset)} examples, ready in {folder}")
     if left_out := dataset.meta.get("left_out"):
-        print(f"left out because they cannot be read: {', '.join(left_out)}")
+        print(f"left out: {', '.join(left_out)}")
+    if dataset.meta.get("source") == catalog.OTHERWISE:
+        print("these are not the published files, as tables will say: the sizes are theirs, the content is not")
 
 
 @contextmanager

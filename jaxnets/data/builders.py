@@ -10,19 +10,36 @@ import logging
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import tensorflow_datasets as tfds
+from tensorflow_datasets.core.download import downloader
 
 from jaxnets.data import archives, progress, store
 from jaxnets.data.progress import Report
+from jaxnets.data.store import Prepared
 from jaxnets.errors import UserError, first_line
 
 Columns = Mapping[str, Sequence[Any] | np.ndarray]
 """The examples of a split by field, all of the same number."""
+_RETRIES = 3
+"""Of a connection that fails, within seconds."""
 _BLOCK = 1_000
 """Examples that are read back at once."""
+
+
+class Read(NamedTuple):
+    """What `to_arrays` read."""
+
+    splits: dict[str, dict[str, np.ndarray]]
+    """{split: {field: [N, ...]}}, integers as int32."""
+    left_out: list[str]
+    """What was not read, in the words of `phrases.left_out`."""
+
+    def complete(self, content: Prepared) -> Prepared:
+        """The content that was made of the splits, with what was left out in its meta data."""
+        return content._replace(meta={**content.meta, "left_out": self.left_out}) if self.left_out else content
 
 
 class _Info(tfds.core.DatasetInfo):
@@ -44,6 +61,7 @@ class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type:
     def __init__(self, manual_dir: Path | None, report: Report = progress.silent, **kwargs: Any) -> None:
         self.manual_dir = manual_dir
         self.report = report
+        self.left_out: list[str] = []
         super().__init__(file_format="array_record", **kwargs)
 
     def read(self) -> Mapping[str, Columns]:
@@ -92,23 +110,27 @@ def file_feature() -> tfds.features.Tensor:
     return tfds.features.Tensor(shape=(), dtype=np.object_)
 
 
-def to_arrays(
-    builder_class: type[Builder], manual_dir: Path | None, report: Report = progress.silent
-) -> dict[str, dict[str, np.ndarray]]:
-    """Prepares a builder in the store's folder and reads every split: {split: {field: [N, ...]}}, integers as int32.
+def to_arrays(builder_class: type[Builder], manual_dir: Path | None, report: Report = progress.silent) -> Read:
+    """Prepares a builder in the store's folder and reads every split.
 
-    The intermediate array_record files are removed afterwards; downloads are kept. Raises UserError for files that cannot
-    be fetched or read.
+    One process at a time does so, in a folder that is empty before and afterwards; whole downloads are kept. Raises
+    UserError for files that cannot be fetched or read.
     """
     if manual_dir is not None and not manual_dir.is_dir():
         raise UserError(f"--manual-dir {manual_dir}: no such folder")
+    with store.preparing("tfds", report):
+        return _to_arrays(builder_class, manual_dir, report)
+
+
+def _to_arrays(builder_class: type[Builder], manual_dir: Path | None, report: Report) -> Read:
     work = store.root() / "tfds"
+    _clear(work)  # TFDS takes what a killed preparation left for its own, whatever files it was made of.
     try:
         builder = builder_class(manual_dir, report, data_dir=work)
         config = tfds.download.DownloadConfig(force_checksums_validation=True)
         with _quiet(), _download_progress(builder, work / "downloads"):
             builder.download_and_prepare(download_config=config)
-        return {split: _read_split(builder, split) for split in builder.info.splits}
+        return Read({split: _read_split(builder, split) for split in builder.info.splits}, builder.left_out)
     except UserError:
         raise
     except Exception as error:
@@ -117,7 +139,14 @@ def to_arrays(
             raise cause from None
         raise UserError(_explain(builder_class, cause)) from error
     finally:
-        shutil.rmtree(work / builder_class.name, ignore_errors=True)
+        _clear(work)
+
+
+def _clear(work: Path) -> None:
+    """Removes all but whole downloads."""
+    for path in [*work.glob("*"), *work.glob("downloads/*")]:
+        if path.is_dir() and path.name != "downloads":
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _read_split(builder: Builder, split: str) -> dict[str, np.ndarray]:
@@ -153,7 +182,10 @@ def _explain(builder_class: type[Builder], error: BaseException) -> str:
     if kind in ("ConnectionError", "MaxRetryError", "NameResolutionError", "ConnectTimeout", "ReadTimeout", "ProxyError"):
         return f"{name}: no network ({kind} for {urls}); {advice}"
     if isinstance(error, OSError) and error.strerror:
-        return f"{name}: cannot write under {store.root()}: {error.strerror}; set JAXNETS_DATA to another folder"
+        path = Path(error.filename or store.root())
+        if path.is_relative_to(store.root()):
+            return f"{name}: {store.cannot_write(path, error)}"
+        return f"{name}: {path} cannot be read: {error.strerror}"
     return f"{name}: could not be prepared: {kind}: {first_line(error)}; {advice}"
 
 
@@ -178,8 +210,9 @@ def _size(folder: Path) -> int:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """TFDS draws progress bars and logs; ours is the progress that the caller shows."""
+    """TFDS draws progress bars and logs, where ours is the progress that the caller shows, and retries for minutes."""
     tfds.disable_progress_bar()
+    downloader.MAX_RETRIES = _RETRIES
     logging.getLogger("absl").setLevel(logging.ERROR)
     with contextlib.redirect_stdout(io.StringIO()):
         yield

@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+from pathlib import Path
 
 from jaxnets.config import DataConfig, Experiment
 from jaxnets.data import (
@@ -20,7 +21,7 @@ from jaxnets.data import (
     tiny_imagenet,
     toy_text,
 )
-from jaxnets.data.dataset_builder import DatasetBuilder
+from jaxnets.data.dataset_builder import DatasetBuilder, content_hash
 from jaxnets.data.own import source as own
 from jaxnets.data.progress import Report, silent
 from jaxnets.data.store import Dataset
@@ -30,6 +31,8 @@ _MODULES = (
     *(cifar10, tiny_imagenet, sun, mnist, nist36, emnist36, names, corpora, imdb, pairs),
     *(shapes, glyphs36, toy_text),
 )
+AS_PUBLISHED, OTHERWISE = "as published", "not as published"
+"""Meta data "source" of sets whose published content is known."""
 SETS: dict[str, DatasetBuilder] = {builder.name: builder for module in _MODULES for builder in module.SETS}
 
 
@@ -62,7 +65,41 @@ def megabytes(builder: DatasetBuilder) -> str:
 
 def element_spec(name: str) -> Dataset:
     """The shapes, types and meta data of a set: of the prepared set if there is one, else as its file states them."""
-    return store.load(name) if store.is_prepared(name) else get(name).element_spec()
+    return load(name) if store.is_prepared(name) else get(name).element_spec()
+
+
+def prepare(name: str, manual_dir: Path | None = None, report: Report = silent) -> Path:
+    """Makes a set, from files in `manual_dir` or without them, and stores it. Returns its folder.
+
+    Raises UserError for files that are missing, damaged, or not the whole set.
+    """
+    builder = get(name)
+    with store.preparing(name, report):
+        return _prepare(builder, manual_dir, report)
+
+
+def _prepare(builder: DatasetBuilder, manual_dir: Path | None, report: Report) -> Path:
+    content = builder.prepare(manual_dir and manual_dir.expanduser(), report)
+    if fault := builder.fault(Dataset(builder.name, *content)):
+        raise UserError(
+            f"{builder.name}: the files are not the whole published set: {fault}; fetch them again, or give data of your "
+            "own by its path, `--data.source PATH`"
+        )
+    source = (
+        {"source": AS_PUBLISHED if content_hash(content) == builder.published else OTHERWISE} if builder.published else {}
+    )
+    return store.save(builder.name, content.splits, {**content.meta, **source})
+
+
+def load(name: str) -> Dataset:
+    """Opens a prepared set. Raises UserError if it is missing, damaged, or of another version of jaxnets."""
+    dataset = store.load(name)
+    if fault := get(name).fault(dataset):
+        raise UserError(
+            f"prepared data in {store.root() / name} is not as this version of jaxnets prepares it ({fault}): run `jaxnets "
+            f"data prepare {name}` again"
+        )
+    return dataset
 
 
 def open_dataset(name: str, synthetic: str | None = None) -> Dataset:
@@ -71,12 +108,22 @@ def open_dataset(name: str, synthetic: str | None = None) -> Dataset:
     Raises UserError for another set that is not prepared; it suggests the stand-in called `synthetic`.
     """
     builder = get(name)
-    if not store.is_prepared(name):
-        if not builder.synthetic:
-            instead = f". Or try `--data.source synthetic` ({synthetic}, no download)" if synthetic else ""
-            raise UserError(f"data set {name} is not prepared. {instructions(name)}{instead}")
-        builder.prepare(None, silent)
-    return store.load(name)
+    if builder.synthetic:
+        if not _is_ready(name):
+            with store.preparing(name, silent):
+                if not _is_ready(name):  # No other process has made it meanwhile.
+                    _prepare(builder, None, silent)
+    elif not store.is_prepared(name):
+        instead = f". Or try `--data.source synthetic` ({synthetic}, no download)" if synthetic else ""
+        raise UserError(f"data set {name} is not prepared. {instructions(name)}{instead}")
+    return load(name)
+
+
+def _is_ready(name: str) -> bool:
+    try:
+        return bool(load(name))
+    except UserError:
+        return False
 
 
 def is_own(source: str) -> bool:
@@ -103,6 +150,13 @@ def with_absolute_source(experiment: Experiment) -> Experiment:
     )
 
 
-def label(experiment: Experiment) -> str:
+def label(experiment: Experiment, dataset: Dataset) -> str:
     """The data set of an experiment as tables show it: its name, or the last part of its path."""
-    return own.label(experiment.dataset) if is_own(experiment.dataset) else experiment.dataset
+    if is_own(experiment.dataset):
+        return own.label(experiment.dataset)
+    return experiment.dataset + (f" ({OTHERWISE})" if dataset.meta.get("source") == OTHERWISE else "")
+
+
+def is_published(experiment: Experiment, dataset: Dataset) -> bool:
+    """Whether reported figures are of this data set, as far as is known: not of the user's own, nor of changed files."""
+    return not is_own(experiment.dataset) and dataset.meta.get("source") != OTHERWISE

@@ -15,6 +15,7 @@ from jaxnets.data import archives, store
 from jaxnets.data.builders import Builder, Columns, image_features, to_arrays
 from jaxnets.data.dataset_builder import DatasetBuilder, labeled_images
 from jaxnets.data.progress import Report, silent
+from jaxnets.data.store import Prepared
 from jaxnets.errors import UserError
 
 CLASS_NAMES = ("plane", "car", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -53,14 +54,12 @@ class Cifar10(Builder):
         }
 
 
-def prepare(manual_dir: Path | None, report: Report = silent) -> Path:
-    """Downloads CIFAR-10, or reads it from `manual_dir`, and stores its arrays. Returns their folder.
+def prepare(manual_dir: Path | None, report: Report = silent) -> Prepared:
+    """Downloads CIFAR-10, or reads it from `manual_dir`.
 
     Raises UserError for files that are missing, truncated or damaged.
     """
-    splits = to_arrays(Cifar10, manual_dir, report)
-    meta = {"class_names": CLASS_NAMES, **store.image_statistics(splits["train"]["image"])}
-    return store.save("cifar10", splits, meta)
+    return store.images(to_arrays(Cifar10, manual_dir, report).splits, CLASS_NAMES)
 
 
 SETS = (

@@ -10,15 +10,16 @@ of each line, it has 28,783. (No rule that was tried on this copy gives the repo
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import tensorflow_datasets as tfds
 
-from jaxnets.data import store, text, text_files
+from jaxnets.data import text, text_files
 from jaxnets.data.builders import Builder, Columns, to_arrays
 from jaxnets.data.dataset_builder import Contents, DatasetBuilder, Field, unknown_tokens
 from jaxnets.data.progress import Report, silent
+from jaxnets.data.store import Prepared
 
 _SHAKESPEARE_URL = "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt"
 _WIKITEXT_SITE = "https://raw.githubusercontent.com/pytorch/examples/main/word_language_model/data/wikitext-2/"
@@ -92,22 +93,22 @@ TOKENIZERS: Mapping[str, Callable[[str], list[str]]] = {
 }
 
 
-def prepare_shakespeare_letters(manual_dir: Path | None, report: Report = silent) -> Path:
-    """Downloads Tiny Shakespeare, or reads it from `manual_dir`, and stores it by letters. Returns its folder.
+def prepare_shakespeare_letters(manual_dir: Path | None, report: Report = silent) -> Prepared:
+    """Downloads Tiny Shakespeare, or reads it from `manual_dir`, by letters.
 
     Raises UserError for files that are missing or not UTF-8.
     """
-    return save("shakespeare_letters", _texts(TinyShakespeare, manual_dir, report), "letters")
+    return arrays(_texts(TinyShakespeare, manual_dir, report), "letters")
 
 
-def prepare_shakespeare_words(manual_dir: Path | None, report: Report = silent) -> Path:
-    """Stores Tiny Shakespeare by words, as `prepare_shakespeare_letters` does by letters."""
-    return save("shakespeare_words", _texts(TinyShakespeare, manual_dir, report), "plain_words")
+def prepare_shakespeare_words(manual_dir: Path | None, report: Report = silent) -> Prepared:
+    """Does the same by words."""
+    return arrays(_texts(TinyShakespeare, manual_dir, report), "plain_words")
 
 
-def prepare_wikitext2(manual_dir: Path | None, report: Report = silent) -> Path:
+def prepare_wikitext2(manual_dir: Path | None, report: Report = silent) -> Prepared:
     """Does the same for WikiText-2."""
-    return save("wikitext2", _texts(Wikitext2, manual_dir, report), "wiki_words")
+    return arrays(_texts(Wikitext2, manual_dir, report), "wiki_words")
 
 
 def contents(vocab_size: int, tokenizer: str) -> Contents:
@@ -147,19 +148,14 @@ SETS = (
 
 
 def _texts(builder: type[Builder], manual_dir: Path | None, report: Report) -> dict[str, str]:
-    return {split: columns["text"][0] for split, columns in to_arrays(builder, manual_dir, report).items()}
+    return {split: columns["text"][0] for split, columns in to_arrays(builder, manual_dir, report).splits.items()}
 
 
-def save(name: str, texts: Mapping[str, str], tokenizer: str) -> Path:
-    """Stores texts as numbers of their tokens. Returns their folder."""
-    return store.save(name, *arrays(texts, tokenizer))
-
-
-def arrays(texts: Mapping[str, str], tokenizer: str) -> tuple[store.Splits, dict[str, Any]]:
-    """(splits, meta data) of texts: they are split into tokens, and those of the training split are numbered."""
+def arrays(texts: Mapping[str, str], tokenizer: str) -> Prepared:
+    """The content of a set of texts: they are split into tokens, and those of the training split are numbered."""
     tokens: dict[str, Sequence[str]] = {split: TOKENIZERS[tokenizer](content) for split, content in texts.items()}
     # Words have an end-of-line marker; of letters, the line feed is one.
     first = (text.UNKNOWN,) if tokenizer == "letters" else (text.UNKNOWN, text.END)
     vocabulary = text.vocabulary([tokens["train"]], first)
     splits = {split: {"token": np.array(vocabulary.encode(part, split), np.int32)} for split, part in tokens.items()}
-    return splits, {"tokens": vocabulary.tokens, "tokenizer": tokenizer}
+    return Prepared(splits, {"tokens": vocabulary.tokens, "tokenizer": tokenizer})

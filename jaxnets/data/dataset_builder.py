@@ -1,6 +1,8 @@
 """The facts about a data set, stated once in the set's own file, and the arrays of zeros that follow from them."""
 
 import dataclasses
+import hashlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,7 +11,7 @@ import numpy as np
 
 from jaxnets.data.builders import Builder
 from jaxnets.data.progress import Report
-from jaxnets.data.store import Dataset
+from jaxnets.data.store import Dataset, Prepared, digest
 
 
 class Field(NamedTuple):
@@ -36,8 +38,8 @@ class DatasetBuilder:
     name: str
     description: str
     """One line, with its source."""
-    prepare: Callable[[Path | None, Report], Path]
-    """Makes and stores the arrays, from a folder of files fetched by hand or without one; returns the folder they are in."""
+    prepare: Callable[[Path | None, Report], Prepared]
+    """Makes the arrays, from a folder of files fetched by hand or without one; `catalog.prepare` checks and stores them."""
     sizes: Mapping[str, int]
     """Examples by split; tokens, for running text."""
     contents: Contents
@@ -45,6 +47,8 @@ class DatasetBuilder:
     """Fetches and reads the publisher's files. None for a synthetic set, which our own code makes when it is first used."""
     files: str = ""
     """What a manual directory must hold."""
+    published: str = ""
+    """`content_hash` of what is made of the publisher's files; empty where it depends on the machine or is not known."""
 
     @property
     def synthetic(self) -> bool:
@@ -66,6 +70,36 @@ class DatasetBuilder:
             for split, examples in self.sizes.items()
         }
         return Dataset(self.name, splits, self.contents.meta)
+
+    def fault(self, dataset: Dataset) -> str:
+        """How a data set differs in form or size from what is stated here; empty if it does not.
+
+        It may be smaller by the files that "left_out" of its meta data names.
+        """
+        found = {split: dataset.examples(split) for split in dataset.splits}
+        missing = {split: size - found.get(split, 0) for split, size in self.sizes.items()}
+        left_out = len(dataset.meta.get("left_out", ()))
+        if set(found) != set(self.sizes) or min(missing.values()) < 0 or sum(missing.values()) > left_out:
+            counts = (f"{found.get(split, 0):,} of {size:,} {split}" for split, size in self.sizes.items())
+            return f"{', '.join(counts)} examples"
+        fields = {name: Field(np.dtype(dtype), shape) for name, (dtype, shape) in self.contents.fields.items()}
+        for split, arrays in dataset.splits.items():
+            if fields != {name: Field(array.dtype, array.shape[1:]) for name, array in arrays.items()}:
+                return f"the fields of {split} have other names, types or shapes"
+        for key, stated in self.contents.meta.items():
+            value = dataset.meta.get(key)
+            if not isinstance(value, str | Sequence) or len(value) != len(stated):
+                return f"{key} has another length"
+            if not (key in ("mean", "std") or "" in stated or list(value) == list(stated)):
+                return f"{key} differs"
+        return ""
+
+
+def content_hash(content: Prepared) -> str:
+    """A hash of arrays, vocabularies and class names."""
+    kinds = ("tokens", "class_names", "categories")
+    names = {key: list(value) for key, value in content.meta.items() if key.endswith(kinds)}
+    return hashlib.sha256(f"{digest(content.splits)} {json.dumps(names, sort_keys=True)}".encode()).hexdigest()[:16]
 
 
 def labeled_images(class_names: Sequence[str], shape: tuple[int, int, int]) -> Contents:

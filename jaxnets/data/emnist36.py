@@ -12,12 +12,13 @@ from typing import ClassVar
 import numpy as np
 import tensorflow_datasets as tfds
 
-from jaxnets.data import archives, glyphs36, nist36
+from jaxnets.data import archives, glyphs36, nist36, store
 from jaxnets.data.builders import Builder, Columns, image_features, to_arrays
 from jaxnets.data.dataset_builder import DatasetBuilder
 from jaxnets.data.letter_form import letter_forms
 from jaxnets.data.mnist import Mnist, read_digits, read_idx
 from jaxnets.data.progress import Report, silent
+from jaxnets.data.store import Prepared
 from jaxnets.errors import UserError
 
 _URL = "https://biometrics.nist.gov/cs_links/EMNIST/gzip.zip"
@@ -72,28 +73,28 @@ _DRAWN = {"train": 1_000, "validation": 100, "test": 100}
 """Drawn glyphs of each class in letters36."""
 
 
-def prepare(manual_dir: Path | None, report: Report = silent) -> Path:
-    """Downloads EMNIST and MNIST, or reads them from `manual_dir`, and stores emnist36's arrays. Returns their folder.
+def prepare(manual_dir: Path | None, report: Report = silent) -> Prepared:
+    """Downloads EMNIST and MNIST, or reads them from `manual_dir`, and makes emnist36 of them.
 
     Raises UserError for files that are missing, truncated or damaged.
     """
-    return nist36.save("emnist36", to_arrays(Emnist36, manual_dir, report))
+    return store.images(to_arrays(Emnist36, manual_dir, report).splits, nist36.CLASS_NAMES)
 
 
-def prepare_large(manual_dir: Path | None, report: Report = silent) -> Path:
+def prepare_large(manual_dir: Path | None, report: Report = silent) -> Prepared:
     """Does the same for emnist36_large."""
-    return nist36.save("emnist36_large", to_arrays(Emnist36Large, manual_dir, report))
+    return store.images(to_arrays(Emnist36Large, manual_dir, report).splits, nist36.CLASS_NAMES)
 
 
-def prepare_letters(manual_dir: Path | None, report: Report = silent) -> Path:
+def prepare_letters(manual_dir: Path | None, report: Report = silent) -> Prepared:
     """Does the same for letters36: emnist36_large's examples, then drawn glyphs."""
     rng = np.random.default_rng(_SEED)
-    handwritten = to_arrays(Emnist36Large, manual_dir, report)
+    handwritten = to_arrays(Emnist36Large, manual_dir, report).splits
     splits = {}
     for split, fields in handwritten.items():
         glyphs = glyphs36.draw(rng, _DRAWN[split] * _CLASSES, report)
         splits[split] = {field: np.concatenate([array, glyphs[field]]) for field, array in fields.items()}
-    return nist36.save("letters36", splits)
+    return store.images(splits, nist36.CLASS_NAMES)
 
 
 SETS = (

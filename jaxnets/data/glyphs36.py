@@ -13,11 +13,12 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
-from jaxnets.data import nist36
+from jaxnets.data import nist36, store
 from jaxnets.data.dataset_builder import DatasetBuilder
 from jaxnets.data.letter_form import letter_forms
 from jaxnets.data.progress import Report, silent, track
 from jaxnets.data.shapes import enlarge
+from jaxnets.data.store import Prepared
 
 Array = np.ndarray
 
@@ -33,12 +34,12 @@ _CANVAS, _EM = 72, 48
 _SIZES = {"train": 7_200, "validation": 1_800, "test": 1_800}
 
 
-def prepare(manual_dir: Path | None, report: Report = silent) -> Path:
-    """Draws glyphs36 and stores its arrays; `manual_dir` is not needed. Returns their folder."""
+def prepare(manual_dir: Path | None, report: Report = silent) -> Prepared:
+    """Draws glyphs36; `manual_dir` is not needed."""
     del manual_dir
     rng = np.random.default_rng(36)
     splits = {split: draw(rng, examples, report) for split, examples in _SIZES.items()}
-    return nist36.save("glyphs36", splits)
+    return store.images(splits, nist36.CLASS_NAMES)
 
 
 SETS = (

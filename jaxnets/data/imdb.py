@@ -12,15 +12,16 @@ test. `imdb_40k` has the report's split, drawn at random from all: 40,000 for tr
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import tensorflow_datasets as tfds
 
-from jaxnets.data import archives, store, text, text_files
+from jaxnets.data import archives, text, text_files
 from jaxnets.data.builders import Builder, Columns, to_arrays
 from jaxnets.data.dataset_builder import Contents, DatasetBuilder, Field, unknown_tokens
 from jaxnets.data.progress import Report, silent, track
+from jaxnets.data.store import Prepared
 from jaxnets.errors import UserError
 
 CLASS_NAMES = ("negative", "positive")
@@ -74,26 +75,26 @@ class Imdb(Builder):
         return splits
 
 
-def prepare(manual_dir: Path | None, report: Report = silent) -> Path:
-    """Downloads the reviews, or reads them from `manual_dir`, and stores the publishers' split. Returns their folder.
+def prepare(manual_dir: Path | None, report: Report = silent) -> Prepared:
+    """Downloads the reviews, or reads them from `manual_dir`, in the publishers' split.
 
     Raises UserError for files that are missing, truncated, damaged or not UTF-8.
     """
-    published = to_arrays(Imdb, manual_dir, report)
+    published = to_arrays(Imdb, manual_dir, report).splits
     order = np.random.default_rng(25_000).permutation(len(published["train"]["label"]))
     validation, train = np.split(order, [len(order) // 10])
     select = lambda indices: {field: array[indices] for field, array in published["train"].items()}
     splits = {"train": select(train), "validation": select(validation), "test": published["test"]}
-    return save("imdb", splits, report)
+    return arrays(splits, CLASS_NAMES, report)
 
 
-def prepare_40k(manual_dir: Path | None, report: Report = silent) -> Path:
+def prepare_40k(manual_dir: Path | None, report: Report = silent) -> Prepared:
     """Does the same with the report's split."""
-    published = to_arrays(Imdb, manual_dir, report)
+    published = to_arrays(Imdb, manual_dir, report).splits
     reviews = {field: np.concatenate([published["train"][field], published["test"][field]]) for field in ("review", "label")}
     splits = text.random_split(len(reviews["label"]), seed=40_000)
     select = lambda indices: {field: array[indices] for field, array in reviews.items()}
-    return save("imdb_40k", {split: select(indices) for split, indices in splits.items()}, report)
+    return arrays({split: select(indices) for split, indices in splits.items()}, CLASS_NAMES, report)
 
 
 def contents(vocab_size: int = VOCAB_SIZE) -> Contents:
@@ -140,15 +141,8 @@ def clean(review: str) -> list[str]:
     return [word for word in re.findall(r"[a-z]+", _NEGATED.sub(" not ", without_markup)) if word not in STOP_WORDS]
 
 
-def save(name: str, splits: Mapping[str, Columns], report: Report = silent) -> Path:
-    """Stores each "review" as numbers of its words, with its "label". Returns their folder."""
-    return store.save(name, *arrays(splits, CLASS_NAMES, report))
-
-
-def arrays(
-    splits: Mapping[str, Columns], class_names: Sequence[str], report: Report = silent
-) -> tuple[store.Splits, dict[str, Any]]:
-    """(splits, meta data) of labeled texts: the words of each "review", numbered, with its "label"."""
+def arrays(splits: Mapping[str, Columns], class_names: Sequence[str], report: Report = silent) -> Prepared:
+    """The content of a set of labeled texts: the words of each "review", numbered, with its "label"."""
     cleaned = {
         split: [clean(review) for review in track(list(columns["review"]), f"cleaning {split}", report, every=500)]
         for split, columns in splits.items()
@@ -159,7 +153,8 @@ def arrays(
         tokens, lengths = text.pad([encode(vocabulary, words) for words in reviews], MAX_LENGTH, np.uint16)
         labels = np.asarray(splits[split]["label"], np.int32)
         encoded[split] = {"token": tokens, "length": lengths, "label": labels}
-    return encoded, {"tokens": vocabulary.tokens, "class_names": tuple(class_names), "cleaning": CLEANING}
+    meta = {"tokens": vocabulary.tokens, "class_names": tuple(class_names), "cleaning": CLEANING}
+    return Prepared(encoded, meta)
 
 
 def encode(vocabulary: text.Vocabulary, words: list[str]) -> list[int]:

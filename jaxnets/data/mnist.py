@@ -16,6 +16,7 @@ from jaxnets.data import store
 from jaxnets.data.builders import Builder, Columns, image_features, to_arrays
 from jaxnets.data.dataset_builder import DatasetBuilder, labeled_images
 from jaxnets.data.progress import Report, silent
+from jaxnets.data.store import Prepared
 from jaxnets.errors import UserError
 
 CLASS_NAMES = tuple("0123456789")
@@ -52,13 +53,12 @@ class Mnist(Builder):
         }
 
 
-def prepare(manual_dir: Path | None, report: Report = silent) -> Path:
-    """Downloads MNIST, or reads it from `manual_dir`, and stores its arrays. Returns their folder.
+def prepare(manual_dir: Path | None, report: Report = silent) -> Prepared:
+    """Downloads MNIST, or reads it from `manual_dir`.
 
     Raises UserError for files that are missing, truncated or damaged.
     """
-    splits = to_arrays(Mnist, manual_dir, report)
-    return store.save("mnist", splits, {"class_names": CLASS_NAMES, **store.image_statistics(splits["train"]["image"])})
+    return store.images(to_arrays(Mnist, manual_dir, report).splits, CLASS_NAMES)
 
 
 SETS = (

@@ -11,10 +11,11 @@ from typing import Any, ClassVar
 import numpy as np
 import tensorflow_datasets as tfds
 
-from jaxnets.data import archives, store, text, text_files
+from jaxnets.data import archives, text, text_files
 from jaxnets.data.builders import Builder, Columns, to_arrays
 from jaxnets.data.dataset_builder import Contents, DatasetBuilder, Field
 from jaxnets.data.progress import Report, silent
+from jaxnets.data.store import Prepared
 from jaxnets.errors import UserError
 
 VOCABULARY = text.Vocabulary((*text.LETTERS, text.END))
@@ -69,18 +70,20 @@ class Surnames(Builder):
         return {"everything": {"name": [line.strip() for line in lines]}}
 
 
-def prepare_national(manual_dir: Path | None, report: Report = silent) -> Path:
-    """Downloads the names of 18 nationalities, or reads them from `manual_dir`, and stores them. Returns their folder.
+def prepare_national(manual_dir: Path | None, report: Report = silent) -> Prepared:
+    """Downloads the names of 18 nationalities, or reads them from `manual_dir`.
 
     Raises UserError for files that are missing, damaged or not UTF-8.
     """
-    columns = to_arrays(NationalNames, manual_dir, report)["everything"]
-    return save("names", columns["name"].tolist(), columns["nationality"].tolist())
+    read = to_arrays(NationalNames, manual_dir, report)
+    columns = read.splits["everything"]
+    return read.complete(arrays(columns["name"].tolist(), columns["nationality"].tolist()))
 
 
-def prepare_surnames(manual_dir: Path | None, report: Report = silent) -> Path:
+def prepare_surnames(manual_dir: Path | None, report: Report = silent) -> Prepared:
     """Does the same for the surnames."""
-    return save("surnames", to_arrays(Surnames, manual_dir, report)["everything"]["name"].tolist())
+    read = to_arrays(Surnames, manual_dir, report)
+    return read.complete(arrays(read.splits["everything"]["name"].tolist()))
 
 
 def contents(max_length: int, nationalities: Sequence[str] = ()) -> Contents:
@@ -115,13 +118,8 @@ SETS = (
 )
 
 
-def save(name: str, names: Sequence[str], nationalities: Sequence[str] | None = None) -> Path:
-    """Stores names, split 80 / 10 / 10 at random. Returns their folder."""
-    return store.save(name, *arrays(names, nationalities))
-
-
-def arrays(names: Sequence[str], nationalities: Sequence[str] | None = None) -> tuple[store.Splits, dict[str, Any]]:
-    """(splits, meta data) of names, split 80 / 10 / 10 at random.
+def arrays(names: Sequence[str], nationalities: Sequence[str] | None = None) -> Prepared:
+    """The content of a set of names, split 80 / 10 / 10 at random.
 
     A name without a letter of the reports' alphabet is left out. `nationalities` names that of each of `names`.
     """
@@ -139,4 +137,4 @@ def arrays(names: Sequence[str], nationalities: Sequence[str] | None = None) -> 
         split: {field: array[indices] for field, array in fields.items()}
         for split, indices in text.random_split(len(nonempty), seed=18).items()
     }
-    return splits, meta
+    return Prepared(splits, meta)

@@ -15,6 +15,7 @@ from jaxnets.data.builders import Builder, Columns, image_features, to_arrays
 from jaxnets.data.dataset_builder import DatasetBuilder, labeled_images
 from jaxnets.data.letter_form import SIDE
 from jaxnets.data.progress import Report, silent
+from jaxnets.data.store import Prepared
 from jaxnets.errors import UserError, first_line
 
 CLASS_NAMES = tuple("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
@@ -38,12 +39,12 @@ class Nist36(Builder):
         return {split: {"image": images, "label": labels} for split, (images, labels) in arrays.items()}
 
 
-def prepare(manual_dir: Path | None, report: Report = silent) -> Path:
-    """Reads the files in `manual_dir` and stores their arrays. Returns their folder.
+def prepare(manual_dir: Path | None, report: Report = silent) -> Prepared:
+    """Reads the files in `manual_dir`.
 
     Raises UserError without `manual_dir`, and for files that are missing, damaged or of other contents.
     """
-    return save("nist36", to_arrays(Nist36, manual_dir, report))
+    return store.images(to_arrays(Nist36, manual_dir, report).splits, CLASS_NAMES)
 
 
 SETS = (
@@ -57,11 +58,6 @@ SETS = (
         files="nist36_train.mat, nist36_valid.mat and nist36_test.mat",
     ),
 )
-
-
-def save(name: str, splits: store.Splits) -> Path:
-    """Stores a set of the 36 classes and returns its folder."""
-    return store.save(name, splits, {"class_names": CLASS_NAMES, **store.image_statistics(splits["train"]["image"])})
 
 
 def read_mat(path: Path, key: str) -> tuple[np.ndarray, np.ndarray]:

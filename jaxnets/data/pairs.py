@@ -17,11 +17,13 @@ from typing import Any, ClassVar
 import numpy as np
 import tensorflow_datasets as tfds
 
-from jaxnets.data import archives, store, text, text_files
+from jaxnets.data import archives, text, text_files
 from jaxnets.data.builders import Builder, Columns, to_arrays
 from jaxnets.data.dataset_builder import Contents, DatasetBuilder, Field, unknown_tokens
 from jaxnets.data.names import TUTORIAL_FILE, TUTORIAL_URL
+from jaxnets.data.phrases import left_out
 from jaxnets.data.progress import Report, silent, track
+from jaxnets.data.store import Prepared
 from jaxnets.errors import UserError
 
 START = "<start>"
@@ -56,16 +58,18 @@ class EnglishFrench(Builder):
         rows = track(table.rows, "selecting pairs", self.report, every=5_000)
         pairs = [(normalize(french), normalize(english)) for english, french in rows]
         selected = [pair for pair in pairs if is_selected(*pair)]
+        self.left_out += left_out({text_files.LONGER: table.longer})
         return {"everything": {"source": [source for source, _ in selected], "target": [target for _, target in selected]}}
 
 
-def prepare(manual_dir: Path | None, report: Report = silent) -> Path:
-    """Downloads the pairs, or reads them from `manual_dir`, and stores the selected ones. Returns their folder.
+def prepare(manual_dir: Path | None, report: Report = silent) -> Prepared:
+    """Downloads the pairs, or reads them from `manual_dir`, and selects some.
 
     Raises UserError for files that are missing, damaged, not UTF-8 or not pairs.
     """
-    columns = to_arrays(EnglishFrench, manual_dir, report)["everything"]
-    return save("eng_fra", list(zip(columns["source"], columns["target"], strict=True)))
+    read = to_arrays(EnglishFrench, manual_dir, report)
+    columns = read.splits["everything"]
+    return read.complete(arrays(list(zip(columns["source"], columns["target"], strict=True))))
 
 
 def contents(source_vocab_size: int, target_vocab_size: int) -> Contents:
@@ -102,13 +106,8 @@ def is_selected(source: str, target: str) -> bool:
     return bool(source) and max(source.count(" "), target.count(" ")) < MAX_TOKENS and target.startswith(_SUBJECTS)
 
 
-def save(name: str, pairs: Sequence[tuple[str, str]]) -> Path:
-    """Stores normalized (source, target) pairs, split 80 / 10 / 10 at random. Returns their folder."""
-    return store.save(name, *arrays(pairs))
-
-
-def arrays(pairs: Sequence[tuple[str, str]]) -> tuple[store.Splits, dict[str, Any]]:
-    """(splits, meta data) of normalized (source, target) pairs: words are numbered, pairs split 80 / 10 / 10 at random."""
+def arrays(pairs: Sequence[tuple[str, str]]) -> Prepared:
+    """The content of a set of normalized (source, target) pairs: words are numbered, pairs split 80 / 10 / 10 at random."""
     chosen = text.random_split(len(pairs), seed=10_599)
     fields: dict[str, np.ndarray] = {}
     meta: dict[str, Any] = {}
@@ -119,4 +118,4 @@ def arrays(pairs: Sequence[tuple[str, str]]) -> tuple[store.Splits, dict[str, An
         fields[side], fields[f"{side}_length"] = text.pad(encoded, max(map(len, encoded)), np.int32)
         meta[f"{side}_tokens"] = vocabulary.tokens
     splits = {split: {field: array[indices] for field, array in fields.items()} for split, indices in chosen.items()}
-    return splits, meta
+    return Prepared(splits, meta)

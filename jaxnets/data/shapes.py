@@ -6,7 +6,7 @@ of shapes10 are shapes in any color. The 200 classes of shapes200 are shapes in 
 to 64×64, and like Tiny ImageNet it has no test split. Drawing takes a few seconds.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ import numpy as np
 from jaxnets.data import store
 from jaxnets.data.dataset_builder import DatasetBuilder, labeled_images
 from jaxnets.data.progress import Report, silent, track
+from jaxnets.data.store import Prepared
 
 Array = np.ndarray
 
@@ -22,28 +23,24 @@ _SIZES_10 = {"train": 10_000, "validation": 2_000, "test": 2_000}
 _SIZES_200 = {"train": 10_000, "validation": 2_000}
 
 
-def prepare_10(manual_dir: Path | None, report: Report = silent) -> Path:
-    """Draws shapes10 and stores its arrays; `manual_dir` is not needed. Returns their folder."""
+def prepare_10(manual_dir: Path | None, report: Report = silent) -> Prepared:
+    """Draws shapes10; `manual_dir` is not needed."""
     del manual_dir
-    return _save("shapes10", _draw_splits(10, _SIZES_10, report), CLASS_NAMES)
+    return store.images(_draw_splits(10, _SIZES_10, report), CLASS_NAMES)
 
 
-def prepare_200(manual_dir: Path | None, report: Report = silent) -> Path:
-    """Draws shapes200 and stores its arrays; `manual_dir` is not needed. Returns their folder."""
+def prepare_200(manual_dir: Path | None, report: Report = silent) -> Prepared:
+    """Draws shapes200; `manual_dir` is not needed."""
     del manual_dir
     splits = _draw_splits(200, _SIZES_200, report, hues=_HUES)
     for fields in splits.values():
         fields["image"] = fields["image"].repeat(2, axis=1).repeat(2, axis=2)
-    return _save("shapes200", splits, CLASS_NAMES_200)
+    return store.images(splits, CLASS_NAMES_200)
 
 
 def _draw_splits(seed: int, sizes: Mapping[str, int], report: Report, hues: int = 0) -> dict[str, dict[str, Array]]:
     rng = np.random.default_rng(seed)
     return {split: draw(rng, sizes[split], hues) for split in track(list(sizes), "drawing splits", report, every=1)}
-
-
-def _save(name: str, splits: store.Splits, class_names: Sequence[str]) -> Path:
-    return store.save(name, splits, {"class_names": class_names, **store.image_statistics(splits["train"]["image"])})
 
 
 def draw(rng: np.random.Generator, examples: int, hues: int = 0) -> dict[str, Array]:

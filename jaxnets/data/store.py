@@ -1,21 +1,32 @@
 """Prepared data sets on disk: one .npy file for each field of each split, and meta.json. Training reads nothing else."""
 
+import contextlib
+import fcntl
+import hashlib
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxnets.errors import UserError
+from jaxnets.data.progress import Report
+from jaxnets.errors import UserError, first_line
 
 _FORMAT = 2
 """To be raised whenever the content or layout of a set changes, so that sets in the old form are prepared again."""
 
 Splits = Mapping[str, Mapping[str, np.ndarray]]
+
+
+class Prepared(NamedTuple):
+    """The content of a data set before it is stored; see Dataset."""
+
+    splits: Splits
+    meta: Mapping[str, Any]
 
 
 class Dataset(NamedTuple):
@@ -57,20 +68,65 @@ def undescribe(description: Mapping[str, Any]) -> Dataset:
 
 def root() -> Path:
     """The folder of all prepared sets: $JAXNETS_DATA, or ~/.cache/jaxnets/data."""
-    return Path(os.environ.get("JAXNETS_DATA") or Path.home() / ".cache" / "jaxnets" / "data")
+    return Path(os.environ.get("JAXNETS_DATA") or "~/.cache/jaxnets/data").expanduser()
+
+
+@contextlib.contextmanager
+def lock(name: str, waiting: Callable[[], None] | None = None, shared: bool = False) -> Iterator[None]:
+    """Holds the lock called `name` of this store, alone or with others that hold it `shared`.
+
+    Where another process has it, `waiting` is called first. Who only reads goes without it where nothing can be written;
+    others get a UserError.
+    """
+    path = root() / ".locks" / name
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("a")
+    except OSError as error:
+        if not shared:
+            raise cannot_write(path, error) from error
+        file = None
+    with file or contextlib.nullcontext():
+        if file:
+            kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+            try:
+                fcntl.flock(file, kind | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if waiting:
+                    waiting()
+                fcntl.flock(file, kind)
+        yield
+
+
+def preparing(name: str, report: Report) -> contextlib.AbstractContextManager[None]:
+    """Holds a lock, so that one process at a time prepares what `name` stands for."""
+    return lock(f"{name}.preparation", lambda: report(f"waiting for another preparation of {name}", 0, 1))
+
+
+def cannot_write(path: Path, error: OSError) -> UserError:
+    """The error to raise where something cannot be stored."""
+    return UserError(f"cannot write {path}: {error.strerror}; set JAXNETS_DATA to another folder")
 
 
 def is_prepared(name: str) -> bool:
     """Whether the set is in the store, in the form of this version of jaxnets."""
-    meta = root() / name / "meta.json"
-    try:
-        return json.loads(meta.read_text())["format"] == _FORMAT
-    except (OSError, ValueError, KeyError):
-        return False
+    return (root() / name).is_dir() and _meta(name).get("format") == _FORMAT
+
+
+def _meta(name: str) -> dict[str, Any]:
+    """The content of a set's meta.json; empty if it is missing or no JSON object."""
+    with lock(name, shared=True):
+        try:
+            found = json.loads((root() / name / "meta.json").read_text("utf-8"))
+        except (OSError, ValueError, RecursionError):
+            return {}
+    return found if isinstance(found, dict) else {}
 
 
 def save(name: str, splits: Splits, meta: Mapping[str, Any]) -> Path:
     """Writes a set under a temporary name, then renames it, so that it is complete or absent. Returns its folder.
+
+    A hash of its arrays, "digest", joins the meta data.
 
     Raises UserError if the folder cannot be written.
     """
@@ -83,37 +139,61 @@ def save(name: str, splits: Splits, meta: Mapping[str, Any]) -> Path:
                 for field, array in fields.items():
                     np.save(building / f"{split}.{field}.npy", array)
             shapes = {split: {field: list(a.shape) for field, a in fields.items()} for split, fields in splits.items()}
-            (building / "meta.json").write_text(json.dumps({**meta, "format": _FORMAT, "splits": shapes}, indent=1))
-            shutil.rmtree(target, ignore_errors=True)
-            building.rename(target)
+            facts = {**meta, "format": _FORMAT, "splits": shapes, "digest": digest(splits)}
+            (building / "meta.json").write_text(json.dumps(facts, indent=1), "utf-8")
+            with lock(name):
+                shutil.rmtree(target, ignore_errors=True)
+                building.rename(target)
         finally:
             shutil.rmtree(building, ignore_errors=True)
     except OSError as error:
-        raise UserError(
-            f"cannot write the data set to {target}: {error.strerror}; set JAXNETS_DATA to another folder"
-        ) from error
+        raise cannot_write(target, error) from error
     return target
 
 
 def load(name: str) -> Dataset:
     """Opens a prepared set without reading its arrays into memory. Raises UserError if it is missing or damaged."""
     folder = root() / name
-    if not is_prepared(name):
-        raise UserError(f"data set {name} is not prepared: run `jaxnets data prepare {name}`")
-    try:
-        meta = json.loads((folder / "meta.json").read_text())
-        splits = {
-            split: {field: np.load(folder / f"{split}.{field}.npy", mmap_mode="r") for field in fields}
-            for split, fields in meta["splits"].items()
-        }
-        shapes = {split: {field: list(a.shape) for field, a in fields.items()} for split, fields in splits.items()}
-        if shapes != meta["splits"]:
-            raise ValueError("shapes differ from meta.json")
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(
-            f"prepared data in {folder} is damaged ({error}): run `jaxnets data prepare {name}` again"
-        ) from error
+    if not folder.is_dir():
+        raise _not_prepared(name)
+    with lock(name, shared=True):
+        meta = _meta(name)
+        if meta.get("format") != _FORMAT:
+            raise _not_prepared(name)
+        try:
+            splits = {
+                split: {field: np.load(folder / f"{split}.{field}.npy", mmap_mode="r") for field in fields}
+                for split, fields in meta["splits"].items()
+            }
+            shapes = {split: {field: list(a.shape) for field, a in fields.items()} for split, fields in splits.items()}
+            if shapes != meta["splits"] or not all(shapes.values()):
+                raise ValueError("shapes differ from meta.json")
+            if any(len({shape[0] for shape in fields.values()}) != 1 for fields in shapes.values()):
+                raise ValueError("fields of a split differ in length")
+        except (OSError, ValueError, KeyError, EOFError, TypeError, AttributeError, IndexError) as error:
+            raise UserError(
+                f"prepared data in {folder} is damaged ({first_line(error)}): run `jaxnets data prepare {name}` again"
+            ) from error
     return Dataset(name, splits, meta)
+
+
+def _not_prepared(name: str) -> UserError:
+    return UserError(f"data set {name} is not prepared: run `jaxnets data prepare {name}`")
+
+
+def digest(splits: Splits) -> str:
+    """A hash of the names and contents of arrays."""
+    total = hashlib.sha256()
+    for split, fields in sorted(splits.items()):
+        for field, array in sorted(fields.items()):
+            total.update(f"{split} {field} {array.dtype} {array.shape}".encode())
+            total.update(np.ascontiguousarray(array).data)
+    return total.hexdigest()[:16]
+
+
+def images(splits: Splits, class_names: Sequence[str], **meta: Any) -> Prepared:
+    """The content of a set of images with class names and the statistics of its training images."""
+    return Prepared(splits, {"class_names": tuple(class_names), **meta, **image_statistics(splits["train"]["image"])})
 
 
 def image_statistics(images: np.ndarray) -> dict[str, list[float]]:

@@ -21,6 +21,7 @@ from jaxnets.data import image_io, store, text_files
 from jaxnets.data.builders import Builder, Columns, file_feature, to_arrays
 from jaxnets.data.dataset_builder import DatasetBuilder, labeled_images
 from jaxnets.data.progress import Report, silent, track
+from jaxnets.data.store import Prepared
 from jaxnets.errors import UserError
 
 CLASS_NAMES = ("aquarium", "desert", "highway", "kitchen", "laundromat", "park", "waterfall", "windmill")
@@ -68,8 +69,8 @@ class Sun8(Builder):
         }
 
 
-def prepare(manual_dir: Path | None, report: Report = silent) -> Path:
-    """Reads the pictures from `manual_dir` and stores their arrays. Returns their folder.
+def prepare(manual_dir: Path | None, report: Report = silent) -> Prepared:
+    """Reads the pictures from `manual_dir`.
 
     Up to one picture in a hundred may be unreadable; those are left out and named in meta["left_out"].
 
@@ -77,7 +78,7 @@ def prepare(manual_dir: Path | None, report: Report = silent) -> Path:
     """
     if manual_dir is None:
         raise UserError(f"sun8 cannot be downloaded: give it with `--manual-dir DIR`, a folder of {_FILES}")
-    files = to_arrays(Sun8, manual_dir, report)
+    files = to_arrays(Sun8, manual_dir, report).splits
     splits, broken = {}, []
     for split, columns in files.items():
         pictures = [image_io.decode(content) for content in track(columns["file"].tolist(), f"decoding {split}", report)]
@@ -90,8 +91,7 @@ def prepare(manual_dir: Path | None, report: Report = silent) -> Path:
         }
     total = sum(len(columns["label"]) for columns in files.values())
     image_io.check_broken("sun8", broken, total, _MAX_BROKEN, "copy them again")
-    meta = {"class_names": CLASS_NAMES, "left_out": broken, **store.image_statistics(splits["train"]["image"])}
-    return store.save("sun8", splits, meta)
+    return store.images(splits, CLASS_NAMES, left_out=broken)
 
 
 SETS = (

@@ -14,8 +14,9 @@ import tensorflow_datasets as tfds
 
 from jaxnets.data import archives, image_io, store, text_files
 from jaxnets.data.builders import Builder, Columns, file_feature, to_arrays
-from jaxnets.data.dataset_builder import DatasetBuilder, labeled_images
+from jaxnets.data.dataset_builder import DatasetBuilder, labeled_images, unknown_tokens
 from jaxnets.data.progress import Report, silent, track
+from jaxnets.data.store import Prepared
 from jaxnets.errors import UserError
 
 _CLASSES, _SIZE = 200, 64
@@ -56,14 +57,14 @@ class TinyImagenet(Builder):
         }
 
 
-def prepare(manual_dir: Path | None, report: Report = silent) -> Path:
-    """Downloads Tiny ImageNet, or reads it from `manual_dir`, and stores its arrays. Returns their folder.
+def prepare(manual_dir: Path | None, report: Report = silent) -> Prepared:
+    """Downloads Tiny ImageNet, or reads it from `manual_dir`.
 
     Up to one image in a thousand may be unreadable; those are left out and named in meta["left_out"].
 
     Raises UserError where files are missing, and for more unreadable images.
     """
-    files = to_arrays(TinyImagenet, manual_dir, report)
+    files = to_arrays(TinyImagenet, manual_dir, report).splits
     splits, broken = {}, []
     for split, columns in files.items():
         images = [decode(content) for content in track(columns["jpeg"].tolist(), f"decoding {split}", report, every=1_000)]
@@ -78,8 +79,7 @@ def prepare(manual_dir: Path | None, report: Report = silent) -> Path:
     image_io.check_broken("tiny_imagenet", broken, total, _MAX_BROKEN, f"fetch {_URL} again")
     _, first = np.unique(files["train"]["label"], return_index=True)
     wnids = [PurePosixPath(files["train"]["name"][i]).parts[1] for i in first]
-    meta = {"class_names": wnids, "left_out": broken, **store.image_statistics(splits["train"]["image"])}
-    return store.save("tiny_imagenet", splits, meta)
+    return store.images(splits, wnids, left_out=broken)
 
 
 SETS = (
@@ -89,7 +89,7 @@ SETS = (
         prepare=prepare,
         sizes={"train": 100_000, "validation": 10_000},
         # Classes are named by their WordNet numbers, which the archive lists.
-        contents=labeled_images([str(i) for i in range(_CLASSES)], (_SIZE, _SIZE, 3)),
+        contents=labeled_images(unknown_tokens(_CLASSES), (_SIZE, _SIZE, 3)),
         source=TinyImagenet,
         files="tiny-imagenet-200.zip or tiny-imagenet-200/",
     ),

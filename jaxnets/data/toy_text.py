@@ -11,6 +11,7 @@ import numpy as np
 from jaxnets.data import corpora, imdb, names, pairs, text
 from jaxnets.data.dataset_builder import DatasetBuilder
 from jaxnets.data.progress import Report, silent
+from jaxnets.data.store import Prepared
 
 _SYLLABLES = {  # People: first, middle and last syllables of their names.
     "Arvan": ("Ar Va Ke To Ra", "na ri ka lo ta", "van dor kan"),
@@ -50,12 +51,12 @@ _NAMES, _REVIEWS = 3_000, 3_000
 _THINGS = "story acting music ending dialogue camera script hero villain humour pace scenery".split()
 
 
-def prepare_names(manual_dir: Path | None, report: Report = silent) -> Path:
-    """Makes and stores toy_names; neither argument is needed. Returns their folder."""
+def prepare_names(manual_dir: Path | None, report: Report = silent) -> Prepared:
+    """Makes toy_names; neither argument is needed."""
     del manual_dir, report
     rng = np.random.default_rng(6)
     peoples = rng.choice(list(_SYLLABLES), _NAMES).tolist()
-    return names.save("toy_names", [_name(rng, *_SYLLABLES[people]) for people in peoples], peoples)
+    return names.arrays([_name(rng, *_SYLLABLES[people]) for people in peoples], peoples)
 
 
 def _name(rng: np.random.Generator, start: str, middle: str, end: str) -> str:
@@ -63,29 +64,29 @@ def _name(rng: np.random.Generator, start: str, middle: str, end: str) -> str:
     return "".join(syllables)
 
 
-def prepare_letters(manual_dir: Path | None, report: Report = silent) -> Path:
-    """Makes and stores toy_letters; neither argument is needed. Returns its folder."""
+def prepare_letters(manual_dir: Path | None, report: Report = silent) -> Prepared:
+    """Makes toy_letters; neither argument is needed."""
     del manual_dir, report
-    return corpora.save("toy_letters", corpora.by_characters(_story(2_400)), "letters")
+    return corpora.arrays(corpora.by_characters(_story(2_400)), "letters")
 
 
-def prepare_words(manual_dir: Path | None, report: Report = silent) -> Path:
-    """Makes and stores toy_words; neither argument is needed. Returns its folder."""
+def prepare_words(manual_dir: Path | None, report: Report = silent) -> Prepared:
+    """Makes toy_words; neither argument is needed."""
     del manual_dir, report
-    return corpora.save("toy_words", corpora.by_characters(_story(12_000)), "plain_words")
+    return corpora.arrays(corpora.by_characters(_story(12_000)), "plain_words")
 
 
 def _story(sentences: int) -> str:
     return "\n".join(english for _, english in _sentences(sentences, seed=7))
 
 
-def prepare_pairs(manual_dir: Path | None, report: Report = silent) -> Path:
-    """Makes and stores toy_pairs, which all differ; neither argument is needed. Returns their folder."""
+def prepare_pairs(manual_dir: Path | None, report: Report = silent) -> Prepared:
+    """Makes toy_pairs, which all differ; neither argument is needed."""
     del manual_dir, report
     distinct = {(pairs.normalize(french), pairs.normalize(english)) for french, english in _sentences(9_000, seed=8)}
     selected = sorted(pair for pair in distinct if pairs.is_selected(*pair))
     order = np.random.default_rng(9).permutation(len(selected))
-    return pairs.save("toy_pairs", [selected[i] for i in order])
+    return pairs.arrays([selected[i] for i in order])
 
 
 def _sentences(count: int, seed: int) -> list[tuple[str, str]]:
@@ -106,15 +107,15 @@ def _sentences(count: int, seed: int) -> list[tuple[str, str]]:
     return sentences
 
 
-def prepare_reviews(manual_dir: Path | None, report: Report = silent) -> Path:
-    """Makes and stores toy_reviews, of some twenty words each; neither argument is needed. Returns their folder."""
+def prepare_reviews(manual_dir: Path | None, report: Report = silent) -> Prepared:
+    """Makes toy_reviews, of some twenty words each; neither argument is needed."""
     del manual_dir, report
     rng = np.random.default_rng(10)
     labels = rng.integers(0, 2, _REVIEWS).astype(np.int32)
     reviews = np.array([_review(rng, bool(label)) for label in labels], dtype=object)
     splits = text.random_split(len(labels), seed=11)
     columns = {split: {"review": reviews[i].tolist(), "label": labels[i]} for split, i in splits.items()}
-    return imdb.save("toy_reviews", columns)
+    return imdb.arrays(columns, imdb.CLASS_NAMES)
 
 
 def _review(rng: np.random.Generator, positive: bool) -> str:

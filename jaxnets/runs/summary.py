@@ -8,6 +8,7 @@ import numpy as np
 
 from jaxnets.config import Experiment
 from jaxnets.data import catalog
+from jaxnets.data.store import Dataset
 from jaxnets.runs.statistics import mean_std
 from jaxnets.tasks.metrics import values
 from jaxnets.tasks.task import GeneratedSamples, ImageGrid
@@ -80,6 +81,7 @@ def visualize(engine: Engine, variables: Any, state: TrainState) -> dict[str, Im
 def summarize(
     experiment: Experiment,
     engine: Engine,
+    dataset: Dataset,
     *,
     state: TrainState,
     best_epoch: jax.Array,
@@ -93,7 +95,7 @@ def summarize(
     examples = engine.total_steps * engine.task.examples_per_step * experiment.seeds
     return {
         "id": experiment.id,
-        "dataset": catalog.label(experiment),
+        "dataset": catalog.label(experiment, dataset),
         "synthetic": experiment.data.source == "synthetic",
         "class_names": engine.task.class_names,
         "seeds": experiment.seeds,
@@ -113,7 +115,7 @@ def summarize(
         "peak_memory_bytes": engine.costs.peak_bytes,
         "layout": engine.layout.split,
         # Reported metrics are those of another data set.
-        "reported": {} if catalog.is_own(experiment.data.source) else dict(experiment.reported),
+        "reported": dict(experiment.reported) if catalog.is_published(experiment, dataset) else {},
     }
 
 

@@ -302,6 +302,7 @@ def _finish(session: _Session, position: _Position) -> Json:
         summary.summarize(
             session.experiment,
             engine,
+            session.dataset,
             state=state,
             best_epoch=position.best.epoch,
             evaluated=evaluated,

@@ -8,9 +8,11 @@ import tempfile
 import numpy as np
 import pytest
 
-from jaxnets.data import catalog, mnist, names, shapes, store
+from jaxnets import registry
+from jaxnets.data import builders, catalog, mnist, names, shapes, store
+from jaxnets.data.dataset_builder import content_hash
 from jaxnets.errors import UserError
-from tests.data.facts import check_facts
+from tests.data.facts import check_facts, set_sizes
 
 SYNTHETIC = [name for name, builder in catalog.SETS.items() if builder.synthetic]
 
@@ -90,7 +92,7 @@ def digest(dataset):
             if field == "image":
                 array = class_means(array, fields["label"])
             content.update(np.ascontiguousarray(array).tobytes())
-    meta = {key: value for key, value in dataset.meta.items() if key not in ("format", "splits", "mean", "std")}
+    meta = {key: value for key, value in dataset.meta.items() if key not in ("format", "splits", "digest", "mean", "std")}
     content.update(json.dumps(meta, sort_keys=True).encode())
     return content.hexdigest()
 
@@ -136,6 +138,69 @@ def test_no_temporary_folder_stays(content, fails, tmp_path, monkeypatch, data_f
         names.prepare_surnames(tmp_path)
     assert not list((tmp_path / "tmp").iterdir())
     assert not (store.root() / "tfds" / "surnames").exists()
+
+
+def test_what_a_killed_preparation_left_is_not_taken_for_the_next_ones(tmp_path, data_folder_of_its_own, monkeypatch):
+    """A process that is killed removes nothing."""
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "us.txt").write_text(f"{name}\n" * 20)
+    with monkeypatch.context() as patch:
+        patch.setattr(builders, "_clear", lambda work: None)
+        names.prepare_surnames(tmp_path / "first")
+    (store.root() / "tfds" / "downloads" / "half.tmp.1").mkdir(parents=True)
+    assert names.prepare_surnames(tmp_path / "second").splits["train"]["length"].max() == len("second")
+    assert [path.name for path in (store.root() / "tfds").iterdir()] == ["downloads"]
+    assert not list((store.root() / "tfds" / "downloads").iterdir())
+
+
+def test_a_part_of_a_set_is_refused_and_the_old_set_stays(tmp_path, data_folder_of_its_own, monkeypatch):
+    set_sizes(monkeypatch, "surnames", train=16, validation=2, test=2)
+    contents = names.contents(len("second"))
+    monkeypatch.setitem(catalog.SETS, "surnames", dataclasses.replace(catalog.get("surnames"), contents=contents))
+    (tmp_path / "us.txt").write_text("second\n" * 20)
+    catalog.prepare("surnames", tmp_path)
+    (tmp_path / "us.txt").write_text("third\n" * 10)
+    with pytest.raises(UserError, match="not the whole published set: 8 of 16 train, 1 of 2 validation, 1 of 2 test"):
+        catalog.prepare("surnames", tmp_path)
+    assert catalog.load("surnames").examples("train") == 16
+    set_sizes(monkeypatch, "surnames", train=17, validation=2, test=2)
+    with pytest.raises(UserError, match="is not as this version of jaxnets prepares it .16 of 17 train.* surnames` again"):
+        catalog.load("surnames")
+
+
+def test_changed_content_of_known_size_is_marked(tmp_path, data_folder_of_its_own, monkeypatch):
+    experiment = next(e for e in registry.all_experiments().values() if e.data.dataset == "surnames")
+    (tmp_path / "us.txt").write_text("second\n" * 20)
+    builder = dataclasses.replace(catalog.get("surnames"), contents=names.contents(6))
+    builder = dataclasses.replace(builder, published=content_hash(names.prepare_surnames(tmp_path)))
+    monkeypatch.setitem(catalog.SETS, "surnames", builder)
+    set_sizes(monkeypatch, "surnames", train=16, validation=2, test=2)
+    catalog.prepare("surnames", tmp_path)
+    assert catalog.label(experiment, catalog.load("surnames")) == "surnames"
+    assert catalog.is_published(experiment, catalog.load("surnames"))
+    (tmp_path / "us.txt").write_text("second\n" * 19 + "sceond\n")
+    catalog.prepare("surnames", tmp_path)
+    assert catalog.label(experiment, catalog.load("surnames")) == "surnames (not as published)"
+    assert not catalog.is_published(experiment, catalog.load("surnames"))
+
+
+@pytest.mark.parametrize(
+    ("field", "array"),
+    [("token", np.zeros((2_400, 15), np.uint16)), ("length", np.zeros((2_400, 1), np.int32)), ("other", np.zeros(2_400))],
+)
+def test_a_synthetic_set_of_another_form_is_made_anew(field, array, data_folder_of_its_own):
+    made = catalog.open_dataset("toy_names")
+    splits = {split: dict(fields) for split, fields in made.splits.items()}
+    splits["train"][field] = array
+    store.save("toy_names", splits, {key: value for key, value in made.meta.items() if key != "splits"})
+    assert digest(catalog.open_dataset("toy_names")) == CONTENT["toy_names"]
+
+
+def test_a_folder_in_place_of_a_file_is_named(tmp_path, data_folder_of_its_own):
+    (tmp_path / "us.txt").mkdir()
+    with pytest.raises(UserError, match=rf"surnames: {tmp_path}/us.txt cannot be read: Is a directory"):
+        names.prepare_surnames(tmp_path)
 
 
 def test_preparing_reports_its_stages_to_the_end(tmp_path, data_folder_of_its_own):

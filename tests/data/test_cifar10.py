@@ -67,8 +67,7 @@ def test_every_form_gives_the_same_files(sources, batches, tmp_path, form):
 
 
 def test_preparing_splits_by_a_fixed_permutation(sources, batches, root):
-    cifar10.prepare(sources)
-    found = store.load("cifar10")
+    found = store.Dataset("cifar10", *cifar10.prepare(sources))
     assert {split: found.examples(split) for split in found.splits} == {"train": 45_000, "validation": 5_000, "test": 10_000}
     images = np.concatenate([pixels for _, pixels in batches.values()]).reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
     order = np.random.default_rng(45_000).permutation(50_000)

@@ -28,13 +28,12 @@ def test_nist36_is_read_upright(tmp_path, monkeypatch):
     image[5, 9] = 1.0  # Row 5, column 9: MATLAB stores columns one after the other.
     data = np.stack([image.ravel(order="F")] * 72)
     mat(tmp_path, train_data=data)
-    nist36.prepare(tmp_path)
-    found = store.load("nist36")
+    found = store.Dataset("nist36", *nist36.prepare(tmp_path))
     assert {split: found.examples(split) for split in found.splits} == {"train": 72, "validation": 40, "test": 36}
     assert found.splits["train"]["image"][3, 5, 9, 0] == 255
     assert found.splits["train"]["image"][3].sum() == 255
     np.testing.assert_array_equal(found.splits["train"]["label"], np.arange(72) % 36)
-    assert found.meta["class_names"][-10:] == list("0123456789")
+    assert found.meta["class_names"][-10:] == tuple("0123456789")
 
 
 @pytest.mark.parametrize(
@@ -98,8 +97,7 @@ def test_emnist36_takes_classes_in_equal_shares_and_turns_letters_upright(tmp_pa
     monkeypatch.setenv("JAXNETS_DATA", str(tmp_path / "data"))
     publishers_files(tmp_path, 5)
     monkeypatch.setattr(emnist36.Emnist36, "counts", {"train": 3, "validation": 2, "test": 4})
-    emnist36.prepare(tmp_path)
-    found = store.load("emnist36")
+    found = store.Dataset("emnist36", *emnist36.prepare(tmp_path))
     for split, count in (("train", 3), ("validation", 2), ("test", 4)):
         np.testing.assert_array_equal(np.bincount(found.splits[split]["label"]), [count] * 36)
     label, image = (found.splits["train"][field] for field in ("label", "image"))

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from jaxnets.data import catalog, corpora, imdb, store, text
-from jaxnets.data.progress import silent
 from tests.data.facts import check_facts
 
 pytestmark = pytest.mark.real_data
@@ -35,7 +34,7 @@ def prepared(real_data, tmp_path_factory):
     @functools.cache
     def prepare(name):
         [*folders] = (real_data(part) for part in FILES[name])
-        catalog.get(name).prepare(folders[0], silent)
+        catalog.prepare(name, folders[0])
         return store.load(name)
 
     with pytest.MonkeyPatch.context() as patch:

@@ -1,5 +1,10 @@
 """Dataset sets: memory-mapped, whole or not there."""
 
+import json
+import multiprocessing
+import shutil
+import warnings
+
 import numpy as np
 import pytest
 
@@ -22,7 +27,7 @@ def test_round_trip_is_memory_mapped(root):
     np.testing.assert_array_equal(found.splits["train"]["image"], SPLITS["train"]["image"])
     assert found.meta["class_names"] == ["a", "b"]
     assert found.examples("train") == 2
-    assert [p.name for p in root.iterdir()] == ["toy"]  # No temporary folder stays behind.
+    assert sorted(p.name for p in root.iterdir()) == [".locks", "toy"]  # No temporary folder stays behind.
 
 
 def test_missing_and_damaged_sets_say_how_to_mend_them(root):
@@ -33,6 +38,90 @@ def test_missing_and_damaged_sets_say_how_to_mend_them(root):
     image.write_bytes(image.read_bytes()[:-5])
     with pytest.raises(UserError, match="damaged .* run `jaxnets data prepare toy` again"):
         store.load("toy")
+
+
+@pytest.mark.parametrize("content", ["", "null", "[]", "7", "{", "[" * 100_000, '{"format": 1}'])
+def test_a_set_without_its_facts_is_not_prepared(root, content):
+    (store.save("toy", SPLITS, {}) / "meta.json").write_text(content)
+    assert not store.is_prepared("toy")
+    with pytest.raises(UserError, match="toy is not prepared"):
+        store.load("toy")
+
+
+@pytest.mark.parametrize(
+    "splits",
+    [None, [], {"train": None}, {"train": {}}, {"train": {"image": [2, 2, 2, 3], "label": [3]}}, {"train": {"text": [2]}}],
+)
+def test_facts_of_another_shape_are_damage(root, splits):
+    meta = store.save("toy", SPLITS, {}) / "meta.json"
+    meta.write_text(json.dumps({**json.loads(meta.read_text()), "splits": splits}))
+    with pytest.raises(UserError, match="damaged"):
+        store.load("toy")
+
+
+@pytest.mark.parametrize("content", [b"", b"\x93NUMPY", b"PK", b"\x93NUMPY\x01\x00\x04\x00{1:}"])
+def test_arrays_that_are_none_are_damage(root, content):
+    (store.save("toy", SPLITS, {}) / "train.label.npy").write_bytes(content)
+    with pytest.raises(UserError, match="damaged"):
+        store.load("toy")
+
+
+def test_fields_of_unequal_length_are_damage(root):
+    store.save("toy", {"train": {"image": np.zeros(3), "label": np.zeros(2)}}, {})
+    with pytest.raises(UserError, match="fields of a split differ in length"):
+        store.load("toy")
+
+
+def in_processes(*calls):
+    """Runs functions at once, each in a process of its own, and returns what each yields or raises."""
+    fork = multiprocessing.get_context("fork")
+    found, start = fork.Queue(), fork.Barrier(len(calls))
+
+    def run(call):
+        start.wait()
+        try:
+            found.put(call())
+        except Exception as error:
+            found.put(repr(error))
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # Python warns of forks beside jax's threads.
+        processes = [fork.Process(target=run, args=(call,)) for call in calls]
+        for process in processes:
+            process.start()
+    results = [found.get(timeout=60) for _ in processes]
+    for process in processes:
+        process.join()
+    return results
+
+
+def test_saving_and_reading_at_once(root):
+    store.save("toy", SPLITS, {})
+
+    def use(action):
+        return lambda: all(action() for _ in range(30))
+
+    saving, reading = use(lambda: bool(store.save("toy", SPLITS, {}))), use(lambda: bool(store.load("toy")))
+    assert in_processes(saving, saving, reading, reading) == [True] * 4
+
+
+def test_first_use_of_a_synthetic_set_by_several_processes(root):
+    assert in_processes(*[lambda: catalog.open_dataset("toy_names").examples("train")] * 4) == [2_400] * 4
+
+
+def test_a_store_that_cannot_be_written_is_read(root, monkeypatch):
+    store.save("toy", SPLITS, {})
+    shutil.rmtree(root / ".locks")
+    (root / ".locks").write_text("")  # Root may write everywhere else.
+    assert store.load("toy").examples("train") == 2
+    with pytest.raises(UserError, match="cannot write .*; set JAXNETS_DATA to another folder"):
+        catalog.open_dataset("toy_names")
+
+
+def test_a_tilde_is_the_home_folder(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("JAXNETS_DATA", "~/data")
+    assert store.root() == tmp_path / "data"
 
 
 def test_a_failed_save_leaves_the_old_set(root, monkeypatch):
@@ -47,7 +136,7 @@ def test_a_failed_save_leaves_the_old_set(root, monkeypatch):
     monkeypatch.undo()
     monkeypatch.setenv("JAXNETS_DATA", str(root))
     assert store.load("toy").examples("train") == 2
-    assert len(list(root.iterdir())) == 1
+    assert sorted(p.name for p in root.iterdir()) == [".locks", "toy"]
 
 
 def test_statistics_equal_numpys():

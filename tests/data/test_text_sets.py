@@ -23,8 +23,7 @@ def test_names_from_an_archive(manual):
         archive.writestr("data/names/Irish.txt", "O'Néill\nBrady\n" * 10)
         archive.writestr("data/names/Greek.txt", "Galanos\n\nж\n" * 10)
         archive.writestr("data/eng-fra.txt", "")
-    names.prepare_national(manual)
-    found = store.load("names")
+    found = store.Dataset("names", *names.prepare_national(manual))
     vocabulary = text.Vocabulary(tuple(found.meta["tokens"]))
     train = found.splits["train"]
     nationality = found.meta["categories"]
@@ -46,14 +45,12 @@ def write_reviews(folder, parts=("train", "test")):
 
 def test_reviews_from_a_folder(manual):
     write_reviews(manual)
-    imdb.prepare(manual)
-    found = store.load("imdb")
+    found = store.Dataset("imdb", *imdb.prepare(manual))
     assert {split: found.examples(split) for split in found.splits} == {"train": 36, "validation": 4, "test": 40}
     tokens, labels = found.splits["test"]["token"], found.splits["test"]["label"]
     great = found.meta["tokens"].index("great")
     assert ((tokens == great).any(1) == (labels == 1)).all()
-    imdb.prepare_40k(manual)
-    found = store.load("imdb_40k")
+    found = store.Dataset("imdb_40k", *imdb.prepare_40k(manual))
     assert {split: found.examples(split) for split in found.splits} == {"train": 64, "validation": 8, "test": 8}
 
 

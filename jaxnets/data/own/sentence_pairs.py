@@ -47,5 +47,5 @@ def read(config: Any, path: Path, report: Report) -> Content:
             + (f"; left out: {'; '.join(reasons)} (--data.max-length admits longer ones)" if reasons else ""),
         )
     splits, meta = pairs.arrays(list(selected))
-    meta |= {"max_length": config.max_length, "languages": ("source", "target")}
+    meta = {**meta, "max_length": config.max_length, "languages": ("source", "target")}
     return Content(splits, meta, "80 % / 10 % / 10 % at random", reasons)

@@ -14,8 +14,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import numpy as np
-
 from jaxnets import registry
 from jaxnets.config import DataConfig
 from jaxnets.data import store
@@ -23,7 +21,7 @@ from jaxnets.data.own import tfds_sets
 from jaxnets.data.own.content import Content, refuse
 from jaxnets.data.own.folders import files_below
 from jaxnets.data.progress import Report, silent
-from jaxnets.data.store import Dataset, Splits
+from jaxnets.data.store import Dataset
 
 _VERSION = 2
 """To be raised whenever a reader changes what it makes of the same files."""
@@ -68,32 +66,29 @@ def open_source(config: DataConfig, report: Report = silent) -> Dataset:
     prefix = f"own-{re.sub(r'[^a-z0-9]+', '_', label(config.source).lower())[:24].strip('_')}-{key}-"
     name = prefix + _hash([_VERSION, _state(files)])
     if not store.is_prepared(name):
-        content: Content = reader.read(config, path, report)
-        meta = {
-            **content.meta,
-            "source": absolute(config.source),
-            "split_rule": content.split_rule,
-            "left_out": list(content.left_out),
-            "digest": digest(content.splits),
-        }
-        store.save(name, content.splits, meta)
-        for earlier in store.root().glob(f"{prefix}*"):
-            if earlier.name != name:
-                shutil.rmtree(earlier, ignore_errors=True)
+        _prepare(config, path, name, prefix, reader, report)
     dataset = store.load(name)
     if hasattr(reader, "check"):
         reader.check(config, dataset)
     return dataset
 
 
-def digest(splits: Splits) -> str:
-    """A hash of the names and contents of arrays."""
-    total = hashlib.sha256()
-    for split, fields in sorted(splits.items()):
-        for field, array in sorted(fields.items()):
-            total.update(f"{split} {field} {array.dtype} {array.shape}".encode())
-            total.update(np.ascontiguousarray(array).data)
-    return total.hexdigest()[:16]
+def _prepare(config: DataConfig, path: Path | str, name: str, prefix: str, reader: ModuleType, report: Report) -> None:
+    """Reads and stores a source, unless another process does so first, and removes what was prepared of earlier states."""
+    with store.preparing(name, report):
+        if store.is_prepared(name):
+            return
+        content: Content = reader.read(config, path, report)
+        meta = {
+            **content.meta,
+            "source": absolute(config.source),
+            "split_rule": content.split_rule,
+            "left_out": list(content.left_out),
+        }
+        store.save(name, content.splits, meta)
+        for earlier in store.root().glob(f"{prefix}*"):
+            if earlier.name != name:
+                shutil.rmtree(earlier, ignore_errors=True)
 
 
 def _reader(config: DataConfig) -> ModuleType:

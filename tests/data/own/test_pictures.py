@@ -74,7 +74,7 @@ def test_a_source_is_read_once_until_it_changes(tmp_path, monkeypatch):
     picture(folder / "red" / "more.png")
     assert opened(folder).name != first.name
     assert len(decoded) == 46
-    stored = sorted(path.name for path in (tmp_path / "store").iterdir())
+    stored = sorted(path.name for path in (tmp_path / "store").glob("own-*"))
     assert len(stored) == 2  # That of size 4, and the newest; the earlier one is gone.
 
 
@@ -252,7 +252,7 @@ def test_a_bad_folder_is_one_line(tmp_path, make, message):
     assert message in str(error.value)
     assert str(error.value).startswith(f"data.source {tmp_path / 'pictures'}")
     assert "\n" not in str(error.value)
-    assert not list((tmp_path / "store").glob("*"))
+    assert not list((tmp_path / "store").glob("[!.]*"))
 
 
 RNG = np.random.default_rng(0)

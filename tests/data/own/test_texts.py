@@ -269,4 +269,4 @@ def test_bad_names(tmp_path):
     assert "the folder has no .txt files" in refused(NameData(source=str(tmp_path / "none")))
     written(tmp_path / "n" / "Greek.txt", "Ωμέγα\n")
     assert "there is no name with a letter of the alphabet" in refused(NameData(source=str(tmp_path / "n")))
-    assert not list(store.root().glob("*"))
+    assert not list(store.root().glob("[!.]*"))
