@@ -8,7 +8,7 @@ from typing import Any, Literal
 import tyro
 
 from jaxnets.config.data import DataConfig
-from jaxnets.config.fields import field_at
+from jaxnets.config.fields import can_exist, check_values, field_at
 from jaxnets.config.loss import Loss
 from jaxnets.config.model import ModelConfig
 from jaxnets.config.optim import UPDATE_RULES, Optim
@@ -60,6 +60,10 @@ class Experiment:
         """The task's module: that of the model if it names one, otherwise that of the data."""
         return self.model.task or self.data.task
 
+    def total_steps(self, steps_per_epoch: int) -> int:
+        """Length of training in steps."""
+        return self.steps or self.epochs * steps_per_epoch
+
     @property
     def dataset(self) -> str:
         """The data set in use: its name, or its path if it is the user's own."""
@@ -81,6 +85,7 @@ _LIMITS: Mapping[str, _Limit] = {
     "eval_examples": ("must be at least 1", lambda value: value is None or value >= 1),
     "grad_accumulation_steps": _POSITIVE,
     "data.batch_size": _POSITIVE,
+    "data.source": ("must be a name or a path that a file can have", can_exist),
     "data.window": _POSITIVE,
     "data.vocab_size": _POSITIVE,
     "data.dictionary_size": _POSITIVE,
@@ -130,8 +135,16 @@ def validate(experiment: Experiment) -> Experiment:
             value = field_at(experiment, path)
         except AttributeError:
             continue
-        if not holds(value):
+        try:
+            is_valid = holds(value)
+        except TypeError:
+            is_valid = False
+        if not is_valid:
             raise UserError(f"{experiment.id}: {path} {words}, got {value}")
+    try:
+        check_values(experiment)
+    except UserError as error:
+        raise UserError(f"{experiment.id}: {error}") from None
     if experiment.data.batch_size % experiment.grad_accumulation_steps:
         raise UserError(
             f"{experiment.id}: grad_accumulation_steps {experiment.grad_accumulation_steps} does not divide "

@@ -3,8 +3,11 @@
 import ast
 import dataclasses
 import difflib
+import math
+import os
 import typing
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -89,6 +92,43 @@ def parse_literal(text: str) -> Any:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError):
         return text
+
+
+def check_values(config: Any) -> None:
+    """Raises UserError for the first field with a value that no field can have: a number that is not finite, an integer of
+    more than 32 bits, a path that no file can have.
+    """
+    for path, value in leaves(config):
+        for one in _flat(value):
+            if problem := _problem(one):
+                raise UserError(f"{path.removeprefix('experiment.')} {problem}")
+
+
+def _flat(value: Any) -> Iterator[Any]:
+    if isinstance(value, Mapping):
+        value = tuple(value.values())
+    if isinstance(value, tuple | list):
+        for item in value:
+            yield from _flat(item)
+    else:
+        yield value
+
+
+def _problem(value: Any) -> str:
+    if isinstance(value, int) and not -(2**31) <= value < 2**32:
+        return "must be an integer of 32 bits"
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"must be a finite number, got {value}"
+    if isinstance(value, Path) and not can_exist(value):
+        return f"is no path that a file can have: {str(value)[:40]!r}…"
+    return ""
+
+
+def can_exist(path: str | Path) -> bool:
+    """Whether a file may have this path: its parts have at most 255 bytes, and all together 4,095."""
+    return (
+        "\0" not in str(path) and all(len(os.fsencode(part)) <= 255 for part in Path(path).parts) and len(str(path)) < 4096
+    )
 
 
 def freeze(mapping: Mapping[str, Any]) -> Mapping[str, Any]:

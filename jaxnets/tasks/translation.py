@@ -42,7 +42,8 @@ def build(experiment: Experiment, dataset: Dataset) -> Task:
     by_sentence = eval_loader(experiment, dataset, gather)
     train_loader = by_word(loaders.train_batches(config.batch_size, dataset.examples("train"), gather))
     if config.teacher_forcing != (1.0, 1.0):
-        train_loader = _with_teacher_forcing(train_loader, config.teacher_forcing, experiment.epochs)
+        epochs = -(-experiment.total_steps(train_loader.steps) // train_loader.steps)
+        train_loader = _with_teacher_forcing(train_loader, config.teacher_forcing, epochs)
     return Task(
         objective=objective(),
         sizes={f"{side}_vocab_size": len(dataset.meta[f"{side}_tokens"]) for side in ("source", "target")},
@@ -172,13 +173,18 @@ def _generate(experiment: Experiment, dataset: Dataset, model: Any, variables: A
     metrics: dict[str, float] = {}
     rows: list[tuple[str, str, str, str]] = []
     for split, fields in dataset.splits.items():
-        chosen = slice(0, dataset.examples("test"))
+        examples = dataset.examples(split)
+        count = min(examples, dataset.examples("test"), experiment.eval_examples or examples)
+        # For a quick look the same pairs as in the other metrics.
+        chosen = np.arange(count) * examples // count if experiment.eval_examples else np.arange(count)
         translations = predictor.translate_tokens(fields["source"][chosen], fields["source_length"][chosen])
         references = [" ".join(target.decode(row)) for row in fields["target"][chosen]]
         # Both sides are tokenized already.
         metrics[f"{split}_bleu"] = sacrebleu.corpus_bleu(translations, [references], tokenize="none", force=True).score
         metrics[f"{split}_chrf"] = sacrebleu.corpus_chrf(translations, [references]).score
-        shown = [" ".join(source.decode(row)) for row in fields["source"][: _SHOWN if split == "test" else _SHOWN // 3]]
+        shown = [
+            " ".join(source.decode(row)) for row in fields["source"][chosen[: _SHOWN if split == "test" else _SHOWN // 3]]
+        ]
         rows += [(split, *row) for row in zip(shown, references, translations, strict=False)]
     languages = dataset.meta.get("languages", ("French", "English"))
     return GeneratedSamples(metrics, ("split", *languages, "ours"), rows)

@@ -63,7 +63,9 @@ def build(
     """
     task = tasks.build(experiment, dataset)
     steps_per_epoch = task.train_loader.steps
-    total_steps = experiment.steps or experiment.epochs * steps_per_epoch
+    total_steps = experiment.total_steps(steps_per_epoch)
+    if total_steps >= 2**31:
+        raise UserError(f"{experiment.id}: {total_steps:,} steps are more than can be counted; choose fewer epochs")
     model = models.build(experiment.model, task.sizes)
     hyperparams = {path.removeprefix("optim."): jnp.asarray(values) for path, values in experiment.grid.items()}
     tx = optimizer.build(experiment.optim, total_steps, steps_per_epoch, swept=tuple(hyperparams))
