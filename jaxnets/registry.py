@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from jaxnets.config import Experiment, validate
-from jaxnets.errors import UserError
+from jaxnets.config.fields import can_exist
+from jaxnets.errors import UserError, first_line
 
 _CONFIG_FILE = "jaxnets_config_"
 """What the names of config files' modules start with."""
@@ -73,9 +74,9 @@ def resolve(target: Any) -> Any:
     try:
         loaded = importlib.import_module(module)
         return getattr(loaded, attribute) if attribute else loaded
-    except (ModuleNotFoundError, AttributeError) as error:
+    except (Exception, SystemExit) as error:
         hint = "; load the config file that defines it first" if module.startswith(_CONFIG_FILE) else ""
-        raise UserError(f"a config names {target!r}, which cannot be imported ({error}){hint}") from error
+        raise UserError(f"a config names {target!r}, which cannot be imported ({first_line(error)}){hint}") from error
 
 
 def select(names: Iterable[str]) -> list[Experiment]:
@@ -86,8 +87,10 @@ def select(names: Iterable[str]) -> list[Experiment]:
     known = all_experiments()
     chosen: dict[str, Experiment] = {}
     for name in names:
-        path, _, id_in_file = name.partition(":")
-        if path.endswith(".py"):
+        path, id_in_file = (
+            (name, "") if name.endswith(".py") else (f"{name.partition('.py:')[0]}.py", name.partition(".py:")[2])
+        )
+        if name == path or ".py:" in name:
             matches = {e.id: e for e in load_file(Path(path)) if id_in_file in ("", e.id)}
             if not matches:
                 raise UserError(f"{path} has no experiment {id_in_file!r}")
@@ -97,21 +100,23 @@ def select(names: Iterable[str]) -> list[Experiment]:
                 families = {"/".join(id_.split("/")[:k]) for id_ in known for k in (1, 2, 3)}
                 near = difflib.get_close_matches(name, families | set(known), n=1)
                 hint = f"did you mean {near[0]}?" if near else "see `jaxnets list`"
-                raise UserError(f"unknown experiment {name!r}: {hint}")
+                raise UserError(f"unknown experiment {name[:200]!r}: {hint}")
         chosen |= matches
     return list(chosen.values())
 
 
 def load_file(path: Path) -> list[Experiment]:
     """The experiments a config file yields from its function `experiments()`. Raises UserError for a file that cannot."""
-    if not path.is_file():
-        raise UserError(f"config file {path}: no such file")
+    if not can_exist(path) or not path.is_file():
+        raise UserError(f"config file {str(path)[:200]}: no such file")
     spec = importlib.util.spec_from_file_location(f"{_CONFIG_FILE}{path.stem}", path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    beside = str(path.resolve().parent)
     # Dataclasses look their module up there, and so does the command line for the docstrings of fields.
     sys.modules[spec.name] = module
+    sys.path.insert(0, beside)  # What lies beside the file can be imported, as beside a script.
     try:
         spec.loader.exec_module(module)
         experiments = [validate(experiment) for experiment in module.experiments()]
@@ -119,8 +124,12 @@ def load_file(path: Path) -> list[Experiment]:
         raise UserError(f"config file {path}: {error}") from None
     except SyntaxError as error:
         raise UserError(f"config file {path}, line {error.lineno}: {error.msg}") from None
+    except SystemExit:
+        raise UserError(f"config file {path}: it ends the program (sys.exit)") from None
     except Exception as error:
-        raise UserError(f"config file {path}: {type(error).__name__}: {error}") from error
+        raise UserError(f"config file {path}: {type(error).__name__}: {first_line(error)}") from error
+    finally:
+        sys.path.remove(beside)
     if not experiments:
         raise UserError(f"config file {path}: experiments() yields nothing")
     return experiments

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import sys
 
 import pytest
 
@@ -28,6 +29,52 @@ def test_naming_an_experiment_twice_runs_it_once():
 def test_an_unknown_id_suggests_the_nearest(name, hint):
     with pytest.raises(UserError, match=hint):
         registry.select([name])
+
+
+MINE = """
+from __future__ import annotations
+
+import dataclasses
+
+import beside
+from jaxnets.registry import all_experiments
+
+
+@dataclasses.dataclass
+class Choice:
+    rate: float = beside.RATE
+
+
+def experiments() -> list[Experiment]:
+    base = all_experiments()["names/best"]
+    return [dataclasses.replace(base, id="mine", optim=dataclasses.replace(base.optim, lr=Choice().rate))]
+"""
+
+
+@pytest.mark.parametrize("folder", ["plain", "with: colons", "[brackets] *"])
+def test_a_config_file_is_a_program_like_others(tmp_path, folder):
+    """With a dataclass, postponed annotations, and an import of what lies beside it; its path may be any."""
+    path = tmp_path / folder / "mine.py"
+    path.parent.mkdir()
+    path.write_text(MINE)
+    path.with_name("beside.py").write_text("RATE = 0.125")
+    before = list(sys.path)
+    for name in (str(path), f"{path}:mine"):
+        [found] = registry.select([name])
+        assert (found.id, found.optim.lr) == ("mine", 0.125)
+    with pytest.raises(UserError, match=r"mine\.py has no experiment 'yours'"):
+        registry.select([f"{path}:yours"])
+    assert sys.path == before
+
+
+@pytest.mark.parametrize("ending", ["import sys; sys.exit()", "raise SystemExit(3)"])
+def test_what_ends_the_program_is_named(tmp_path, monkeypatch, ending):
+    (tmp_path / "ending.py").write_text(ending)
+    with pytest.raises(UserError, match=r"ending\.py: it ends the program"):
+        registry.select([str(tmp_path / "ending.py")])
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(UserError, match="a config names 'ending:loss', which cannot be imported"):
+        registry.resolve("ending:loss")
 
 
 # Their reports list no layers, or the layers for another vocabulary; or these are our networks next to the reported ones.

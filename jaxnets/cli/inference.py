@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from jaxnets.cli.parse import optional, parse, shown_as
+from jaxnets.cli.parse import SEED, Limits, optional, parse, shown_as
 from jaxnets.errors import UserError
 
 if TYPE_CHECKING:
@@ -29,15 +29,15 @@ class SampleOptions(_Run):
     """Names: their first letter or letters."""
     prompt: str = "think about"
     """Text: the beginning, which the net continues."""
-    length: int = 200
+    length: Annotated[int, Limits(1, 100_000)] = 200
     """Text: the number of letters or words to generate."""
-    temperature: float = 0.8
+    temperature: Annotated[float, Limits(1e-6)] = 0.8
     """Softmax temperature. Below 1 sharpens the distribution; towards 0 sampling becomes greedy."""
-    beam: int = 0
+    beam: Annotated[int, Limits(0, 1000)] = 0
     """Text: instead of sampling, search for the most likely continuation with a beam of this width; 0 samples."""
-    number: int = 5
+    number: Annotated[int, Limits(1, 10_000)] = 5
     """How many names or texts to generate."""
-    seed: int = 0
+    seed: Annotated[int, SEED] = 0
     """Seed of the random number generator."""
     replica: int = 0
     """Which of the run's replicas to use, counted from 0; a run trains one per seed."""
@@ -62,7 +62,7 @@ class TranslateOptions(_Run):
 
     sentences: tyro.conf.Positional[Annotated[tuple[str, ...], optional("TEXT…")]] = ()
     """The sentences, each quoted as one argument."""
-    beam: int = 1
+    beam: Annotated[int, Limits(1, 1000)] = 1
     """Width of the beam search; 1 takes the most likely word at every step."""
     replica: int = 0
     """Which of the run's replicas to use, counted from 0; a run trains one per seed."""
@@ -73,7 +73,9 @@ def _load(folder: Path, replica: int, command: str) -> "TrainedNet":
     from jaxnets import registry  # Imported here because these import jax, which the help text does not need.
     from jaxnets.runs import load
     from jaxnets.runs.folder import RunFolder
+    from jaxnets.training import process
 
+    process.prepare()
     predictor = registry.resolve(RunFolder(folder).experiment().task).Predictor
     if predictor.command != command:
         raise UserError(f"{folder}: this net cannot {command}; use `jaxnets {predictor.command}`")
@@ -88,10 +90,6 @@ def _check(condition: bool, message: str) -> None:
 def sample(args: list[str]) -> int:
     """Prints the generated names or texts, one per line, and returns exit status 0."""
     options = parse(SampleOptions, "sample", args)
-    _check(options.temperature > 0, f"temperature must be above 0, got {options.temperature:g}")
-    _check(options.number >= 1, f"number must be at least 1, got {options.number}")
-    _check(options.length >= 1, f"length must be at least 1, got {options.length}")
-    _check(options.beam >= 0, f"beam must be 0 or more, got {options.beam}")
     predictor = _load(options.run, options.replica, "sample").predictor
     import jax
 
@@ -136,7 +134,6 @@ def translate(args: list[str]) -> int:
     """Prints the translation of each sentence on a line, and returns exit status 0."""
     options = parse(TranslateOptions, "translate", args)
     _check(bool(options.sentences), 'translate needs a sentence, for example: jaxnets translate RUN "je suis content ."')
-    _check(options.beam >= 1, f"beam must be at least 1, got {options.beam}")
     predictor = _load(options.run, options.replica, "translate").predictor
     for sentence in predictor.translate(options.sentences, options.beam):
         print(sentence)

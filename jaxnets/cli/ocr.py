@@ -41,7 +41,9 @@ def ocr(args: list[str]) -> int:
     from jaxnets.analysis.ocr.read import read
     from jaxnets.data.letter_form import SIDE
     from jaxnets.runs import load  # Slow imports, which the help text does not need.
+    from jaxnets.training import process
 
+    process.prepare()
     page = open_page(options.page)
     net = load.load(options.run, options.replica)
     if not isinstance(net.experiment.data, ImageData):

@@ -4,13 +4,25 @@ import contextlib
 import io
 import itertools
 import re
+import typing
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import tyro
 
-from jaxnets.config.fields import parse_literal
+from jaxnets.config.fields import check_values, parse_literal
 from jaxnets.errors import UserError
+
+
+class Limits(NamedTuple):
+    """An annotation of an option: the least and the largest number that it may be."""
+
+    least: float
+    most: float = 2**31 - 1
+
+
+SEED = Limits(0, 2**32 - 1)
+RATE = Limits(1e-9, 1e9)
 
 
 def shown_as(metavar: str) -> Any:
@@ -32,13 +44,21 @@ def parse(kind: Any, command: str, args: list[str], default: Any = None, descrip
     errors = io.StringIO()
     try:
         with contextlib.redirect_stderr(errors):
-            return tyro.cli(
+            options = tyro.cli(
                 kind, prog=f"jaxnets {command}", args=args, default=default, description=description, config=config
             )
     except SystemExit as stop:
         if stop.code in (0, None):
             raise
         raise UserError(_one_line(errors.getvalue())) from None
+    check_values(options)
+    for name, hint in typing.get_type_hints(type(options), include_extras=True).items():
+        for limits in (part for part in getattr(hint, "__metadata__", ()) if isinstance(part, Limits)):
+            value = getattr(options, name)
+            if value is not None and not limits.least <= value <= limits.most:
+                bound = f"at least {limits.least:g}" if value < limits.least else f"at most {limits.most:,g}"
+                raise UserError(f"{name} must be {bound}, got {value:g}")
+    return options
 
 
 def take_args(args: Sequence[str], prefix: str = "--optim.args.") -> tuple[list[str], dict[str, Any]]:

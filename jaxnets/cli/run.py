@@ -10,7 +10,7 @@ import tyro
 from rich.console import Console
 
 from jaxnets import registry
-from jaxnets.cli.parse import parse, take_args
+from jaxnets.cli.parse import Limits, parse, take_args
 from jaxnets.config import Experiment, validate, with_fields
 from jaxnets.errors import UserError
 
@@ -22,7 +22,7 @@ class RunOptions:
     experiment: Annotated[Experiment, tyro.conf.arg(name="")]
     out: Path = Path("runs")
     """Each experiment is written to the folder OUT/ID. An interrupted run in that folder is resumed."""
-    checkpoint_every: float = 60.0
+    checkpoint_every: Annotated[float, Limits(0)] = 60.0
     """Minimum number of seconds between checkpoints."""
     tensorboard: tyro.conf.FlagCreatePairsOff[bool] = False
     """Also write TensorBoard event files into the run folder."""
@@ -31,7 +31,7 @@ class RunOptions:
 def run(args: list[str]) -> int:
     """Trains experiments one after the other, and prints their progress and a table of results.
 
-    Returns the exit status: 0, 1 if some experiments failed, 128 + the signal's number after SIGINT or SIGTERM.
+    Returns the exit status: 0, 1 if some experiments failed, 128 + the signal's number after one that stops it.
     """
     names = list(itertools.takewhile(lambda arg: not arg.startswith("-"), args))
     rest, changes = take_args(args[len(names) :])
@@ -43,8 +43,6 @@ def run(args: list[str]) -> int:
     )
     runs = [parse(RunOptions, f"run {' '.join(names) or 'ID…'}", rest, RunOptions(e), description) for e in experiments]
     runs = [dataclasses.replace(run, experiment=validate(with_fields(run.experiment, changes))) for run in runs]
-    if runs[0].checkpoint_every < 0:
-        raise UserError(f"checkpoint_every must be 0 or more seconds, got {runs[0].checkpoint_every}")
     return _train_all(runs)
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import tyro
 
 from jaxnets import registry
-from jaxnets.cli.parse import optional, parse, take_args
+from jaxnets.cli.parse import Limits, optional, parse, take_args
 from jaxnets.config import Experiment, validate, with_fields
 from jaxnets.errors import UserError
 
@@ -19,20 +19,20 @@ class SweepOptions:
     experiment: Annotated[Experiment, tyro.conf.arg(name="")]
     over: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
     """A field and its values, optim.lr=1e-3,1e-2, or with --random a range, optim.lr=1e-4..1e-1."""
-    random: Annotated[int | None, optional("INT")] = None
+    random: Annotated[int | None, optional("INT"), Limits(1, 100_000)] = None
     """Draw this many random settings instead of trying all combinations."""
     metric: Annotated[str | None, optional("STR")] = None
     """The metric to choose by: val_accuracy, val_loss, val_perplexity, … By default the one that selects the best epoch."""
     out: Path = Path("runs")
     """The sweep is written to the folder OUT/sweep/ID. An interrupted sweep in that folder is resumed."""
-    checkpoint_every: float = 60.0
+    checkpoint_every: Annotated[float, Limits(0)] = 60.0
     """Minimum number of seconds between checkpoints."""
 
 
 def sweep(args: list[str]) -> int:
     """Trains all settings, then the best one again with new seeds. Prints a table, best first, and writes it with a plot.
 
-    Returns the exit status: 0, or 128 + the signal's number after SIGINT or SIGTERM.
+    Returns the exit status: 0, or 128 + the signal's number after one that stops it.
     """
     if not args or (args[0].startswith("-") and not {"-h", "--help"} & set(args)):
         raise UserError(
@@ -49,8 +49,6 @@ def sweep(args: list[str]) -> int:
     options = parse(SweepOptions, f"sweep {name}", rest, SweepOptions(first), description)
     if not options.over:
         raise UserError("sweep needs --over, for example --over optim.lr=1e-3,1e-2")
-    if options.random is not None and options.random < 1:
-        raise UserError(f"random must be at least 1, got {options.random}")
     return _search(dataclasses.replace(options, experiment=validate(with_fields(options.experiment, changes))))
 
 

@@ -2,17 +2,18 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Annotated
 
-from jaxnets.cli.parse import parse
+from jaxnets.cli.parse import SEED, Limits, parse
 
 
 @dataclasses.dataclass(frozen=True)
 class TheoryOptions:
     """Checks numerically: the shift invariance of softmax, vanishing gradients, and the symmetry of zero initialization."""
 
-    depth: int = 12
+    depth: Annotated[int, Limits(1, 1000)] = 12
     """Hidden layers of the nets whose gradients are compared."""
-    seed: int = 0
+    seed: Annotated[int, SEED] = 0
     """Seed of the random weights and inputs."""
     out: Path = Path("runs")
     """The plot is written to OUT/theory.png."""
@@ -21,16 +22,14 @@ class TheoryOptions:
 def theory(args: list[str]) -> int:
     """Prints the results, writes a plot of gradient norms by layer, and returns exit status 0."""
     options = parse(TheoryOptions, "theory", args)
-    from jaxnets.errors import UserError
-
-    if options.depth < 1:
-        raise UserError(f"depth must be at least 1, got {options.depth}")
     import jax
 
     from jaxnets.analysis import theory
     from jaxnets.analysis.report import plots
     from jaxnets.analysis.report.gradients import by_layer
+    from jaxnets.training import process
 
+    process.prepare()
     key = jax.random.key(options.seed)
     print("Softmax does not change if the same number is added to all its inputs (largest change in 10,000 outputs):")
     for shift, (ours, naive) in theory.softmax_shifts(key).items():

@@ -1,11 +1,7 @@
 """`jaxnets visualize`: a look inside a trained CNN."""
 
-import math
-from typing import Any
-
 from jaxnets.cli.parse import parse
 from jaxnets.cli.visualize_options import KINDS, TransferOptions, ViewOptions
-from jaxnets.errors import UserError
 
 
 def visualize(args: list[str]) -> int:
@@ -17,7 +13,6 @@ def visualize(args: list[str]) -> int:
     options = parse(kind, "visualize" if kind is ViewOptions else f"visualize RUN {args[1]}", args)
     if type(options) is ViewOptions:  # The view comes after an option.
         options = parse(KINDS[options.what], f"visualize RUN {options.what}", args)
-    _check(options)
     # Imported here because these import jax, which the help text does not need.
     from jaxnets.analysis.report import plots
     from jaxnets.analysis.visualize import network
@@ -37,15 +32,3 @@ def visualize(args: list[str]) -> int:
     path = (options.out or options.run / "visualize") / f"{options.what}.png"
     print(f"picture: {plots.save(figure, path, dpi=130)}")
     return 0
-
-
-_MINIMUM = {"examples": 1, "restarts": 1, "steps": 1, "number": 1, "side": 1, "stride": 1, "epochs": 1, "seeds": 1}
-_MINIMUM |= {"decay": 0, "variation": 0, "jitter": 0, "seed": 0}
-
-
-def _check(options: Any) -> None:
-    for name, value in vars(options).items():
-        if name in _MINIMUM and not value >= _MINIMUM[name]:
-            raise UserError(f"{name} must be at least {_MINIMUM[name]}, got {value}")
-        if name in ("rate", "lr") and not 0 < value < math.inf:
-            raise UserError(f"{name} must be a finite number above 0, got {value}")

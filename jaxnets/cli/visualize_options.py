@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from jaxnets.cli.parse import optional, shown_as
+from jaxnets.cli.parse import RATE, SEED, Limits, optional, shown_as
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,7 +37,7 @@ class ActivationOptions(ViewOptions):
 
     layer: Annotated[tuple[str, ...], optional("NAME…")] = ()
     """The layers. Default: up to six activation functions, evenly spread over the depth of the net."""
-    examples: int = 1000
+    examples: Annotated[int, Limits(1)] = 1000
     """The number of test images, from the first one on."""
 
 
@@ -49,19 +49,19 @@ class MaximizeOptions(ViewOptions):
     """The layer. Default: the last convolution. With head, the last layer, images maximize the logits of classes."""
     channels: Annotated[tuple[int, ...], optional("INT…")] = ()
     """The channels, counted from 0. Default: the first 16."""
-    restarts: int = 2
+    restarts: Annotated[int, Limits(1, 1000)] = 2
     """Independent ascents for each channel, each from its own noise."""
-    steps: int = 200
+    steps: Annotated[int, Limits(1)] = 200
     """Steps of gradient ascent."""
-    rate: float = 0.05
+    rate: Annotated[float, RATE] = 0.05
     """Size of the first step, in units of pixel values from 0 to 1. It decays linearly to 0."""
-    decay: float = 1.0
+    decay: Annotated[float, Limits(0)] = 1.0
     """Strength of the L2 penalty, which pulls pixels towards mid-gray."""
-    variation: float = 1.0
+    variation: Annotated[float, Limits(0)] = 1.0
     """Strength of the penalty on differences between neighboring pixels, which smooths the image."""
-    jitter: int = 2
+    jitter: Annotated[int, Limits(0)] = 2
     """Before each step the image is shifted at random by up to this many pixels."""
-    seed: int = 0
+    seed: Annotated[int, SEED] = 0
     """Seed of the noise and the shifts."""
 
 
@@ -73,9 +73,9 @@ class DeconvnetOptions(ViewOptions):
     """The layer, whose outputs must be maps. Default: the last activation function; in tanh nets the last convolution."""
     channels: Annotated[tuple[int, ...], optional("INT…")] = ()
     """The channels, counted from 0. Default: the first 8 that respond to any image."""
-    number: int = 9
+    number: Annotated[int, Limits(1, 1000)] = 9
     """Images per channel."""
-    examples: int = 1000
+    examples: Annotated[int, Limits(1)] = 1000
     """The number of test images to search, from the first one on."""
 
 
@@ -85,9 +85,9 @@ class OcclusionOptions(ViewOptions):
 
     images: Annotated[tuple[int, ...], optional("INT…")] = ()
     """Indices of test images. Default: one correctly classified image of each of the first five classes."""
-    side: int = 8
+    side: Annotated[int, Limits(1)] = 8
     """Side of the square, in pixels."""
-    stride: int = 1
+    stride: Annotated[int, Limits(1)] = 1
     """Distance between neighboring positions of the square, in pixels."""
 
 
@@ -97,11 +97,11 @@ class TransferOptions(ViewOptions):
 
     data: str = "shapes10"
     """The other data set. Its images are converted to the size and number of channels that the net takes."""
-    epochs: int = 5
+    epochs: Annotated[int, Limits(1)] = 5
     """Epochs of training."""
-    seeds: int = 3
+    seeds: Annotated[int, Limits(1, 1000)] = 3
     """Replicas, each with its own initial weights and data order."""
-    lr: float = 1e-3
+    lr: Annotated[float, RATE] = 1e-3
     """Learning rate of Adam."""
 
 

@@ -58,7 +58,7 @@ class ModelConfig:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             values = value if isinstance(value, tuple) else (value,)
-            if "dropout" in field.name and not all(0 <= rate < 1 for rate in values):
+            if "dropout" in field.name and not all(0 <= rate <= 1 - 2**-16 for rate in values):  # See nn.Dropout.
                 yield field.name, value
             if field.name in _WIDTHS and not all(width >= 1 for width in values):
                 yield field.name, value

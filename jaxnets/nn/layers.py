@@ -223,7 +223,7 @@ class Dropout(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array, *, train: bool) -> Array:
-        dropped = round(self.rate * 2**16)
+        dropped = min(round(self.rate * 2**16), 2**16 - 1)
         if not train or dropped == 0:
             return x
         shape = (x.shape[0], *((1,) * (x.ndim - 2)), x.shape[-1]) if self.spatial else x.shape

@@ -37,7 +37,8 @@ def sample(step: Step, state: Any, first: Array, key: Array, length: int, temper
 
     def body(carry: tuple[Any, Array], key: Array) -> tuple[tuple[Any, Array], Array]:
         logits, state = step(*carry)
-        token = jax.random.categorical(key, logits / temperature)
+        # The largest logit becomes 0, so that the quotient is finite there, or -inf, at any temperature.
+        token = jax.random.categorical(key, (logits - logits.max(-1, keepdims=True)) / temperature).astype(jnp.int32)
         return (state, token), token
 
     return lax.scan(body, (state, first.astype(jnp.int32)), jax.random.split(key, length))[1].T

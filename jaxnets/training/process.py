@@ -1,8 +1,13 @@
 """Settings of the whole process, made before the first computation."""
 
+import contextlib
 import ctypes
 import os
+import tempfile
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import jax
 
@@ -44,13 +49,47 @@ def tune() -> None:
 
 
 def use_compilation_cache() -> None:
-    """Keeps compiled programs on disk from one process to the next: $JAX_COMPILATION_CACHE_DIR, or ~/.cache/jaxnets/jit."""
+    """Keeps compiled programs on disk from one process to the next: $JAX_COMPILATION_CACHE_DIR, or ~/.cache/jaxnets/jit.
+
+    Where there is no home, or nothing can be written, there is no cache.
+    """
     if jax.config.values["jax_compilation_cache_dir"] is None:
-        jax.config.update("jax_compilation_cache_dir", str(Path.home() / ".cache" / "jaxnets" / "jit"))
+        try:
+            folder = Path.home() / ".cache" / "jaxnets" / "jit"
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+        except (OSError, RuntimeError):
+            return
+        jax.config.update("jax_compilation_cache_dir", str(folder))
+        _empty_when_damaged(folder)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 
 
+def _empty_when_damaged(folder: Path) -> None:
+    """Empties the cache when JAX warns of a damaged program in it, which it would never replace."""
+    show = warnings.showwarning
+
+    def show_or_empty(message: Warning | str, *args: Any, **kwargs: Any) -> None:
+        if "Error reading persistent compilation cache entry" not in str(message):
+            show(message, *args, **kwargs)
+            return
+        for program in folder.iterdir():
+            program.unlink(missing_ok=True)
+
+    warnings.showwarning = show_or_empty
+
+
+@contextlib.contextmanager
+def standard_settings() -> Iterator[None]:
+    """JAX as our programs are written for it, in this thread: in 32 bits, compiled, with the usual promotion of types."""
+    with jax.enable_x64(False), jax.disable_jit(False), jax.numpy_dtype_promotion("standard"):
+        yield
+
+
 def prepare() -> None:
-    """Both of the above."""
+    """All of the above, for a process of our own."""
+    for name, value in (("enable_x64", False), ("disable_jit", False), ("numpy_dtype_promotion", "standard")):
+        jax.config.update(f"jax_{name}", value)
     tune()
     use_compilation_cache()

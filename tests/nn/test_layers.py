@@ -18,6 +18,11 @@ def test_dropout_keeps_the_mean_and_drops_the_stated_share(rate):
     np.testing.assert_allclose(jnp.unique(y), [0, 1 / (1 - rate)], rtol=1e-4)
 
 
+def test_the_largest_rate_leaves_finite_values():
+    y = Dropout(0.9999999).apply({}, jnp.ones(100), train=True, rngs={"dropout": jax.random.key(0)})
+    assert jnp.isfinite(y).all()
+
+
 def test_dropout_is_idle_in_evaluation_and_differs_by_key():
     x = jnp.ones((8, 8))
     assert Dropout(0.5).apply({}, x, train=False) is x

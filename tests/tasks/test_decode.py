@@ -29,6 +29,21 @@ def machine(seed):
     return step
 
 
+def test_the_lowest_temperature_is_greedy():
+    """Logits divided by it are not finite."""
+    step = machine(0)
+    greedy = decode.greedy(step, start(3), jnp.arange(3), 5)
+    for temperature in (1e-6, 1e-38):
+        sampled = decode.sample(step, start(3), jnp.arange(3), jax.random.key(0), 5, temperature)
+        np.testing.assert_array_equal(sampled, greedy)
+
+
+def test_it_samples_in_64_bit_mode_too():
+    with jax.enable_x64(True):
+        tokens = decode.sample(machine(0), start(3), jnp.arange(3), jax.random.key(0), 5)
+    assert tokens.dtype == jnp.int32
+
+
 def start(n):
     return jnp.zeros((1, n, 1), jnp.int32)
 

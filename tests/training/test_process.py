@@ -27,6 +27,40 @@ def test_flags_are_added_once_and_a_users_own_are_kept(monkeypatch, before, afte
     assert os.environ["XLA_FLAGS"] == after
 
 
+CACHE = """
+import sys, warnings
+from jaxnets.training import process
+process.use_compilation_cache()
+import jax
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+print(jax.jit(lambda x: x * 3)(14.0), jax.config.values["jax_compilation_cache_dir"])
+"""
+
+
+def compile_in(home):
+    """What a new process prints: a product, and its cache."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("JAX_")} | {"HOME": str(home)}
+    return subprocess.run([sys.executable, "-c", CACHE], capture_output=True, text=True, check=False, env=environment)
+
+
+def test_a_cache_is_done_without_where_there_can_be_none(tmp_path):
+    (tmp_path / "file").write_text("")
+    run = compile_in(tmp_path / "file")
+    assert (run.stdout, run.stderr) == ("42.0 None\n", "")
+
+
+def test_damaged_programs_in_the_cache_are_replaced_in_silence(tmp_path):
+    folder = tmp_path / ".cache" / "jaxnets" / "jit"
+    assert compile_in(tmp_path).stdout == f"42.0 {folder}\n"
+    programs = list(folder.glob("*-cache"))
+    assert programs
+    for program in programs:
+        program.write_bytes(b"torn")
+    run = compile_in(tmp_path)
+    assert (run.stdout, run.stderr) == (f"42.0 {folder}\n", "")
+    assert b"torn" not in {program.read_bytes() for program in folder.glob("*-cache")}
+
+
 PROGRAM = """
 from jaxnets.training import process
 process.prepare()
