@@ -1,13 +1,19 @@
-"""What a run was made with: versions, devices, processor, commit."""
+"""What a run was made with: versions, devices, processor, commit, settings."""
 
 import importlib.metadata
+import os
 import platform
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import jax
+
 Json = dict[str, Any]
+
+_SETTINGS = ("jax_default_matmul_precision", "jax_default_prng_impl", "jax_threefry_partitionable")
+"""What can be set outside and changes figures; jaxnets.training.process fixes the rest."""
 
 
 def describe(devices: Mapping[str, Any]) -> Json:
@@ -18,6 +24,10 @@ def describe(devices: Mapping[str, Any]) -> Json:
         "devices": dict(devices),
         "processor": _processor(),
         "commit": _commit(),
+        "settings": {
+            **{name: jax.config.values.get(name) for name in _SETTINGS},
+            "XLA_FLAGS": os.environ.get("XLA_FLAGS", ""),
+        },
     }
 
 

@@ -138,7 +138,7 @@ class RunFolder:
 
     def environment(self) -> Json:
         """What the run was made with; what was not recorded is unknown."""
-        unknown: Json = {"versions": {}, "devices": {}, "processor": "unknown", "commit": None}
+        unknown: Json = {"versions": {}, "devices": {}, "processor": "unknown", "commit": None, "settings": {}}
         if not (self.path / "environment.json").exists():
             return unknown
         return files.read_json(self.path, "environment.json", ENVIRONMENT, unknown)

@@ -22,7 +22,7 @@ SUMMARY = {
 _METRICS = {str: [Number]}
 EPOCH = {"epoch": int, "step": int, "train": _METRICS, "validation": _METRICS}
 STEP = {"step": int, "loss": [Number]}
-ENVIRONMENT = {"versions": {str: str}, "devices": dict, "processor": str, "commit": (str, None)}
+ENVIRONMENT = {"versions": {str: str}, "devices": dict, "processor": str, "commit": (str, None), "settings": dict}
 
 
 def mismatch(value: Any, shape: Any, where: str = "") -> str:

@@ -1,7 +1,10 @@
 """The device memory that compiled programs need, and advice where it is too much."""
 
 import contextlib
+import os
+import resource
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -37,6 +40,36 @@ def needed(executable: Any) -> Memory:
         return Memory()
     used = sizes.argument_size_in_bytes + sizes.output_size_in_bytes + sizes.temp_size_in_bytes
     return Memory(used - sizes.alias_size_in_bytes, sizes.temp_size_in_bytes)
+
+
+def host_limit(root: Path = Path("/")) -> int:
+    """Bytes that this process may use: the machine's, or fewer by a limit of its container (cgroup) or its own (ulimit).
+
+    `root` is where the system's files are.
+    """
+    limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    for line in _read(root / "proc/self/cgroup").splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controllers and "memory" not in controllers.split(","):
+            continue
+        mount = root / "sys/fs/cgroup" / ("memory" if controllers else "")
+        own = mount / path.strip("/")
+        for folder in (own, *(parent for parent in own.parents if parent.is_relative_to(mount))):
+            limits += [
+                int(text) for name in ("memory.max", "memory.limit_in_bytes") if (text := _read(folder / name)).isdigit()
+            ]
+    addresses, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if addresses != resource.RLIM_INFINITY:
+        taken = int((_read(root / "proc/self/statm") or "0").split()[0]) * os.sysconf("SC_PAGE_SIZE")
+        limits.append(max(1, addresses - taken))
+    return min(limits)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return ""
 
 
 class OutOfMemory(Exception):  # noqa: N818

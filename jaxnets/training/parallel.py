@@ -188,9 +188,9 @@ def steps_per_call(steps: int, platform: str) -> int:
 
 
 def memory_limit(devices: Sequence[jax.Device]) -> int:
-    """Bytes that each of `devices` may use; 0 where it does not tell. CPU devices share the machine's memory."""
+    """Bytes that each of `devices` may use; 0 where it does not tell. CPU devices share what this process may use."""
     if devices[0].platform == "cpu":
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // len(devices)
+        return memory.host_limit() // len(devices)
     return (devices[0].memory_stats() or {}).get("bytes_limit", 0)
 
 
@@ -218,7 +218,7 @@ def describe_devices() -> dict[str, Any]:
     device = jax.devices()[0]
     described = {"platform": device.platform, "kind": device.device_kind, "count": jax.device_count()}
     if device.platform == "cpu":
-        described |= {"cores": available_cores(), "kernels": kernels.backend()}
+        described |= {"cores": available_cores(), "kernels": kernels.backend(), "instruction_set": kernels.instruction_set()}
     return described
 
 

@@ -1,7 +1,9 @@
 """Programs that are too large: noticed before they run, explained with a size that would fit."""
 
 import dataclasses
+import os
 import re
+import resource
 
 import numpy as np
 import pytest
@@ -65,6 +67,30 @@ def test_the_runtimes_own_error_is_understood():
         raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 7 bytes.")
     with pytest.raises(jax.errors.JaxRuntimeError, match="INTERNAL"), memory.watched():
         raise jax.errors.JaxRuntimeError("INTERNAL: something else")
+
+
+@pytest.mark.parametrize(
+    ("files", "limit"),
+    [
+        ({}, None),
+        ({"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/memory.max": "max\n"}, None),
+        ({"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/memory.max": "5000\n"}, 5000),
+        ({"proc/self/cgroup": "0::/a/b\n", "sys/fs/cgroup/a/memory.max": "7\n", "sys/fs/cgroup/a/b/memory.max": "8\n"}, 7),
+        ({"proc/self/cgroup": "4:memory:/docker/1\n", "sys/fs/cgroup/memory/memory.limit_in_bytes": "6000\n"}, 6000),
+        ({"proc/self/cgroup": "1:cpu:/\n", "sys/fs/cgroup/memory.max": "9\n"}, None),
+    ],
+)
+def test_a_containers_limit_is_the_limit(tmp_path, files, limit):
+    for name, content in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(content)
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    assert memory.host_limit(tmp_path) == (limit or machine)
+
+
+def test_a_processs_own_limit_is_the_limit(monkeypatch):
+    monkeypatch.setattr(resource, "getrlimit", lambda which: (10_000, 10_000))
+    assert memory.host_limit() == 1
 
 
 def test_a_run_that_cannot_fit_says_so_before_it_trains(tmp_path, monkeypatch):

@@ -168,6 +168,7 @@ def _facts(run: RunFolder, summary: Mapping[str, Any]) -> dict[str, str]:
         "hardware": hardware(environment),
         "versions": ", ".join(f"{name} {version}" for name, version in environment["versions"].items()),
         "commit": environment["commit"] or "unknown",
+        "settings": ", ".join(f"{name} {value}" for name, value in environment["settings"].items() if value) or "default",
     }
     for split in ("test", "validation"):
         if confusion := summary["details"].get(split, {}).get("confusion"):
@@ -192,7 +193,7 @@ def save(figures: Mapping[str, Figure | None], target: Path, prefix: str) -> lis
         if figure is None:
             continue
         image = io.BytesIO()
-        figure.savefig(image, format="png", dpi=_DPI)
+        plots.literal(figure).savefig(image, format="png", dpi=_DPI)
         (target / f"{prefix}-{i}.png").write_bytes(image.getvalue())
         saved.append({"caption": caption, "data": base64.b64encode(image.getvalue()).decode()})
     return saved

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 
 from jaxnets.errors import UserError
@@ -224,10 +225,18 @@ def save(figure: Figure, path: Path, dpi: int) -> Path:
     """Writes a figure to an image file, creates its folder, and returns `path`. Raises UserError if that fails."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, dpi=dpi)
+        literal(figure).savefig(path, dpi=dpi)
     except OSError as error:
         raise UserError(f"cannot write to {path}: {error.strerror}; choose another --out") from error
     return path
+
+
+def literal(figure: Figure) -> Figure:
+    """The figure, in which no name of a user's, such as "$HOME", is read as a formula. Logarithmic ticks are."""
+    for text in figure.findobj(Text):
+        if "$" in text.get_text() and "mathdefault" not in text.get_text():
+            text.set_parse_math(False)
+    return figure
 
 
 def new_figure(size: tuple[float, float]) -> tuple[Figure, Axes]:

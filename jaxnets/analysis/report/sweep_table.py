@@ -54,7 +54,7 @@ def write(results: Sequence[Result], metric: Metric, confirmed: Mapping[str, Any
         table = tables.markdown(*cells(results, metric))
         (folder / "table.md").write_text(f"{table}\n{final_words(results, metric, confirmed)}\n")
         figure = plots.sweep([(r.setting, r.score) for r in results], f"{metric.split} {metric.name}")
-        figure.savefig(folder / "sweep.png", dpi=110)
+        plots.literal(figure).savefig(folder / "sweep.png", dpi=110)
     except OSError as error:
         raise UserError(f"cannot write to {folder}: {error.strerror}") from error
     return folder

@@ -193,6 +193,21 @@ def test_a_language_model_has_no_accuracy_and_no_confusion(tmp_path):
     assert "Confusion" not in text
 
 
+def test_names_are_no_formulas(tmp_path):
+    """A "$" in the name of a folder, or in two."""
+    for name in ("$a^", "b$$", "$\\frac{"):
+        make_run(tmp_path / name, "cifar10/lenet/super")
+    write_report([tmp_path], tmp_path)
+    figure, axes = plots.new_axes()
+    axes.plot([1, 1000], [1, 1000], label="$HOME and $x^2$")
+    axes.set(xscale="log", title="$")
+    axes.legend()
+    plots.literal(figure).canvas.draw()
+    legend, ticks = axes.get_legend().get_texts()[0], [tick.label1 for tick in axes.xaxis.get_major_ticks()]
+    assert not legend.get_parse_math()
+    assert all(tick.get_parse_math() for tick in ticks if tick.get_text())
+
+
 def test_nothing_to_report(tmp_path):
     with pytest.raises(UserError, match="none at all"):
         write_report([tmp_path], tmp_path)
