@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
+from jax import lax
 
 Array = jax.Array
 Distribution = Callable[[Array, tuple[int, ...], Any], Array]
@@ -25,6 +26,44 @@ def rademacher(key: Array, shape: tuple[int, ...], dtype: Any) -> Array:
     return jax.random.rademacher(key, shape, dtype)
 
 
+def _is_masked(leaf: Any) -> bool:
+    return isinstance(leaf, optax.MaskedNode)
+
+
+def _checked(path: Any, leaf: Any) -> Array:
+    """A leaf of the parameters as an array. Raises ValueError, which names it, for one that cannot be perturbed or kept."""
+    name = jax.tree_util.keystr(path, simple=True, separator="/") or "the parameters"
+    if _is_masked(leaf):
+        raise ValueError(
+            f"spsa: {name} is hidden by optax.masked or multi_transform, but value_fn needs all parameters: estimate "
+            "outside, with optax.chain(spsa_gradient(…), optax.multi_transform(…))"
+        )
+    leaf = jnp.asarray(leaf)
+    if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        raise ValueError(f"spsa: {name} is a random key, which has no update; keep it out of the parameters")
+    if jnp.issubdtype(leaf.dtype, jnp.complexfloating):
+        raise ValueError(f"spsa: {name} is complex; give its real and imaginary parts as two leaves")
+    return leaf
+
+
+def _moved(p: Array, size: Array, delta: Array) -> Array:
+    """p + size · delta, rounded to the type of p, where size is large enough for p to change."""
+    wide = jnp.promote_types(p.dtype, jnp.float32)
+    kind = jnp.finfo(p.dtype)
+    p_wide = p.astype(wide)
+    least = kind.eps * jnp.abs(p_wide) + kind.tiny
+    sized = jnp.sign(size).astype(wide) * jnp.maximum(jnp.abs(size).astype(wide), least)
+    # Under jit, XLA may leave out a mere conversion to fewer bits and back.
+    return lax.reduce_precision(p_wide + sized * delta.astype(wide), kind.nexp, kind.nmant).astype(p.dtype)
+
+
+def _quotient(difference: Array, above: Array, below: Array) -> Array:
+    """The slope along each component, from the perturbation that happened; 0 where none did."""
+    wide = jnp.promote_types(above.dtype, jnp.float32)
+    step = above.astype(wide) - below.astype(wide)
+    return jnp.where(step == 0, 0, difference.astype(wide) / jnp.where(step == 0, 1, step))
+
+
 def spsa_gradient(
     key: Array | None = None,
     c: float = 0.01,
@@ -42,7 +81,10 @@ def spsa_gradient(
         \hat g_k = \frac{J(\theta + c_k \Delta_k) - J(\theta - c_k \Delta_k)}{2 c_k}\, \Delta_k^{-1}, \qquad
         c_k = c / k^\gamma,
 
-    with :math:`\Delta^{-1}` taken element by element. Two evaluations serve all parameters at once; the price is noise.
+    with :math:`\Delta^{-1}` taken element by element. The quotient's denominator is the difference of the two parameters as
+    they were rounded to their type, and a perturbation is at least one unit in the last place, so that those of few bits
+    have right slopes too. Leaves that are not of a floating type, such as counts and switches, are left as they are. Two
+    evaluations serve all parameters at once; the price is noise.
     With m perturbations averaged and n parameters, the cosine between the estimate and the gradient is about
     :math:`\sqrt{m / (m + n + 1)}`.
 
@@ -95,15 +137,30 @@ def spsa_gradient(
         count = optax.safe_increment(state.count)
         size = c / count.astype(jnp.float32) ** gamma
 
-        def estimate(perturbation_key: Array) -> Any:
-            delta = optax.tree.random_like(perturbation_key, params, distribution)
-            perturbed = lambda side: jax.tree.map(lambda p, d: p + (side * size * d).astype(p.dtype), params, delta)
-            slope = (value_fn(perturbed(1.0)) - value_fn(perturbed(-1.0))) / (2 * size)
-            return jax.tree.map(lambda d: (slope / d).astype(d.dtype), delta)
+        params = jax.tree_util.tree_map_with_path(_checked, params, is_leaf=_is_masked)
+        leaves, structure = jax.tree.flatten(params)
+        floating = [i for i, leaf in enumerate(leaves) if jnp.issubdtype(leaf.dtype, jnp.floating)]
+
+        def with_floating(values: list[Array], others: list[Array]) -> Any:
+            new = dict(zip(floating, values, strict=True))
+            return jax.tree.unflatten(structure, [new.get(i, other) for i, other in enumerate(others)])
+
+        def loss(values: list[Array]) -> Array:
+            value = value_fn(with_floating(values, leaves))
+            if not hasattr(value, "shape") or value.shape:
+                raise ValueError("spsa's value_fn must return the loss alone, a scalar array; leave out auxiliary values")
+            return value
+
+        def estimate(perturbation_key: Array) -> list[Array]:
+            centers = [leaves[i] for i in floating]
+            delta = optax.tree.random_like(perturbation_key, centers, distribution)
+            above, below = ([_moved(p, side * size, d) for p, d in zip(centers, delta, strict=True)] for side in (1.0, -1.0))
+            difference = loss(above) - loss(below)
+            return [_quotient(difference, *pair) for pair in zip(above, below, strict=True)]
 
         keys = jax.random.split(jax.random.fold_in(root, count), num_perturbations)
-        estimates = jax.vmap(estimate)(keys)
-        return jax.tree.map(lambda g: g.mean(0), estimates), SpsaState(count, state.key)
+        slopes = [slope.mean(0).astype(leaves[i].dtype) for i, slope in zip(floating, jax.vmap(estimate)(keys), strict=True)]
+        return with_floating(slopes, [jnp.zeros_like(leaf) for leaf in leaves]), SpsaState(count, state.key)
 
     return optax.GradientTransformationExtraArgs(init, update)
 

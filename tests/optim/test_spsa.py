@@ -105,6 +105,71 @@ def test_no_backward_pass_remains():
     assert products(optax.chain(read, optax.sgd(0.1))) == pytest.approx(with_backward - two_probes, abs=0.5)
 
 
+def estimate(params, loss, jit=True, **options):
+    tx = spsa_gradient(jax.random.key(0), num_perturbations=4000, **options)
+    update = lambda params: tx.update(None, tx.init(params), params, value_fn=loss)[0]
+    return (jax.jit(update) if jit else update)(params)
+
+
+@pytest.mark.parametrize("jit", [True, False])
+@pytest.mark.parametrize("value", [0.01, 1.0, 100.0, -300.0])
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16, jnp.float32])
+def test_slopes_in_few_bits(dtype, value, jit):
+    """A perturbation that rounding would change or remove has the slope of what happened."""
+    found = estimate(jnp.full(3, value, dtype), lambda p: jnp.sum(p.astype(jnp.float32) ** 2), jit)
+    assert found.dtype == dtype
+    np.testing.assert_allclose(found.astype(jnp.float32), 2 * value, rtol=0.12)
+
+
+def test_leaves_that_are_not_floating_stay():
+    params = {"w": jnp.array([1.0, -2.0]), "on": jnp.array([True, False]), "count": jnp.array([3, 7]), "scale": 2.0}
+
+    def loss(p):
+        assert p["on"].dtype == bool
+        return jnp.where(p["on"], p["scale"] * p["w"] ** 2, 0.0).sum() + 0 * p["count"].sum()
+
+    found = estimate(params, loss)
+    np.testing.assert_allclose(found["w"], [4.0, 0.0], atol=0.3)
+    assert float(found["scale"]) == pytest.approx(1.0, abs=0.3)
+    tx = spsa(
+        jax.random.key(0), a=2.0, big_a=10.0, distribution=lambda key, shape, dtype: jax.random.rademacher(key, shape, dtype)
+    )
+    state = tx.init(params)
+    for _ in range(3):
+        updates, state = tx.update(None, state, params, value_fn=loss)
+        params = optax.apply_updates(params, updates)
+    np.testing.assert_array_equal(params["on"], [True, False])
+    np.testing.assert_array_equal(params["count"], [3, 7])
+
+
+@pytest.mark.parametrize(
+    ("params", "loss", "message"),
+    [
+        ({"w": jnp.ones(2), "key": jax.random.key(0)}, lambda p: p["w"].sum(), "key is a random key"),
+        ({"w": jnp.ones(2, complex)}, lambda p: jnp.abs(p["w"]).sum(), "w is complex"),
+        (jnp.ones(2), lambda p: (p.sum(), {"accuracy": 1.0}), "the loss alone"),
+        (jnp.ones(2), lambda p: p, "the loss alone"),
+    ],
+)
+def test_what_cannot_be_estimated_is_named(params, loss, message):
+    with pytest.raises(ValueError, match=message):
+        estimate(params, loss)
+
+
+def test_parts_of_the_parameters():
+    """Hidden by optax.masked, the rest of the parameters would be missing from the loss: said by name, with a way."""
+    params = {"a": jnp.ones(2), "b": jnp.ones(2)}
+    loss = lambda p: (p["a"] * p["b"]).sum()
+    hidden = optax.masked(spsa(jax.random.key(0)), {"a": True, "b": False})
+    with pytest.raises(ValueError, match="b is hidden by optax.masked"):
+        hidden.update(params, hidden.init(params), params, value_fn=loss)
+    labels, rules = {"a": "train", "b": "freeze"}, {"train": optax.sgd(0.1), "freeze": optax.set_to_zero()}
+    tx = optax.chain(spsa_gradient(jax.random.key(0), num_perturbations=4000), optax.multi_transform(rules, labels))
+    updates, _ = tx.update(params, tx.init(params), params, value_fn=loss)
+    np.testing.assert_allclose(updates["a"], -0.1, atol=0.01)
+    np.testing.assert_array_equal(updates["b"], 0)
+
+
 def test_state_is_a_named_tuple_and_params_are_required():
     tx = spsa_gradient(jax.random.key(0))
     assert isinstance(tx.init(jnp.ones(2)), SpsaState)
