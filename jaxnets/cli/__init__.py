@@ -1,5 +1,10 @@
 """The command line: `jaxnets COMMAND …`. Each command parses its arguments, makes one call, and prints the result."""
 
+import contextlib
+import errno
+import io
+import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 
@@ -51,7 +56,7 @@ Classic small-network experiments, re-run in JAX with error bars over seeds.
 
 `jaxnets COMMAND --help` lists the options of a command. An ID names one experiment (cifar10/lenet/super), a family
 (cifar10/lenet) or a config file of your own (mine.py). RUN is the folder of one run.
-Exit status: 0 done, 1 some experiments failed, 2 bad input, 130 or 143 interrupted.
+Exit status: 0 done, 1 some experiments failed, 2 bad input, 129, 130, 141 or 143 interrupted (128 + the signal).
 """
 
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
@@ -76,23 +81,60 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns the exit status."""
-    args = list(sys.argv[1:] if argv is None else argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # "?" for what the terminal cannot show.
+    try:
+        try:
+            return _call(list(sys.argv[1:] if argv is None else argv))
+        finally:
+            sys.stdout.flush()
+    except UserError as error:
+        return _fail(str(error))
+    except MemoryError:
+        return _fail("out of memory: ask for less at once, or end other programs")
+    except KeyboardInterrupt as stop:
+        return _fail(str(stop) or "interrupted", 128 + signal.SIGINT)
+    except (RuntimeError, AssertionError):
+        if _has_devices():
+            raise
+        asked = os.environ.get("JAX_PLATFORMS", "")
+        return _fail(f"JAX_PLATFORMS={asked}: JAX finds no such device here; unset it, or install JAX with support for it")
+    except OSError as error:
+        if error.filename is not None or error.errno not in (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EIO):
+            raise
+        # What could not be written must not be tried again when the interpreter ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        if error.errno == errno.EPIPE:  # Nobody reads: as programs do that SIGPIPE ends.
+            return 128 + signal.SIGPIPE
+        return _fail(f"cannot write the output: {error.strerror}")
+
+
+def _has_devices() -> bool:
+    """Whether JAX finds the devices that it was asked for."""
+    from jaxnets.training import parallel
+
+    try:
+        parallel.describe_devices()
+    except (RuntimeError, AssertionError):
+        return False
+    return True
+
+
+def _call(args: list[str]) -> int:
     if not args or args[0] in ("-h", "--help"):
         print(USAGE, end="")
         return 0 if args else 2
     if args[0] == "--version":
         print(f"jaxnets {__version__}")
         return 0
-    try:
-        if args[0] not in COMMANDS:
-            raise UserError(f"unknown command {args[0]!r}: choose from {', '.join(COMMANDS)}")
-        return COMMANDS[args[0]](args[1:])
-    except UserError as error:
-        print(f"jaxnets: error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("jaxnets: interrupted", file=sys.stderr)
-        return 130
-    except BrokenPipeError:
-        sys.stderr.close()
-        return 0
+    if args[0] not in COMMANDS:
+        raise UserError(f"unknown command {args[0]!r}: choose from {', '.join(COMMANDS)}")
+    return COMMANDS[args[0]](args[1:])
+
+
+def _fail(message: str, status: int = 2) -> int:
+    """Prints one line and returns the status."""
+    with contextlib.suppress(OSError):
+        print(f"jaxnets: {'error: ' if status == 2 else ''}{message}", file=sys.stderr, flush=True)
+    return status

@@ -1,8 +1,10 @@
 """Progress of training: a bar on a terminal, plain lines elsewhere."""
 
+import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import IO, Any, cast
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -13,11 +15,38 @@ _SECONDS = 2.0
 """Between two lines while data are prepared."""
 
 
+class _Unheard:
+    """A stream that falls silent when nobody reads it any more, and says so by SIGPIPE: training then saves and stops."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+        self._broken = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        self._try(lambda: self._stream.write(text))
+        return len(text)
+
+    def flush(self) -> None:
+        self._try(self._stream.flush)
+
+    def _try(self, call: Callable[[], Any]) -> None:
+        if not self._broken:
+            try:
+                call()
+            except OSError:  # A closed pipe, a terminal that is gone, a full disk.
+                self._broken = True
+                signal.raise_signal(signal.SIGPIPE)
+
+
 class Reporter:
     """Prints the progress of runs to `console`: on a terminal a moving bar, otherwise one line per epoch."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
+        self.console.file = cast(IO[str], _Unheard(console.file))
         self._bar: Progress | None = None
         self._task: TaskID | None = None
         self._prepared_at = time.monotonic()

@@ -13,14 +13,17 @@ class TensorBoard:
     def __init__(self, folder: Path) -> None:
         with extra("tensorboard"):
             from tensorboardX import SummaryWriter
-        self._writer = SummaryWriter(str(folder / "tensorboard"))
+        self._start = lambda epoch: SummaryWriter(str(folder / "tensorboard"), purge_step=epoch)
+        self._writer: Any = None
 
     def write(self, line: dict[str, Any]) -> None:
-        """One epoch's line of metrics.jsonl."""
+        """One epoch's line of metrics.jsonl. The first hides what an earlier process wrote of this epoch and later ones."""
+        self._writer = self._writer or self._start(line["epoch"])
         for split in ("train", "validation"):
             for name, values in line[split].items():
                 self._writer.add_scalar(f"{split}/{name}", mean_std(values)["mean"], line["epoch"])
 
     def close(self) -> None:
         """Writes what is still waiting."""
-        self._writer.close()
+        if self._writer:
+            self._writer.close()

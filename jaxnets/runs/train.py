@@ -2,8 +2,8 @@
 
 import contextlib
 import dataclasses
+import signal
 import time
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,7 +22,7 @@ from jaxnets.runs.statistics import mean_std
 from jaxnets.runs.tensorboard import TensorBoard
 from jaxnets.tasks.metrics import Metrics, values
 from jaxnets.training import engine as engines
-from jaxnets.training import parallel, signals
+from jaxnets.training import parallel, process, signals
 from jaxnets.training.best import BestWeights, first_best, keep_best
 from jaxnets.training.checkpoint import Checkpoints, Snapshot
 from jaxnets.training.engine import Engine
@@ -48,7 +48,7 @@ def train(
 
     If `folder` holds an unfinished run of this experiment, training resumes from it, bit for bit on the same machine. A
     finished run is not retrained; its summary is returned. Checkpoints are written every `checkpoint_every` seconds, on
-    SIGINT and SIGTERM, and at the end. `tensorboard` adds event files for TensorBoard.
+    one of jaxnets.training.signals.STOPPING, and at the end. `tensorboard` adds event files for TensorBoard.
 
     Raises:
       UserError: data missing or changed since the run began, sizes that do not fit, a folder of another experiment, a full
@@ -61,6 +61,7 @@ def train(
         reporter.note(f"{experiment.dataset}: left out {'; '.join(left_out)}")
     data = fingerprint.of(dataset)
     with contextlib.ExitStack() as stack:
+        stack.enter_context(process.standard_settings())
         run = stack.enter_context(contextlib.closing(RunFolder(folder)))
         run.open(experiment, {**environment.describe(parallel.describe_devices()), "data": data})
         if different := fingerprint.changes(run.environment().get("data"), data, dataset):
@@ -70,12 +71,13 @@ def train(
         if run.finished:
             reporter.note(f"{experiment.id}: already finished in {folder}")
             return run.summary()
-        sinks = [stack.enter_context(contextlib.closing(TensorBoard(folder))).write] if tensorboard else []
+        # Epochs that are recorded again after a resume hide what a killed process wrote of them.
+        board = stack.enter_context(contextlib.closing(TensorBoard(folder))) if tensorboard else None
         engine = engines.build(experiment, dataset)
         engine.task.check_packages()
         checkpoints = stack.enter_context(contextlib.closing(Checkpoints(folder / "checkpoints")))
         received = stack.enter_context(signals.defer_signals())
-        session = _Session(experiment, dataset, engine, run, checkpoints, reporter, checkpoint_every, sinks, received)
+        session = _Session(experiment, dataset, engine, run, checkpoints, reporter, checkpoint_every, board, received)
         try:
             return _train_to_the_end(session)
         except OutOfMemory as error:
@@ -92,7 +94,7 @@ class _Session(NamedTuple):
     checkpoints: Checkpoints
     reporter: Reporter
     checkpoint_every: float
-    sinks: Sequence[Callable[[Json], None]]
+    board: TensorBoard | None
     signals: list[int]
     """Numbers of the signals received."""
 
@@ -203,7 +205,8 @@ def _raise_if_interrupted(session: _Session, position: _Position) -> None:
         weights.save(session.run.path, _selected(session, position), session.dataset)
         raise Interrupted(
             session.signals[0],
-            f"{session.experiment.id}: stopped at step {position.step} of {session.engine.total_steps} and saved in "
+            f"{session.experiment.id}: {'its output cannot be written; ' if session.signals[0] == signal.SIGPIPE else ''}"
+            f"stopped at step {position.step} of {session.engine.total_steps} and saved in "
             f"{session.run.path}; run the same command again to resume",
         )
 
@@ -257,8 +260,8 @@ def _end_epoch(session: _Session, position: _Position, epoch: int, rate: float) 
         "seconds": dict(seconds),
     }
     session.run.append([line])
-    for sink in session.sinks:
-        sink(line)
+    if session.board:
+        session.board.write(line)
     position.sums = {}
     seconds_per_step = (seconds["train"] + seconds["eval"]) / position.step
     left = (session.engine.total_steps - position.step) * seconds_per_step

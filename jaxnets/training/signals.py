@@ -1,6 +1,7 @@
 """Deferred signals: they are collected while a step runs, and acted on between steps."""
 
 import contextlib
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -15,11 +16,16 @@ class Interrupted(Exception):  # noqa: N818  # Nothing went wrong.
         self.signal = number
 
 
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE)
+"""Ctrl-C, the request to end, a lost terminal, and output that nobody reads."""
+
+
 @contextlib.contextmanager
 def defer_signals() -> Iterator[list[int]]:
-    """Collects the numbers of SIGINT and SIGTERM in the list it yields. A second signal has its usual effect.
+    """Collects the numbers of STOPPING in the list it yields. A second signal has its usual effect.
 
-    Only a process's main thread can receive signals: in another thread the list stays empty.
+    What is ignored, as SIGHUP under nohup, stays ignored, but for SIGPIPE, which Python always ignores. Only the main
+    thread of a process can receive signals: in another one the list stays empty.
     """
     received: list[int] = []
     if threading.current_thread() is not threading.main_thread():
@@ -28,11 +34,18 @@ def defer_signals() -> Iterator[list[int]]:
 
     def note(number: int, frame: Any) -> None:
         received.append(number)
-        signal.signal(number, before[signal.Signals(number)])
+        signal.signal(number, _at_once if number == signal.SIGINT else before[signal.Signals(number)])
+        if number == signal.SIGINT and os.isatty(2):
+            os.write(2, b"\njaxnets: saving; press Ctrl-C again to stop at once\n")  # print is not safe in a handler.
 
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    defers = lambda number: number == signal.SIGPIPE or signal.getsignal(number) != signal.SIG_IGN
+    before = {number: signal.signal(number, note) for number in STOPPING if defers(number)}
     try:
         yield received
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _at_once(number: int, frame: Any) -> None:
+    raise KeyboardInterrupt("stopped at once; what was saved is kept: run the same command again to resume from there")

@@ -1,9 +1,12 @@
 """The command line: what it prints, what it returns, and one line for every mistake."""
 
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -39,7 +42,7 @@ def call(capsys, *args):
         ),
         ([*RUN, "--optim.args.b1"], "--optim.args.b1 needs a value"),
         ([*RUN, "--optim.lr", "-0.1"], "optim.lr must be a finite number above 0"),
-        ([*RUN, "--checkpoint-every", "-1"], "checkpoint_every must be 0 or more"),
+        ([*RUN, "--checkpoint-every", "-1"], "checkpoint_every must be at least 0, got -1"),
         ([*RUN, "--data.batch-size", "20000", "--out", "OUT"], "larger than the training split"),
         (["run", "cifar10/lenet/plain", "--out", "OUT"], "data set cifar10 is not prepared"),
         (["show", "nothing"], "unknown experiment 'nothing'"),
@@ -50,6 +53,27 @@ def call(capsys, *args):
         (["report"], "report needs at least one folder"),
         (["report", "OUT"], "no finished run in"),
         (["run", "nowhere.py"], "no such file"),
+        (["show", f"{5000 * 'x'}.py"], "no such file"),
+        ([*RUN, "--out", 5000 * "x"], "out is no path that a file can have"),
+        ([*RUN, "--data.source", 5000 * "x"], "data.source must be a name or a path that a file can have"),
+        ([*RUN, "--checkpoint-every", "nan"], "checkpoint_every must be a finite number, got nan"),
+        ([*RUN, "--checkpoint-every", "inf"], "checkpoint_every must be a finite number, got inf"),
+        ([*RUN, "--model.init.std", "inf"], "model.init.std must be a finite number, got inf"),
+        ([*RUN, "--optim.lr", "nan"], "optim.lr must be a finite number"),
+        ([*RUN, "--seeds", 20 * "9"], "seeds must be an integer of 32 bits"),
+        ([*RUN, "--epochs", "100000000", "--out", "OUT"], "steps are more than can be counted"),
+        ([*RUN, "--model.dropout-conv", "0.1", "0.999999"], "model.dropout_conv cannot be (0.1, 0.999999)"),
+        (["sample", "OUT", "--seed", "4294967296"], "seed must be an integer of 32 bits"),
+        (["sample", "OUT", "--seed", "-1"], "seed must be at least 0, got -1"),
+        (["sample", "OUT", "--temperature", "inf"], "temperature must be a finite number, got inf"),
+        (["sample", "OUT", "--temperature", "1e-38"], "temperature must be at least 1e-06, got 1e-38"),
+        (["sample", "OUT", "--length", "100000000"], "length must be at most 100,000"),
+        (["sample", "OUT", "--beam", "100000"], "beam must be at most 1,000"),
+        (["translate", "OUT", "je suis", "--beam", "0"], "beam must be at least 1, got 0"),
+        (["visualize", "OUT", "maximize", "--rate", "nan"], "rate must be a finite number, got nan"),
+        (["visualize", "OUT", "occlusion", "--stride", "0"], "stride must be at least 1, got 0"),
+        (["theory", "--depth", "1000000"], "depth must be at most 1,000"),
+        (["sweep", "names/best", "--over", "optim.lr=1e-3", "--random", "0"], "random must be at least 1, got 0"),
     ],
 )
 def test_mistakes_are_one_line_and_status_2(capsys, tmp_path, shapes10, args, message):
@@ -138,6 +162,37 @@ def test_one_failure_does_not_stop_the_others(capsys, tmp_path, shapes10):
     assert status == 1
     assert err.startswith("jaxnets: error: cannot write to ")
     assert re.search(r"cifar10/lenet/bn +shapes10", out)
+
+
+def start(*args, **options):
+    return subprocess.Popen([sys.executable, "-m", "jaxnets", *args], stderr=subprocess.PIPE, text=True, **options)
+
+
+@pytest.mark.parametrize("args", [["list"], ["run", "--help"]])
+def test_output_that_cannot_be_written(args):
+    """One line on a full disk, silence where nobody reads, "?" for what an ASCII terminal cannot show."""
+    with Path("/dev/full").open("w") as full:
+        process = start(*args, stdout=full)
+        assert process.communicate()[1] == "jaxnets: error: cannot write the output: No space left on device\n"
+        assert process.returncode == 2
+    reader, writer = os.pipe()
+    os.close(reader)
+    process = start(*args, stdout=writer)
+    os.close(writer)
+    assert process.communicate()[1] == ""
+    assert process.returncode == 128 + signal.SIGPIPE
+    ascii_only = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    process = start(*args, stdout=subprocess.PIPE, env=ascii_only)
+    out, err = process.communicate()
+    assert (process.returncode, err) == (0, "")
+    assert out.isascii()
+
+
+def test_an_accelerator_that_is_not_there(tmp_path):
+    """And other settings of JAX that could stop a command: 64 bits, no compilation, strict types."""
+    process = start("theory", "--out", str(tmp_path), env={**os.environ, "JAX_PLATFORMS": "cuda"})
+    assert process.communicate()[1].startswith("jaxnets: error: JAX_PLATFORMS=cuda: JAX finds no such device here;")
+    assert process.returncode == 2
 
 
 def test_the_module_runs(tmp_path):

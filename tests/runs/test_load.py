@@ -115,7 +115,7 @@ def test_images_are_classified_as_in_evaluation(tmp_path, capsys, few_shapes):
         ("sample", "names/char_rnn", ("--category", "Arvan"), "trained without categories"),
         ("sample", "names/char_rnn", ("--start", "ж"), "'ж' not among the 59 known symbols"),
         ("sample", "names/char_rnn", ("--start", ""), "the start of a name is empty"),
-        ("sample", "names/char_rnn", ("--temperature", "0"), "temperature must be above 0"),
+        ("sample", "names/char_rnn", ("--temperature", "0"), "temperature must be at least 1e-06, got 0"),
         ("sample", "names/char_rnn", ("--replica", "2"), "has replicas 0 to 1, not 2"),
         ("sample", "text/char_lm", ("--prompt", ""), "the prompt is empty"),
         ("sample", "word_lm/tiny_shakespeare", ("--prompt", "we zebra"), "'zebra' never occurred in the training text"),

@@ -1,5 +1,6 @@
 """Whole runs: resuming bit for bit after any end, failures, summaries."""
 
+import contextlib
 import dataclasses
 import io
 import json
@@ -7,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import chex
 import jax
@@ -22,6 +24,7 @@ from jaxnets.errors import UserError
 from jaxnets.runs import records, weights
 from jaxnets.runs.folder import RunFolder
 from jaxnets.runs.progress import Reporter
+from jaxnets.runs.tensorboard import TensorBoard
 from jaxnets.runs.train import train
 from jaxnets.tasks import task as tasks
 from jaxnets.training import parallel
@@ -108,7 +111,7 @@ def send_when_recorded(number, step, patch):
     patch.setattr(RunFolder, "append", append_and_send)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_stopped_run_resumes_bit_for_bit_as_if_never_stopped(straight, tmp_path, reporter, monkeypatch, number):
     """Stopped in the second epoch."""
     send_when_recorded(number, 40, monkeypatch)
@@ -120,6 +123,28 @@ def test_a_stopped_run_resumes_bit_for_bit_as_if_never_stopped(straight, tmp_pat
     assert measured(tmp_path) == measured(straight[0])
 
 
+@pytest.mark.parametrize("error", [BrokenPipeError(32, "Broken pipe"), OSError(5, "Input/output error")])
+def test_a_run_whose_output_nobody_reads_saves_and_stops(tmp_path, error):
+    class Closed(io.StringIO):
+        def write(self, text):
+            if "epoch 2" in text:
+                raise error
+            return len(text)
+
+    with pytest.raises(Interrupted, match="its output cannot be written; stopped at step 80 of 120 and saved") as stopped:
+        train(SMALL, tmp_path, Reporter(Console(file=Closed())))
+    assert stopped.value.signal == signal.SIGPIPE
+    assert (tmp_path / "checkpoints" / "80").exists()
+
+
+def test_settings_of_the_callers_program_do_not_reach_a_run(straight, tmp_path, reporter):
+    """64 bits, no compilation and strict promotion, as for debugging: the run is the same, bit for bit."""
+    with jax.enable_x64(True), jax.disable_jit(), jax.numpy_dtype_promotion("strict"):
+        train(dataclasses.replace(SMALL, epochs=1), tmp_path, reporter)
+    lines = lambda folder: [{**line, "seconds": 0} for line in RunFolder(folder).metrics() if line["step"] <= 40]
+    assert lines(tmp_path) == lines(straight[0])
+
+
 SCRIPT = """
 import signal, sys
 from pathlib import Path
@@ -129,6 +154,7 @@ jax.config.update("jax_num_cpu_devices", 4)
 import pytest
 from rich.console import Console
 from jaxnets.runs.progress import Reporter
+from jaxnets.runs.tensorboard import TensorBoard
 from jaxnets.runs.train import train
 from tests.runs.test_train import SMALL, send_when_recorded
 send_when_recorded(signal.SIGKILL, 40, pytest.MonkeyPatch())
@@ -264,6 +290,28 @@ def test_tensorboard_event_files(tmp_path, reporter):
     train(dataclasses.replace(SMALL, epochs=1), tmp_path, reporter, tensorboard=True)
     events = next((tmp_path / "tensorboard").iterdir()).read_bytes()
     assert b"validation/accuracy" in events
+
+
+def test_tensorboard_shows_no_epoch_twice(tmp_path):
+    """An event of a new file hides what a process that was killed wrote of the epochs that are recorded again."""
+    pytest.importorskip("tensorboardX", reason="tensorboardX is not installed")
+    from tensorboardX.event_file_writer import RecordWriter  # noqa: F401  # The format is TFRecord's.
+    from tensorboardX.proto.event_pb2 import Event, SessionLog
+
+    for epochs in ((1, 2), (2, 3)):
+        with contextlib.closing(TensorBoard(tmp_path)) as board:
+            for epoch in epochs:
+                board.write({"epoch": epoch, "train": {}, "validation": {"loss": [1.0]}})
+        time.sleep(1)  # The files' names hold the second.
+    starts = []
+    for file in sorted((tmp_path / "tensorboard").iterdir()):
+        content = file.read_bytes()
+        while content:
+            size = int.from_bytes(content[:8], "little")
+            event = Event.FromString(content[12 : 12 + size])
+            starts += [event.step] if event.session_log.status == SessionLog.START else []
+            content = content[16 + size :]
+    assert starts == [1, 2]
 
 
 def test_tensorboard_without_its_package(tmp_path, reporter, monkeypatch):
