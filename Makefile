@@ -3,6 +3,7 @@
 # make test-data    the real data sets, which are read and checked where their files are at hand
 # make test-fast    configs, registry, imports, update rules: the part without training, within a minute
 # make lint         style and types
+# make docs         the site of README, guides and docstrings, under build/docs
 # make newest       the fast tests and a run from end to end, on the newest Python there is with the newest jax
 # make sanitize     the tests of the CPU kernels under address and undefined-behavior sanitizers
 # All make the environment first: $(VENV), from $(PYTHON).
@@ -26,7 +27,7 @@ SANITIZERS = -fsanitize=address,undefined -fno-sanitize-recover=all
 NEWER = $(firstword $(foreach version,3.13 3.12,$(lastword $(wildcard $(HOME)/.pyenv/versions/$(version).*/bin/python3)) \
   $(shell python$(version) -c 'import sys; print(sys.executable)' 2>/dev/null)))
 
-.PHONY: quickstart test test-data test-fast lint newest torch sanitize clean
+.PHONY: quickstart test test-data test-fast lint docs newest torch sanitize clean
 
 quickstart: $(VENV)/base
 	$(VENV)/bin/jaxnets run cifar10/lenet/bn cifar10/lenet/bn_dropout cifar10/lenet/super cifar10/lenet/best \
@@ -47,6 +48,12 @@ lint: $(VENV)/test
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+
+# Links that lead nowhere and docstrings that cannot be read are errors. Nothing is fetched.
+docs: $(VENV)/docs
+	rm -rf build/docs
+	$(VENV)/bin/sphinx-build -q -W --keep-going -E -a -c docs . build/docs
+	@echo "build/docs/index.html"
 
 newest:
 ifeq ($(NEWER),)
@@ -77,6 +84,10 @@ $(VENV)/base: pyproject.toml setup.py constraints.txt $(wildcard jaxnets/nn/kern
 
 $(VENV)/test: $(VENV)/base
 	$(INSTALL) '.[test,lint]'
+	touch $@
+
+$(VENV)/docs: $(VENV)/base
+	$(INSTALL) '.[docs]'
 	touch $@
 
 clean:
