@@ -49,10 +49,11 @@ lint: $(VENV)/test
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 
-# Links that lead nowhere and docstrings that cannot be read are errors. Nothing is fetched.
+# Links that lead nowhere, docstrings that cannot be read, and pages that load something from elsewhere are errors.
 docs: $(VENV)/docs
 	rm -rf build/docs
 	$(VENV)/bin/sphinx-build -q -W --keep-going -E -a -c docs . build/docs
+	! grep --recursive --include '*.html' --extended-regexp '(src|<link[^>]*href)="(https?:)?//' build/docs
 	@echo "build/docs/index.html"
 
 newest:

@@ -28,6 +28,8 @@ ONNX = (
     "from jaxnets.export import to_onnx; net = types.SimpleNamespace(); net.experiment = types.SimpleNamespace(); "
     "net.experiment.task = 'jaxnets.tasks.classification'; to_onnx.export(net, None)"
 )
+NAMED_IN_CONF = {"furo", "myst-parser"}
+"""Theme and extensions of the site, by their names."""
 PYTEST_PLUGINS = {"pytest-xdist"}
 
 
@@ -83,6 +85,10 @@ def test_the_package_needs_what_it_declares_and_nothing_else():
 
 def test_benchmarks_need_what_they_declare_and_nothing_else():
     assert set(imported("benchmarks")) - BASE == set(declared("bench"))
+
+
+def test_the_site_needs_what_it_declares_and_nothing_else():
+    assert set(imported("docs")) - BASE | NAMED_IN_CONF == set(declared("docs"))
 
 
 def test_the_tests_need_what_they_declare_and_nothing_else():

@@ -1,0 +1,34 @@
+"""The pages of docs/: what they name exists. `make docs` itself refuses links that lead nowhere."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PAGE = (ROOT / "docs" / "jax-and-pytorch.md").read_text()
+DIFFERENCES = "tests/parity/test_differences.py"
+
+
+def named_tests(text):
+    """(file, function) of every `file::test_function` in a text."""
+    for file, function in re.findall(r"`([\w/.]+)::(\w+)`", text):
+        yield DIFFERENCES if file == "differences" else file, function
+
+
+def functions(file):
+    path = ROOT / file
+    tree = ast.parse(path.read_text()) if path.is_file() else ast.Module([], [])
+    return {node.name for node in tree.body if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")}
+
+
+@pytest.mark.parametrize("section", re.split(r"^### ", PAGE, flags=re.MULTILINE)[1:], ids=lambda text: text.splitlines()[0])
+def test_every_difference_names_tests_that_exist(section):
+    named = list(named_tests(section))
+    assert named
+    assert [f"{file}::{function}" for file, function in named if function not in functions(file)] == []
+
+
+def test_every_test_of_differences_is_on_the_page():
+    assert functions(DIFFERENCES) == {function for file, function in named_tests(PAGE) if file == DIFFERENCES}
