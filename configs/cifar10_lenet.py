@@ -22,7 +22,7 @@ Expected test accuracy in %, mean ± standard deviation over 3 seeds; minutes ar
     super 74.6 ± 1.1                   200 epochs, 86 minutes on two cores of an Intel Xeon at 2.5 GHz
     best  74.3 ± 0.5                   40 epochs, 6 minutes on two cores of an AMD EPYC
 
-The report's rate is probably 1e-4: at that rate, with `--optim.lr 1e-4`, the three variants tried so far end within about two
+The report's rate is probably 1e-4: at that rate, with `--optim.lr 1e-4`, the three variants tried end within three
 points of the reported accuracies on every split, after all 200 epochs (5 seeds, 20 to 25 minutes each on two cores of an AMD
 EPYC). In %, reported | ours:
 

@@ -68,12 +68,47 @@ def undescribe(description: Mapping[str, Any]) -> Dataset:
 
 def root() -> Path:
     """The folder of all prepared sets: $JAXNETS_DATA, or ~/.cache/jaxnets/data."""
-    if folder := os.environ.get("JAXNETS_DATA"):
-        return Path(folder).expanduser()
     try:
-        return Path.home() / ".cache" / "jaxnets" / "data"
+        return Path(os.environ.get("JAXNETS_DATA") or "~/.cache/jaxnets/data").expanduser()
     except RuntimeError:
         raise UserError("there is no home folder: set JAXNETS_DATA to a folder for data sets") from None
+
+
+@contextlib.contextmanager
+def lock(name: str, waiting: Callable[[], None] | None = None, shared: bool = False) -> Iterator[None]:
+    """Holds the lock called `name` of this store, alone or with others that hold it `shared`.
+
+    Where another process has it, `waiting` is called first. Who only reads goes without it where nothing can be written;
+    others get a UserError.
+    """
+    path = root() / ".locks" / name
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("a")
+    except OSError as error:
+        if not shared:
+            raise cannot_write(path, error) from error
+        file = None
+    with file or contextlib.nullcontext():
+        if file:
+            kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+            try:
+                fcntl.flock(file, kind | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if waiting:
+                    waiting()
+                fcntl.flock(file, kind)
+        yield
+
+
+def preparing(name: str, report: Report) -> contextlib.AbstractContextManager[None]:
+    """Holds a lock, so that one process at a time prepares what `name` stands for."""
+    return lock(f"{name}.preparation", lambda: report(f"waiting for another preparation of {name}", 0, 1))
+
+
+def cannot_write(path: Path, error: OSError) -> UserError:
+    """The error to raise where something cannot be stored."""
+    return UserError(f"cannot write {path}: {error.strerror}; set JAXNETS_DATA to another folder")
 
 
 def is_prepared(name: str) -> bool:
