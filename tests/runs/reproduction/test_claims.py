@@ -50,6 +50,14 @@ def test_one_contradicted_comparison_refutes_the_claim_and_one_open_one_leaves_i
     assert rule(runs, right, open_one, wrong).decision == "does not hold"
 
 
+def test_what_refutes_one_comparison_may_not_refute_a_claim_of_ten():
+    """The p-value of the contradiction is 0.004: below the level of a look, above a tenth of it."""
+    runs = [record(BN, seeds(0.6077)), record(PLAIN, seeds(0.60)), record(SUPER, seeds(0.9))]
+    wrong, right = than(more_than=0, of=PLAIN, than=BN), than(more_than=0, of=SUPER, than=BN)
+    assert rule(runs, wrong, right).decision == "does not hold"
+    assert rule(runs, wrong, *[right] * 9).decision == "undecided"
+
+
 def test_a_mean_is_compared_with_a_constant_and_factors_multiply():
     runs = [record(BN, seeds(0.60)), record(PLAIN, seeds(0.58))]
     assert rule(runs, than(more_than=59, than="")).verdict == "holds"
