@@ -2,28 +2,39 @@
 
 import pytest
 
-from jaxnets import registry
 from jaxnets.runs import records
-from jaxnets.runs.folder import RunFolder
+
+SPLIT = {"loss": [1.25, None], "accuracy": [0.5, None]}
+STEPS = [{"step": k, "loss": [2.5 / k, None]} for k in (1, 2)]
+EPOCHS = [{"epoch": e, "train": {**SPLIT, "gradient_norm": [1.0 * e, None]}, "validation": SPLIT} for e in (1, 2, 3)]
 
 
-def test_the_curves_and_first_steps_of_a_row_are_those_of_its_run(tmp_path):
-    run = RunFolder(tmp_path)
-    devices = {"platform": "cpu", "kind": "cpu", "count": 1, "cores": 2}
-    run.open(
-        registry.all_experiments()["cifar10/lenet/plain"],
-        {"versions": {}, "devices": devices, "processor": "abacus", "commit": None},
-    )
-    split = lambda e: {"loss": [e + 0.25, None], "accuracy": [0.5, None]}
-    steps = [{"step": k, "loss": [2.5 / k, None]} for k in (1, 2)]
-    epochs = [{"epoch": e, "train": {**split(e), "gradient_norm": [1.0, None]}, "validation": split(e)} for e in (1, 2, 3)]
-    run.append([*steps, *({**line, "step": 10 * line["epoch"], "seconds": {}} for line in epochs)])
-    run.finish({"seeds": 2})
-    [row] = records.rows([run])
-    assert row["hardware"] == "abacus, 2 cores"
-    assert records.lines(row) == [*steps, *epochs]
+class Run:
+    """A run folder, as far as its row is made of it."""
+
+    def __init__(self, *epochs):
+        self.epochs = epochs
+
+    def read(self, name):
+        devices = {"platform": "cpu", "kind": "cpu", "count": 1, "cores": 2}
+        environment = {"versions": {}, "devices": devices, "processor": "abacus", "commit": None}
+        return {"environment.json": environment, "summary.json": {"seeds": 2}, "config.json": {}}[name]
+
+    def metrics(self):
+        return [*STEPS, *({**line, "step": 10 * line["epoch"], "seconds": {}} for line in self.epochs)]
+
+
+def test_the_curves_and_first_steps_of_a_row_are_those_of_its_run():
+    [row] = records.rows([Run(*EPOCHS)])
+    assert (row["hardware"], row["n"]) == ("abacus, 2 cores", 2)
+    assert records.lines(row) == [*STEPS, *EPOCHS]
     del row["first_losses"]  # As in older rows.
-    assert records.lines(row) == epochs
+    assert records.lines(row) == EPOCHS
+
+
+def test_a_run_without_an_epoch_has_no_curves():
+    [row] = records.rows([Run()])
+    assert records.lines(row) == STEPS
 
 
 def test_a_row_holds_five_digits():
