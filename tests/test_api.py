@@ -75,6 +75,7 @@ def test_a_net_is_all_in_two_files(result, few_shapes, tmp_path, monkeypatch):
         ("weights.safetensors", b"{", "weights.safetensors or net.json cannot be read"),
         ("net.json", b"{", "net.json cannot be read"),
         ("net.json", b"{}", "net.json does not hold what a run writes: name is missing"),
+        ("net.json", b'{"name": "a", "splits": {}, "meta": {"class_names": [["a"]]}}', r"class_names\[0\] is list"),
         ("net.json", b'{"name": "a", "splits": {}, "meta": {}}', "net.json does not describe the data of its config.json"),
         ("config.json", b'{"type": "Experiment"}', "config.json is not a run's"),
     ],

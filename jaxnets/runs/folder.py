@@ -154,11 +154,16 @@ class RunFolder:
         """(the lines of metrics.jsonl up to the first that is damaged, what is wrong with that one)."""
         lines: list[Json] = []
         content = self.content("metrics.jsonl") if (self.path / "metrics.jsonl").exists() else b""
+        layouts: dict[bool, Any] = {}
         *complete, _ = content.split(b"\n")  # After the last line's end is nothing, or a line that a crash tore.
         for number, line in enumerate(complete, 1):
+            problem = ""
             try:
                 value = json.loads(line)
-                problem = mismatch(value, EPOCH if isinstance(value, dict) and "epoch" in value else STEP)
+                kind = isinstance(value, dict) and "epoch" in value
+                problem = mismatch(value, EPOCH if kind else STEP)
+                if not problem and _layout(value) != layouts.setdefault(kind, _layout(value)):
+                    problem = "it has other metrics or seeds than the lines before"
             except (ValueError, RecursionError) as error:
                 problem = first_line(error)
             if problem:
@@ -241,6 +246,12 @@ class RunFolder:
         if any(grid.images.ndim != 5 or grid.images.dtype.kind not in "fiu" for grid in grids.values()):
             raise UserError(f"{self.path / 'images.npz'} does not hold images of a run")
         return grids
+
+
+def _layout(line: Json) -> Any:
+    """The number of seeds of each metric of a line."""
+    splits = [line["train"], line["validation"]] if "epoch" in line else [{"loss": line["loss"]}]
+    return [{name: len(values) for name, values in split.items()} for split in splits]
 
 
 def find_runs(folder: Path) -> list[RunFolder]:

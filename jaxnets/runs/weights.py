@@ -20,8 +20,14 @@ from jaxnets.data import store
 from jaxnets.data.store import Dataset
 from jaxnets.errors import UserError, first_line
 from jaxnets.runs import files
+from jaxnets.runs.shape import mismatch
 
 WEIGHTS, NET = "weights.safetensors", "net.json"
+_FACTS = {
+    **{key: [str] for key in ("class_names", "categories", "tokens", "source_tokens", "target_tokens")},
+    **{key: [(int, float)] for key in ("mean", "std")},
+    "tokenizer": str,
+}
 _DESCRIPTION = {"name": str, "splits": {str: {str: {"dtype": str, "shape": [int]}}}, "meta": dict}
 
 
@@ -60,6 +66,8 @@ def load(folder: Path) -> tuple[dict[str, Any], Dataset]:
     try:
         tensors = deserialize(files.content(folder, WEIGHTS))
         dataset = store.undescribe(files.read_json(folder, NET, _DESCRIPTION))
+        if problem := mismatch(dict(dataset.meta), {key: shape for key, shape in _FACTS.items() if key in dataset.meta}):
+            raise UserError(f"{folder / NET} does not hold what a run writes: {problem[:200]}")
     except (ValueError, TypeError, safetensors.SafetensorError) as error:
         raise UserError(f"{folder}: {WEIGHTS} or {NET} cannot be read ({first_line(error)})") from None
     variables: dict[str, Any] = {}

@@ -109,6 +109,11 @@ def test_damaged_files_are_named(run):
             r"line 1 .*: loss\[0\] is str",
         ),
         ("metrics.jsonl", '{"epoch": 1, "step": 1}\n', "line 1 cannot be read: train is missing"),
+        (
+            "metrics.jsonl",
+            '{"step": 1, "loss": [1]}\n{"step": 2, "loss": [1, 2]}\n',
+            "line 2 .*: it has other metrics or seeds",
+        ),
         ("images.npz", "", "cannot be read"),
         ("images.npz", "PK", "cannot be read"),
     ],

@@ -28,7 +28,9 @@ def comparisons(
     families = [family_of(summary) for summary in summaries]
     figures = {}
     for name in dict.fromkeys(families):
-        members = [i for i, family in enumerate(families) if family == name]
+        members = [
+            i for i, family in enumerate(families) if family == name and any("epoch" not in line for line in metrics[i])
+        ]
         if len(members) < 2:
             continue
         lines = {labels[i]: metrics[i] for i in members}

@@ -135,7 +135,7 @@ def _plots(summary: Mapping[str, Any], metrics: Sequence[Any]) -> dict[str, Figu
     first_epoch: Mapping[str, Any] = next((line for line in metrics if "epoch" in line), {"train": {}, "validation": {}})
     for metric in (name for name in first_epoch["train"] if name not in first_epoch["validation"]):
         figures[f"{metric.capitalize().replace('_', ' ')} by epoch"] = plots.curves(metrics, metric, {})
-    figures["The first steps"] = plots.hockey_stick(metrics, len(names))
+    figures["The first steps"] = plots.hockey_stick(metrics, len(names)) if _has_steps(metrics) else None
     for split, details in summary["details"].items():
         if "confusion" in details and (split == "test" or "test" not in summary["details"]):
             per_class = {
@@ -144,6 +144,11 @@ def _plots(summary: Mapping[str, Any], metrics: Sequence[Any]) -> dict[str, Figu
             figures[f"Confusion on the {split} split, %"] = plots.confusion(details["confusion"], names)
             figures[f"Accuracy by class on the {split} split"] = plots.per_class(details["confusion"], names, per_class)
     return figures
+
+
+def _has_steps(metrics: Sequence[Any]) -> bool:
+    """Whether the first steps of a run are in its record, part of which may be lost."""
+    return any("epoch" not in line for line in metrics)
 
 
 def _facts(run: RunFolder, summary: Mapping[str, Any]) -> dict[str, str]:

@@ -208,6 +208,15 @@ def test_names_are_no_formulas(tmp_path):
     assert all(tick.get_parse_math() for tick in ticks if tick.get_text())
 
 
+def test_a_run_whose_record_is_lost_is_reported_without_curves(tmp_path):
+    runs = [make_run(tmp_path, f"cifar10/lenet/{variant}") for variant in ("super", "bn", "plain")]
+    (runs[0].path / "metrics.jsonl").write_text("")
+    runs[0].finish(runs[0].summary())
+    captions, _ = pictures(write_report([tmp_path], tmp_path))
+    assert captions.count("The first steps") == 2
+    assert captions.count("Confusion on the test split, %") == 3
+
+
 def test_nothing_to_report(tmp_path):
     with pytest.raises(UserError, match="none at all"):
         write_report([tmp_path], tmp_path)
