@@ -1,7 +1,6 @@
 """Shared set-up: four virtual CPU devices, strict rank promotion, a data folder of the test session's own."""
 
 import ctypes
-import dataclasses
 import gc
 import importlib.metadata
 import json
@@ -67,15 +66,13 @@ def shapes10():
 @pytest.fixture(scope="module")
 def few_shapes(tmp_path_factory):
     """A few hundred images of shapes10, as the whole set, in a separate data folder: for tests of how runs behave."""
-    from jaxnets.data import catalog, shapes, store
+    from jaxnets.data import shapes, store
 
     rng = np.random.default_rng(10)
     splits = {split: shapes.draw(rng, examples) for split, examples in (("train", 400), ("validation", 200), ("test", 200))}
     meta = {"class_names": shapes.CLASS_NAMES, **store.image_statistics(splits["train"]["image"])}
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JAXNETS_DATA", str(tmp_path_factory.mktemp("data")))
-        sizes = {split: len(fields["label"]) for split, fields in splits.items()}
-        patch.setitem(catalog.SETS, "shapes10", dataclasses.replace(catalog.get("shapes10"), sizes=sizes))
         store.save("shapes10", splits, meta)
         yield store.load("shapes10")
 

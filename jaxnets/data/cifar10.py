@@ -71,6 +71,7 @@ SETS = (
         contents=labeled_images(CLASS_NAMES, _SHAPE),
         source=Cifar10,
         files="cifar-10-binary.tar.gz, cifar-10-python.tar.gz, cifar-10-batches-bin/ or cifar-10-batches-py/",
+        published="f1358503f292c0f7",
     ),
 )
 

@@ -125,6 +125,7 @@ SETS = (
         contents=contents(66, "letters"),
         source=TinyShakespeare,
         files="input.txt or tinyshakespeare/",
+        published="0907d4c32f2c5601",
     ),
     DatasetBuilder(
         name="shakespeare_words",
@@ -134,6 +135,7 @@ SETS = (
         contents=contents(21_949, "plain_words"),
         source=TinyShakespeare,
         files="input.txt or tinyshakespeare/",
+        published="61e0300f182898d6",
     ),
     DatasetBuilder(
         name="wikitext2",
@@ -143,6 +145,7 @@ SETS = (
         contents=contents(28_783, "wiki_words"),
         source=Wikitext2,
         files="train.txt, valid.txt and test.txt, or wikitext-2/",
+        published="7445f5f49a006c3f",
     ),
 )
 

@@ -113,6 +113,7 @@ SETS = (
         contents=contents(),
         source=Imdb,
         files="aclImdb_v1.tar.gz or aclImdb/",
+        published="76658fd315259f98",
     ),
     DatasetBuilder(
         name="imdb_40k",
@@ -122,6 +123,7 @@ SETS = (
         contents=contents(),
         source=Imdb,
         files="aclImdb_v1.tar.gz or aclImdb/",
+        published="62d667f7190059b2",
     ),
 )
 

@@ -70,6 +70,7 @@ SETS = (
         contents=labeled_images(CLASS_NAMES, _SHAPE),
         source=Mnist,
         files="the four *-ubyte.gz files, or a folder mnist/ of them",
+        published="4cd25876f1cefc38",
     ),
 )
 

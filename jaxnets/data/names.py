@@ -64,7 +64,7 @@ class Surnames(Builder):
 
     def read(self) -> dict[str, Columns]:
         """All names in one split."""
-        places = ("us.txt", "names/smashew_surnames_us.txt", "smashew_surnames_us.txt", "names.txt")
+        places = ("us.txt", "names/smashew_surnames_us.txt", "smashew_surnames_us.txt")
         path = self.locate(_SURNAMES_URL, *places)
         lines = text_files.lines(text_files.read(self.name, path))
         return {"everything": {"name": [line.strip() for line in lines]}}
@@ -105,6 +105,7 @@ SETS = (
         contents=contents(20, _NATIONALITIES),
         source=NationalNames,
         files="data.zip, data/ or names/",
+        published="f1e21ddb6e3733c7",
     ),
     DatasetBuilder(
         name="surnames",
@@ -113,7 +114,8 @@ SETS = (
         sizes=text.split_sizes(88_799),
         contents=contents(13),
         source=Surnames,
-        files="us.txt, or a names.txt of your own with one name a line",
+        files="us.txt",
+        published="e5b9473b9b91c286",
     ),
 )
 

@@ -91,6 +91,7 @@ SETS = (
         contents=contents(source_vocab_size=4_345, target_vocab_size=2_803),
         source=EnglishFrench,
         files="data.zip, data/ or eng-fra.txt",
+        published="8f6e8000a7748e6b",
     ),
 )
 

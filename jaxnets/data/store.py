@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -83,7 +82,9 @@ def lock(name: str, waiting: Callable[[], None] | None = None, shared: bool = Fa
     """
     path = root() / ".locks" / name
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if not shared:
+            root().mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(exist_ok=True)
         file = path.open("a")
     except OSError as error:
         if not shared:
@@ -113,16 +114,16 @@ def cannot_write(path: Path, error: OSError) -> UserError:
 
 def is_prepared(name: str) -> bool:
     """Whether the set is in the store, in the form of this version of jaxnets."""
-    return (root() / name).is_dir() and _meta(name).get("format") == _FORMAT
+    with lock(name, shared=True):
+        return _meta(name).get("format") == _FORMAT
 
 
 def _meta(name: str) -> dict[str, Any]:
     """The content of a set's meta.json; empty if it is missing or no JSON object."""
-    with lock(name, shared=True):
-        try:
-            found = json.loads((root() / name / "meta.json").read_text("utf-8"))
-        except (OSError, ValueError, RecursionError):
-            return {}
+    try:
+        found = json.loads((root() / name / "meta.json").read_text("utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
     return found if isinstance(found, dict) else {}
 
 
@@ -133,11 +134,11 @@ def save(name: str, splits: Splits, meta: Mapping[str, Any]) -> Path:
 
     Raises UserError if the folder cannot be written.
     """
-    target = root() / name
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        building = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=target.parent))
+    target, building = root() / name, root() / f".{name}.building"
+    with lock(f"{name}.building"):
+        shutil.rmtree(building, ignore_errors=True)  # A process that was killed leaves it.
         try:
+            building.mkdir()
             for split, fields in splits.items():
                 for field, array in fields.items():
                     np.save(building / f"{split}.{field}.npy", array)
@@ -147,22 +148,20 @@ def save(name: str, splits: Splits, meta: Mapping[str, Any]) -> Path:
             with lock(name):
                 shutil.rmtree(target, ignore_errors=True)
                 building.rename(target)
+        except OSError as error:
+            raise cannot_write(target, error) from error
         finally:
             shutil.rmtree(building, ignore_errors=True)
-    except OSError as error:
-        raise cannot_write(target, error) from error
     return target
 
 
 def load(name: str) -> Dataset:
     """Opens a prepared set without reading its arrays into memory. Raises UserError if it is missing or damaged."""
     folder = root() / name
-    if not folder.is_dir():
-        raise _not_prepared(name)
     with lock(name, shared=True):
         meta = _meta(name)
         if meta.get("format") != _FORMAT:
-            raise _not_prepared(name)
+            raise UserError(f"data set {name} is not prepared: run `jaxnets data prepare {name}`")
         try:
             splits = {
                 split: {field: np.load(folder / f"{split}.{field}.npy", mmap_mode="r") for field in fields}
@@ -178,10 +177,6 @@ def load(name: str) -> Dataset:
                 f"prepared data in {folder} is damaged ({first_line(error)}): run `jaxnets data prepare {name}` again"
             ) from error
     return Dataset(name, splits, meta)
-
-
-def _not_prepared(name: str) -> UserError:
-    return UserError(f"data set {name} is not prepared: run `jaxnets data prepare {name}`")
 
 
 def digest(splits: Splits) -> str:

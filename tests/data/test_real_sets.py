@@ -47,7 +47,8 @@ def prepared(real_data, tmp_path_factory):
 
 @pytest.mark.parametrize("name", FILES)
 def test_facts(name, prepared):
-    prepared(name)
+    source = prepared(name).meta.get("source")
+    assert source == (catalog.AS_PUBLISHED if catalog.get(name).published else None)
     check_facts(name)
 
 

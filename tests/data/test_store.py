@@ -66,6 +66,14 @@ def test_arrays_that_are_none_are_damage(root, content):
         store.load("toy")
 
 
+def test_what_a_killed_save_left_is_removed(root):
+    (root / ".toy.building").mkdir(parents=True)
+    (root / ".toy.building" / "train.old.npy").write_bytes(b"")
+    folder = store.save("toy", SPLITS, {})
+    assert {path.name for path in folder.iterdir()} == {"train.image.npy", "train.label.npy", "meta.json"}
+    assert not (root / ".toy.building").exists()
+
+
 def test_fields_of_unequal_length_are_damage(root):
     store.save("toy", {"train": {"image": np.zeros(3), "label": np.zeros(2)}}, {})
     with pytest.raises(UserError, match="fields of a split differ in length"):
