@@ -2,12 +2,11 @@
 
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from jaxnets.data.progress import Report, silent, track
-from jaxnets.errors import UserError
+from jaxnets.errors import UserError, first_line
 
 
 def find(name: str, manual_dir: Path, places: tuple[str, ...], url: str) -> Path:
@@ -24,13 +23,16 @@ def find(name: str, manual_dir: Path, places: tuple[str, ...], url: str) -> Path
 def members(name: str, path: Path, select: Callable[[str], bool], report: Report = silent) -> dict[str, bytes]:
     """The contents of those files of a folder or an archive that `select` accepts, by their path inside it.
 
+    Hidden files are passed over, such as the halves that macOS adds, ._NAME.
+
     Raises UserError, which starts with the data set's `name`, for an archive that is truncated, damaged or neither .zip nor
     .tar.gz.
     """
+    visible = lambda inside: not any(part.startswith(".") for part in PurePosixPath(inside).parts)
     try:
-        return dict(_members(path, select, report))
-    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
-        raise UserError(f"{name}: {path} is truncated or damaged ({error}); fetch it again") from None
+        return dict(_members(path, lambda inside: visible(inside) and select(inside), report))
+    except Exception as error:  # Readers of archives pass on any error of their parsers.
+        raise UserError(f"{name}: {path} is truncated or damaged ({first_line(error)}); fetch it again") from None
 
 
 def _members(path: Path, select: Callable[[str], bool], report: Report) -> Iterator[tuple[str, bytes]]:

@@ -91,7 +91,11 @@ class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type:
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator[Any]]:
         self._dl_manager = dl_manager
-        return {split: self._generate_examples(split, columns) for split, columns in self.read().items()}
+        read = self.read()
+        for split, columns in read.items():
+            if not all(map(len, columns.values())):
+                raise UserError(f"{self.name}: none of the {split} examples can be used; fetch the files again")
+        return {split: self._generate_examples(split, columns) for split, columns in read.items()}
 
     def _generate_examples(self, split: str, columns: Columns) -> Iterator[tuple[int, dict[str, Any]]]:
         rows = list(zip(*columns.values(), strict=True))
@@ -180,7 +184,7 @@ def _explain(builder_class: type[Builder], error: BaseException) -> str:
     if kind == "NonMatchingChecksumError":
         return f"{name}: the file downloaded from {urls} does not have the expected sha256; {advice}"
     if kind in ("ConnectionError", "MaxRetryError", "NameResolutionError", "ConnectTimeout", "ReadTimeout", "ProxyError"):
-        return f"{name}: no network ({kind} for {urls}); {advice}"
+        return f"{name}: no network ({kind}); {advice}"
     if isinstance(error, OSError) and error.strerror:
         path = Path(error.filename or store.root())
         if path.is_relative_to(store.root()):

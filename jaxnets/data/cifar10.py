@@ -16,7 +16,7 @@ from jaxnets.data.builders import Builder, Columns, image_features, to_arrays
 from jaxnets.data.dataset_builder import DatasetBuilder, labeled_images
 from jaxnets.data.progress import Report, silent
 from jaxnets.data.store import Prepared
-from jaxnets.errors import UserError
+from jaxnets.errors import UserError, first_line
 
 CLASS_NAMES = ("plane", "car", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 _SITE = "https://www.cs.toronto.edu/~kriz/"
@@ -100,12 +100,15 @@ def parse(name: str, content: bytes) -> tuple[np.ndarray, np.ndarray]:
     else:
         try:
             batch = _PlainUnpickler(io.BytesIO(content), encoding="bytes").load()
-            pixels, labels = np.asarray(batch[b"data"], np.uint8), np.asarray(batch[b"labels"], np.uint8)
-        except (pickle.UnpicklingError, EOFError, KeyError, TypeError, ValueError, IndexError) as error:
-            raise UserError(f"cifar10: {name} is truncated or damaged ({error}); fetch it again") from None
-    if pixels.shape != (_PER_BATCH, 3072) or labels.shape != (_PER_BATCH,) or labels.max() > 9:
+            # Keys are bytes in what Python 2 wrote, texts in what Python 3 wrote.
+            pixels, labels = (np.asarray(batch.get(key, batch.get(key.encode()))) for key in ("data", "labels"))
+            if not labels.size or labels.dtype.kind not in "iu" or pixels.dtype != np.uint8:
+                raise ValueError(f"pixels are {pixels.dtype}, labels {labels.dtype}")
+        except Exception as error:  # pickle passes on any error.
+            raise UserError(f"cifar10: {name} is truncated or damaged ({first_line(error)}); fetch it again") from None
+    if pixels.shape != (_PER_BATCH, 3072) or labels.shape != (_PER_BATCH,) or not 0 <= labels.min() <= labels.max() <= 9:
         raise UserError(f"cifar10: {name} does not hold {_PER_BATCH} images in 10 classes; fetch it again")
-    return pixels.reshape(_PER_BATCH, 3, 32, 32).transpose(0, 2, 3, 1), labels
+    return pixels.reshape(_PER_BATCH, 3, 32, 32).transpose(0, 2, 3, 1), labels.astype(np.uint8)
 
 
 class _PlainUnpickler(pickle.Unpickler):
@@ -113,6 +116,8 @@ class _PlainUnpickler(pickle.Unpickler):
 
     _ALLOWED: ClassVar = {
         ("numpy.core.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0],
+        ("numpy.core.multiarray", "scalar"): np.int64(0).__reduce__()[0],
+        ("numpy.core.numeric", "_frombuffer"): np.empty(0).__reduce_ex__(5)[0],
         ("numpy", "ndarray"): np.ndarray,
         ("numpy", "dtype"): np.dtype,
     }

@@ -6,7 +6,7 @@ files. EMNIST merges capitals and small letters, so that a class may have two sh
 adds a quarter as many drawn glyphs to emnist36_large, all capitals, which is what a reader of pages needs.
 """
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import ClassVar
 
 import numpy as np
@@ -16,7 +16,7 @@ from jaxnets.data import archives, glyphs36, nist36, store
 from jaxnets.data.builders import Builder, Columns, image_features, to_arrays
 from jaxnets.data.dataset_builder import DatasetBuilder
 from jaxnets.data.letter_form import letter_forms
-from jaxnets.data.mnist import Mnist, read_digits, read_idx
+from jaxnets.data.mnist import Mnist, check_labels, read_digits, read_idx
 from jaxnets.data.progress import Report, silent
 from jaxnets.data.store import Prepared
 from jaxnets.errors import UserError
@@ -133,8 +133,10 @@ def _letters_and_digits(builder: Builder, letters: dict[str, bytes], part: str) 
     images, labels = (_member(letters, _LETTERS.format(part, kind)) for kind in ("images-idx3", "labels-idx1"))
     digit_images, digits = read_digits(builder, "t10k" if part == "test" else part)
     # EMNIST stores images transposed, and numbers letters from 1.
+    labels = labels.astype(int) - 1
+    check_labels(f"emnist36: emnist-letters-{part}", images, labels, 26)
     upright = images.swapaxes(1, 2)
-    return np.concatenate([upright, digit_images[..., 0]]), np.concatenate([labels.astype(int) - 1, digits + 26])
+    return np.concatenate([upright, digit_images[..., 0]]), np.concatenate([labels, digits + 26])
 
 
 def choose(rng: np.random.Generator, labels: np.ndarray, count: int) -> np.ndarray:
@@ -149,7 +151,7 @@ def choose(rng: np.random.Generator, labels: np.ndarray, count: int) -> np.ndarr
 
 
 def _member(files: dict[str, bytes], name: str) -> np.ndarray:
-    path = next((path for path in files if path.endswith(name)), None)
+    path = next((path for path in files if PurePosixPath(path).name in (name, name.removesuffix(".gz"))), None)
     if path is None:
         raise UserError(f"emnist36: {name} is missing from EMNIST's files; fetch {_URL} again")
     return read_idx(files[path], path)

@@ -76,19 +76,35 @@ SETS = (
 
 
 def read_digits(builder: Builder, part: str) -> tuple[np.ndarray, np.ndarray]:
-    """Images uint8 [N, 28, 28, 1] and labels uint8 [N] of the publishers' `part`, "train" or "t10k"."""
+    """Images uint8 [N, 28, 28, 1] and labels uint8 [N] of the publishers' `part`, "train" or "t10k".
+
+    Raises UserError for files that are not right, packed or not.
+    """
+    places = lambda name: [folder + form for folder in ("", "mnist/") for form in (name, name.removesuffix(".gz"))]
     images, labels = (
         read_idx(path.read_bytes(), str(path))
         for name in (f"{part}-images-idx3-ubyte.gz", f"{part}-labels-idx1-ubyte.gz")
-        for path in [builder.locate(_SITE + name, name, f"mnist/{name}")]
+        for path in [builder.locate(_SITE + name, *places(name))]
     )
+    check_labels(f"{builder.name}: {part}-images-idx3-ubyte", images, labels, len(CLASS_NAMES))
     return images[..., None], labels
 
 
-def read_idx(compressed: bytes, path: str) -> np.ndarray:
-    """The uint8 array of a gzipped IDX file. Raises UserError, which names `path`, if it is truncated or of another kind."""
+def check_labels(what: str, images: np.ndarray, labels: np.ndarray, classes: int) -> None:
+    """Raises UserError, which starts with `what`, unless there are images [N, 28, 28] and labels [N] below `classes`."""
+    if images.shape[1:] != _SHAPE[:2] or labels.shape != images.shape[:1]:
+        raise UserError(f"{what}: images {list(images.shape)} and labels {list(labels.shape)} do not belong together")
+    if len(labels) and not 0 <= labels.min() <= labels.max() < classes:
+        raise UserError(f"{what}: labels from {labels.min()} to {labels.max()}, where there are {classes} classes")
+
+
+def read_idx(content: bytes, path: str) -> np.ndarray:
+    """The uint8 array of an IDX file, packed by gzip or not.
+
+    Raises UserError, which names `path`, if it is truncated or of another kind.
+    """
     try:
-        content = gzip.decompress(compressed)
+        content = gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
         rank = content[3]
         shape = struct.unpack(f">{rank}I", content[4 : 4 + 4 * rank])
         if content[:3] != b"\0\0\x08":

@@ -14,6 +14,7 @@ import tensorflow_datasets as tfds
 from jaxnets.data import archives, text, text_files
 from jaxnets.data.builders import Builder, Columns, to_arrays
 from jaxnets.data.dataset_builder import Contents, DatasetBuilder, Field
+from jaxnets.data.phrases import left_out, some
 from jaxnets.data.progress import Report, silent
 from jaxnets.data.store import Prepared
 from jaxnets.errors import UserError
@@ -41,14 +42,18 @@ class NationalNames(Builder):
         """All names, by nationality, in one split."""
         path = self.locate(TUTORIAL_URL, "data.zip", "data", "names")
         is_list = lambda inside: "names" in (path / inside).parts and inside.endswith(".txt")
-        files = archives.members(self.name, path, is_list, self.report)
-        if not files:
-            raise UserError(f"{self.name}: {path} has no folder names with text files; fetch {TUTORIAL_URL} again")
+        found = archives.members(self.name, path, is_list, self.report)
+        files = {PurePosixPath(inside).stem: content for inside, content in found.items()}
+        if missing := [one for one in _NATIONALITIES if one not in files]:
+            raise UserError(
+                f"{self.name}: {path} lacks names/{some([f'{one}.txt' for one in missing])}; fetch {TUTORIAL_URL} again"
+            )
+        self.left_out += left_out({"lists of other names": sorted(files.keys() - set(_NATIONALITIES))})
         names, nationalities = [], []
-        for inside, content in sorted(files.items()):
-            lines = text_files.lines(text_files.decode(self.name, inside, content))
+        for nationality in _NATIONALITIES:
+            lines = text_files.lines(text_files.decode(self.name, f"{nationality}.txt", files[nationality]))
             names += [line.strip() for line in lines]
-            nationalities += [PurePosixPath(inside).stem] * len(lines)
+            nationalities += [nationality] * len(lines)
         return {"everything": {"name": names, "nationality": nationalities}}
 
 
@@ -123,11 +128,13 @@ SETS = (
 def arrays(names: Sequence[str], nationalities: Sequence[str] | None = None) -> Prepared:
     """The content of a set of names, split 80 / 10 / 10 at random.
 
-    A name without a letter of the reports' alphabet is left out. `nationalities` names that of each of `names`.
+    A name without a letter of the reports' alphabet is left out. `nationalities` names that of each of `names`. Raises
+    UserError for too few names to split.
     """
     ascii_names = [text.to_ascii(one) for one in names]
     nonempty = [i for i, letters in enumerate(ascii_names) if letters]
     end = VOCABULARY.encode([text.END], "names")
+    chosen = text.random_split(len(nonempty), seed=18)
     encoded = [VOCABULARY.encode(ascii_names[i], "names") + end for i in nonempty]
     tokens, lengths = text.pad(encoded, max(map(len, encoded)), np.uint8)
     fields = {"token": tokens, "length": lengths - 1}
@@ -135,8 +142,5 @@ def arrays(names: Sequence[str], nationalities: Sequence[str] | None = None) -> 
     if nationalities is not None:
         meta["categories"] = sorted(set(nationalities))
         fields["category"] = np.array([meta["categories"].index(nationalities[i]) for i in nonempty], np.int32)
-    splits = {
-        split: {field: array[indices] for field, array in fields.items()}
-        for split, indices in text.random_split(len(nonempty), seed=18).items()
-    }
+    splits = {split: {field: array[indices] for field, array in fields.items()} for split, indices in chosen.items()}
     return Prepared(splits, meta)

@@ -11,7 +11,7 @@ then zeros. "source_length" and "target_length" [N] count the end marker.
 
 import re
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
 import numpy as np
@@ -49,10 +49,12 @@ class EnglishFrench(Builder):
         if path.suffix == ".txt":
             content = path.read_bytes()
         else:
-            files = archives.members(self.name, path, lambda inside: inside.endswith("eng-fra.txt"), self.report)
+            files = archives.members(
+                self.name, path, lambda inside: PurePosixPath(inside).name == "eng-fra.txt", self.report
+            )
             if not files:
                 raise UserError(f"{self.name}: {path} has no eng-fra.txt; fetch {TUTORIAL_URL} again")
-            [content] = files.values()
+            content = next(iter(files.values()))
         decoded = text_files.decode(self.name, str(path), content)
         table = text_files.table(self.name, "eng-fra.txt", decoded, ("English sentence", "French sentence"))
         rows = track(table.rows, "selecting pairs", self.report, every=5_000)

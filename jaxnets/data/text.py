@@ -97,7 +97,13 @@ def pad(sequences: Sequence[Sequence[int]], length: int, dtype: Any) -> tuple[np
 
 
 def random_split(examples: int, seed: int) -> dict[str, np.ndarray]:
-    """Indices of a random 80 / 10 / 10 split, the same for the same seed: {"train": …, "validation": …, "test": …}."""
+    """Indices of a random 80 / 10 / 10 split, the same for the same seed: {"train": …, "validation": …, "test": …}.
+
+    Raises UserError if one of them would be empty.
+    """
+    if not all(sizes := split_sizes(examples).values()):
+        parts = ", ".join(f"{size} {split}" for split, size in zip(("train", "validation", "test"), sizes, strict=True))
+        raise UserError(f"only {examples} of the examples can be used, which makes {parts}; each split needs one")
     order = np.random.default_rng(seed).permutation(examples)
     return dict(zip(("train", "validation", "test"), np.split(order, _bounds(examples)), strict=True))
 

@@ -108,6 +108,24 @@ def test_truncated_batch_files(sources, root):
         shutil.rmtree(folder)
 
 
+@pytest.mark.parametrize("protocol", [2, 4, 5])
+@pytest.mark.parametrize("key", [str, str.encode])
+def test_batches_written_by_newer_pythons(batches, protocol, key):
+    labels, pixels = batches["test_batch"]
+    rewritten = pickle.dumps({key("data"): pixels, key("labels"): np.asarray(labels, np.int64)}, protocol=protocol)
+    images, found = cifar10.parse("test_batch", rewritten)
+    np.testing.assert_array_equal(found, labels)
+    np.testing.assert_array_equal(images[7].transpose(2, 0, 1).ravel(), pixels[7])
+
+
+@pytest.mark.parametrize("change", [{"labels": [-1] * 10_000}, {"labels": [10] * 10_000}, {"labels": []}, {"data": b""}, {}])
+def test_batches_of_other_content(batches, change):
+    labels, pixels = batches["test_batch"]
+    batch = {"data": pixels, "labels": [*map(int, labels)], **change} if change else [1, 2]
+    with pytest.raises(UserError, match="cifar10: test_batch (is truncated or damaged|does not hold 10000 images in 10)"):
+        cifar10.parse("test_batch", pickle.dumps(batch))
+
+
 def test_an_archive_of_something_else(root):
     with tarfile.open(root / "manual" / "cifar-10-python.tar.gz", "w:gz") as tar:
         tar.addfile(tarfile.TarInfo("readme"), io.BytesIO())

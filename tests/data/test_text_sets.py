@@ -1,6 +1,7 @@
 """The sets of text: what their rules yield on the real files, and files that are not what they should be."""
 
 import gzip
+import struct
 import zipfile
 
 import pytest
@@ -18,12 +19,18 @@ def manual(tmp_path, monkeypatch):
     return folder
 
 
-def test_names_from_an_archive(manual):
+def test_names_from_an_archive(manual, monkeypatch):
+    monkeypatch.setattr(names, "_NATIONALITIES", ("Greek", "Irish"))
     with zipfile.ZipFile(manual / "data.zip", "w") as archive:
         archive.writestr("data/names/Irish.txt", "O'Néill\nBrady\n" * 10)
         archive.writestr("data/names/Greek.txt", "Galanos\n\nж\n" * 10)
         archive.writestr("data/eng-fra.txt", "")
+        for hidden in ("data/names/._Irish.txt", "__MACOSX/data/names/._Greek.txt"):
+            archive.writestr(hidden, b"\0\5\x16\7")
+        archive.writestr("data/names/README.txt", "These are names.")
     found = store.Dataset("names", *names.prepare_national(manual))
+    assert found.meta["categories"] == ["Greek", "Irish"]
+    assert found.meta["left_out"] == ["lists of other names: 1 (README)"]
     vocabulary = text.Vocabulary(tuple(found.meta["tokens"]))
     train = found.splits["train"]
     nationality = found.meta["categories"]
@@ -54,6 +61,32 @@ def test_reviews_from_a_folder(manual):
     assert {split: found.examples(split) for split in found.splits} == {"train": 64, "validation": 8, "test": 8}
 
 
+def digits(images=20, labels=20, side=28, label=3):
+    """MNIST's four files, unpacked."""
+    pixels = struct.pack(">4B3I", 0, 0, 8, 3, images, side, side) + bytes(images * side**2)
+    names = struct.pack(">4BI", 0, 0, 8, 1, labels) + bytes([label] * labels)
+    kinds = {"images-idx3-ubyte": pixels, "labels-idx1-ubyte": names}
+    return {f"{part}-{kind}": content for part in ("train", "t10k") for kind, content in kinds.items()}
+
+
+@pytest.mark.parametrize("form", [lambda content: content, gzip.compress])
+def test_digits_packed_or_not(manual, monkeypatch, form):
+    monkeypatch.setattr(mnist, "_SIZES", {"validation": 5})
+    for name, content in digits().items():
+        (manual / (name + ".gz" * (form is gzip.compress))).write_bytes(form(content))
+    found = store.Dataset("mnist", *mnist.prepare(manual))
+    assert {split: found.examples(split) for split in found.splits} == {"train": 15, "validation": 5, "test": 20}
+
+
+def test_a_third_column_is_no_sentence(manual):
+    lines = [f"I am {'x' * i}.\tJe suis {'y' * i}." for i in range(1, 21)]
+    for lines_now in (lines, [f"{line}\tCC-BY 2.0 (France) #{i}" for i, line in enumerate(lines)]):
+        (manual / "eng-fra.txt").write_text("\n".join(lines_now))
+        found = pairs.prepare(manual)
+        assert set(found.meta["source_tokens"]) == {"<start>", "<end>", "je", "suis", "."} | {"y" * i for i in range(1, 21)}
+    assert found.meta["left_out"] == ["further columns of lines: 20 (1, 2, 3, …)"]
+
+
 @pytest.mark.parametrize(
     ("prepare", "files", "message"),
     [
@@ -63,8 +96,18 @@ def test_reviews_from_a_folder(manual):
         (pairs.prepare, {"data.zip": b"PK"}, "truncated or damaged"),
         (names.prepare_surnames, {}, r"holds none of us\.txt.*fetch https"),
         (names.prepare_surnames, {"us.txt": b"\xff\xfe"}, "not UTF-8"),
-        (names.prepare_national, {"data/names/A.txt": b""}, "is empty"),
+        (names.prepare_national, {"data/names/A.txt": b""}, r"lacks names/Arabic\.txt, Chinese\.txt, Czech\.txt, …; fetch"),
+        (
+            names.prepare_surnames,
+            {"us.txt": "Анна\nБорис\n".encode()},
+            "only 0 of the examples can be used",
+        ),
+        (names.prepare_surnames, {"us.txt": b"A\nB\nC\nD\nE\n"}, "5 of .* makes 4 train, 0 validation, 1 test; each split"),
+        (pairs.prepare, {"eng-fra.txt": b"Go.\tVa !\nRun!\tCours !"}, "none of the everything examples can be used"),
         (corpora.prepare_wikitext2, {"wikitext-2/train.txt": b"a b"}, r"holds none of wikitext-2/valid\.txt"),
+        (mnist.prepare, digits(images=20, labels=19), r"images \[20, 28, 28\] and labels \[19\] do not belong together"),
+        (mnist.prepare, digits(side=27), r"images \[20, 27, 27\] and labels \[20\] do not belong together"),
+        (mnist.prepare, digits(label=10), "labels from 10 to 10, where there are 10 classes"),
         (mnist.prepare, {"train-images-idx3-ubyte.gz": gzip.compress(b"\0\0\x08\x03")}, "truncated or damaged"),
         (imdb.prepare, {"aclImdb_v1.tar.gz": b"\x1f\x8b"}, "truncated or damaged"),
     ],

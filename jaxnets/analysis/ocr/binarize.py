@@ -68,7 +68,7 @@ def _read(path: Path) -> Image.Image:
         raise UserError(f"{path}: no such file") from None
     except UnidentifiedImageError:
         raise UserError(f"{path} is not an image that can be read: use JPEG, PNG, TIFF or the like") from None
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except Exception as error:  # Pillow's readers of formats pass on any error.
         raise UserError(f"{path} cannot be read as an image: {first_line(error)}") from None
 
 

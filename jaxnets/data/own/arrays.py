@@ -38,6 +38,8 @@ def read(path: Path) -> LabeledImages:
     given = _splits(path, content)
     labels = {split: _labels(path, split, *pair) for split, pair in given.items()}
     if "class_names" in content:
+        if content["class_names"].ndim != 1:
+            raise refuse(path, f"class_names have shape {list(content['class_names'].shape)}; a list of names is needed")
         class_names = [str(name) for name in content["class_names"].tolist()]
         numbers = {str(i): i for i in range(len(class_names))} | {name: i for i, name in enumerate(class_names)}
     else:
@@ -65,7 +67,7 @@ def to_uint8(path: Path | str, split: str, images: np.ndarray) -> np.ndarray:
         return images
     if images.dtype == bool:
         return images.astype(np.uint8) * 255
-    if not np.issubdtype(images.dtype, np.number):
+    if not np.issubdtype(images.dtype, np.number) or np.iscomplexobj(images):
         raise refuse(path, f"images of {split} are {images.dtype}; numbers are needed")
     low, high = float(images.min()), float(images.max())
     if np.issubdtype(images.dtype, np.floating) and low >= 0 and high <= 1:
@@ -83,8 +85,8 @@ def _load(path: Path) -> dict[str, np.ndarray]:
         raise refuse(path, "cannot be read as .npz: the file is no zip archive; write it with numpy.savez")
     try:
         with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            return {name: array for name in file.files if isinstance(array := file[name], np.ndarray)}
+    except Exception as error:  # NumPy passes on any error of zip archives and headers.
         if "allow_pickle" in str(error):
             raise refuse(
                 path, "an array is ragged or holds Python objects; store images of one size as one uint8 array [N, H, W, C]"
@@ -111,9 +113,9 @@ def _splits(path: Path, content: Mapping[str, np.ndarray]) -> dict[str, tuple[np
 def _labels(path: Path, split: str, images: np.ndarray, labels: np.ndarray) -> list[str]:
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
-    if labels.ndim != 1 or len(labels) != len(images) or np.issubdtype(labels.dtype, np.inexact):
+    if labels.ndim != 1 or not images.ndim or len(labels) != len(images) or np.issubdtype(labels.dtype, np.inexact):
         raise refuse(
             path,
-            f"{len(images):,} images of {split}, but labels {labels.dtype} {list(labels.shape)}; each needs one value",
+            f"images {list(images.shape)} of {split}, but labels {labels.dtype} {list(labels.shape)}; each needs one value",
         )
     return [str(label) for label in labels.tolist()]

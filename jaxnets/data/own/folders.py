@@ -30,6 +30,19 @@ def _walk(folder: Path, parents: set[str]) -> Iterator[Path]:
             yield entry
 
 
+def is_about(path: Path) -> bool:
+    """Whether a file tells about the data instead of being part of it, by its name.
+
+    >>> is_about(Path("README.txt")), is_about(Path("Arabic.txt"))
+    (True, False)
+    """
+    return path.stem.upper() in ("README", "LICENSE", "LICENCE", "COPYING", "NOTICE", "CHANGELOG")
+
+
+ABOUT = "files about the data"
+"""What is left out where `is_about`, for `phrases.left_out`."""
+
+
 def subfolders(folder: Path) -> list[Path]:
     """The folders in a folder, in order, without hidden ones."""
     return sorted(entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))

@@ -79,7 +79,9 @@ def _read(config: Any, path: Path, report: Report, dropped: dict[str, list[Any]]
         return {split: _read_table(config, table, dropped) for split, table in tables.items()}
     given = {}
     for split, classes in folders.by_class(path, "text").items():
-        files = [(file, name) for name, members in classes.items() for file in members]
+        files = [(file, name) for name, members in classes.items() for file in members if not folders.is_about(file)]
+        about = (file for members in classes.values() for file in members if folders.is_about(file))
+        dropped.setdefault(folders.ABOUT, []).extend(str(file.relative_to(path)) for file in about)
         texts = [read_text(file) for file, _ in track(files, f"reading {split}", report)]
         given[split] = _Labeled(texts, [name for _, name in files])
     return given

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxnets.data import names, text, text_files
+from jaxnets.data.own import folders
 from jaxnets.data.own.content import Content, read_text, refuse
 from jaxnets.data.phrases import count, left_out
 from jaxnets.data.progress import Report, track
@@ -26,15 +27,18 @@ def read(config: Any, path: Path, report: Report) -> Content:
     Raises UserError for a folder without .txt files, a category without names, another encoding, and fewer than 10 names.
     """
     del config
+    dropped: dict[str, list[Any]] = {_NO_LETTER: [], _TOO_LONG: [], text_files.LONGER: []}
     if path.is_dir():
-        files = sorted(file for file in path.glob("*.txt") if not file.name.startswith("."))
+        found = [file for file in sorted(path.iterdir()) if file.is_file() and not file.name.startswith(".")]
+        files = [file for file in found if file.suffix.lower() == ".txt" and not folders.is_about(file)]
+        dropped[folders.ABOUT] = [file.name for file in found if folders.is_about(file)]
+        dropped["files that are not .txt"] = [f.name for f in found if f not in files and not folders.is_about(f)]
         if not files:
             raise refuse(path, "the folder has no .txt files; give a file of names, or a folder of one for each category")
     elif path.suffix.lower() in (".csv", ".tsv", ".npz"):
         raise refuse(path, "for an experiment on names give a .txt file with a name on each line")
     else:
         files = [path]
-    dropped: dict[str, list[Any]] = {_NO_LETTER: [], _TOO_LONG: [], text_files.LONGER: []}
     listed: list[str] = []
     categories: list[str] = []
     for file in track(files, "reading names", report):

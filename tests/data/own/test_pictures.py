@@ -1,5 +1,7 @@
 """Own pictures: how folders and arrays become splits, and one line for what cannot be used."""
 
+import zipfile
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -297,10 +299,14 @@ RAGGED = np.array([np.zeros((2, 2)), np.zeros((3, 3))], dtype=object)
     ("arrays", "message"),
     [
         ({"image": RAGGED, "label": [0, 1]}, "an array is ragged or holds Python objects"),
-        ({"image": IMAGES, "label": LABELS[:5]}, "30 images of train, but labels int64 [5]"),
+        ({"image": IMAGES, "label": LABELS[:5]}, "images [30, 6, 6, 3] of train, but labels int64 [5]"),
         ({"image": IMAGES, "label": np.eye(3)[LABELS]}, "but labels float64 [30, 3]"),
         ({"image": IMAGES}, "the arrays are image; image and label are needed"),
         ({"pixels": IMAGES, "label": LABELS}, "the arrays are pixels, label"),
+        ({"image": 7, "label": LABELS}, "images [] of train, but labels int64 [30]"),
+        ({"image": IMAGES[:0], "label": LABELS[:0]}, "there is only one class"),
+        ({"image": IMAGES + 1j, "label": LABELS}, "images of train are complex128; numbers are needed"),
+        ({"image": IMAGES, "label": LABELS, "class_names": "abc"}, "class_names have shape []"),
         ({"image": IMAGES.transpose(0, 3, 1, 2), "label": LABELS}, "images of train have shape [30, 3, 6, 6]"),
         ({"image": IMAGES * 2.0, "label": LABELS}, "images of train are float64 in [0, 510]"),
         ({"image": IMAGES, "label": LABELS * 0}, "there is only one class, 0"),
@@ -318,6 +324,16 @@ def test_bad_arrays_are_one_line(tmp_path, arrays, message):
 def test_other_files_are_refused(tmp_path):
     (tmp_path / "a.npz").write_text("no archive")
     (tmp_path / "b.txt").write_text("no picture")
+    whole = saved(tmp_path / "whole.npz", image=IMAGES, label=LABELS).read_bytes()
+    for i, cut in enumerate((0, 40, 100, len(whole) // 2, len(whole) - 20)):
+        (tmp_path / f"cut{i}.npz").write_bytes(whole[:cut])
+        with pytest.raises(UserError, match="cannot be read as .npz"):
+            opened(tmp_path / f"cut{i}.npz")
+    with zipfile.ZipFile(tmp_path / "c.npz", "w") as archive:
+        archive.writestr("image.npy", b"no array")
+        archive.writestr("label", b"no array")
+    with pytest.raises(UserError, match="the arrays are|cannot be read as .npz"):
+        opened(tmp_path / "c.npz")
     for name, message in (("a.npz", "cannot be read as .npz"), ("b.txt", "give a folder with a folder for each class")):
         with pytest.raises(UserError, match=message):
             opened(tmp_path / name)

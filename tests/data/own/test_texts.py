@@ -261,6 +261,20 @@ def test_a_folder_of_names_by_category(tmp_path):
             assert "".join(vocabulary.decode(row)) == ("Dvorak", "O'Brien")[category]
 
 
+def test_files_about_the_data_are_no_data(tmp_path):
+    for name in ("Czech.txt", "Irish.TXT", "README.txt", "._Czech.txt", "notes.doc"):
+        written(tmp_path / "n" / name, f"{name[:3]}\n" * 9)
+    dataset = opened(NameData(source=str(tmp_path / "n")))
+    assert dataset.meta["categories"] == ["Czech", "Irish"]
+    assert dataset.meta["left_out"] == ["files about the data: 1 (README.txt)", "files that are not .txt: 1 (notes.doc)"]
+    for i, (review, label) in enumerate(reviews(20)):
+        written(tmp_path / "f" / label / f"{i:02}.txt", review)
+    written(tmp_path / "f" / "neg" / "README.md", "what this is")
+    dataset = opened(ReviewData(source=str(tmp_path / "f")))
+    assert sum(dataset.examples(split) for split in dataset.splits) == 20
+    assert dataset.meta["left_out"] == ["files about the data: 1 (neg/README.md)"]
+
+
 def test_bad_names(tmp_path):
     assert "only 3 names can be used; at least 10 are needed" in refused(
         NameData(source=str(written(tmp_path / "few.txt", "A\nB\nC")))
