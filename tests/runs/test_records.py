@@ -15,10 +15,15 @@ class Run:
     def __init__(self, *epochs):
         self.epochs = epochs
 
-    def read(self, name):
+    def environment(self):
         devices = {"platform": "cpu", "kind": "cpu", "count": 1, "cores": 2}
-        environment = {"versions": {}, "devices": devices, "processor": "abacus", "commit": None}
-        return {"environment.json": environment, "summary.json": {"seeds": 2}, "config.json": {}}[name]
+        return {"versions": {}, "devices": devices, "processor": "abacus", "commit": None}
+
+    def summary(self):
+        return {"seeds": 2}
+
+    def read(self, name):
+        return {"config.json": {}}[name]
 
     def metrics(self):
         return [*STEPS, *({**line, "step": 10 * line["epoch"], "seconds": {}} for line in self.epochs)]
