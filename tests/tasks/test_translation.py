@@ -27,7 +27,7 @@ def test_the_share_of_true_words_ends_where_training_ends(pairs, length):
     loader = tasks.build(experiment, pairs).train_loader
     last = (experiment.total_steps(loader.steps) - 1) // loader.steps
     assert last > 0
-    shares = [float(loader.batch_indices(jax.random.key(0), epoch)[1][0]) for epoch in (0, last)]
+    shares = [float(loader.epoch_indices(jax.random.key(0), epoch)[1][0]) for epoch in (0, last)]
     assert shares == [1.0, 0.25]
 
 
@@ -47,6 +47,6 @@ def test_a_quick_look_judges_the_pairs_of_the_other_metrics(pairs, monkeypatch):
             if examples is None:  # As many of each split as there are in the test split.
                 assert len(sources) == min(pairs.examples(split), pairs.examples("test"))
                 continue
-            places = task.eval_loader(split).batch_indices(None, 0)
+            places = task.eval_loader(split).epoch_indices(None, 0)
             chosen = np.asarray(places["index"])[np.asarray(places["mask"]) > 0]
             np.testing.assert_array_equal(sources, pairs.splits[split]["source"][chosen])
