@@ -87,8 +87,10 @@ $(VENV)/test: $(VENV)/base
 	$(INSTALL) '.[test,lint]'
 	touch $@
 
+# The names of the extra: to install the package once more would compile the kernels once more.
 $(VENV)/docs: $(VENV)/base
-	$(INSTALL) '.[docs]'
+	$(VENV)/bin/python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies']['docs'])" \
+	  | xargs $(PIP)
 	touch $@
 
 clean:
