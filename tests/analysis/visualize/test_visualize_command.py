@@ -236,7 +236,7 @@ def test_a_net_without_images_is_refused_before_it_is_loaded(runs, capsys, monke
         ("lenet/bn", "activations", ("--examples", "0"), "examples must be at least 1, got 0"),
         ("lenet/bn", "maximize", ("--channels", "16"), "layer Conv_1 has channels 0 to 15, not 16"),
         ("lenet/bn", "maximize", ("--channels", "-1"), "layer Conv_1 has channels 0 to 15, not -1"),
-        ("lenet/bn", "maximize", ("--rate", "nan"), "rate must be a finite number above 0"),
+        ("lenet/bn", "maximize", ("--rate", "nan"), "rate must be a finite number, got nan"),
         ("lenet/bn", "maximize", ("--restarts", "0"), "restarts must be at least 1"),
         ("lenet/bn", "deconvnet", ("--layer", "Dense_0"), "the outputs of Dense_0 are not maps"),
         ("lenet/bn", "deconvnet", ("--channels", "99"), "has channels 0 to 15, not 99"),
