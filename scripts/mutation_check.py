@@ -72,11 +72,17 @@ MUTATIONS = (
 )
 
 
+def _left_out(folder: str, names: list[str]) -> set[str]:
+    """What is not copied: runs in the repository's root, but not the package of that name."""
+    left_out = shutil.ignore_patterns(".git", ".venv*", ".pytest_cache", "build")(folder, names)
+    return left_out | ({"runs"} & set(names) if Path(folder) == ROOT else set())
+
+
 def check(mutation: Mutation) -> tuple[bool, float]:
     """Whether the tests fail with the mutation, and the seconds they took."""
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "jaxnets"
-        shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".git", ".venv*", "runs", ".pytest_cache", "build"))
+        shutil.copytree(ROOT, copy, ignore=_left_out)
         path = copy / "jaxnets" / mutation.file
         text = path.read_text()
         if text.count(mutation.line) != 1:
@@ -96,7 +102,7 @@ def check(mutation: Mutation) -> tuple[bool, float]:
         }
         done = subprocess.run(arguments, cwd=copy, env=environment, capture_output=True, text=True, check=False)
         if done.returncode not in (0, 1):
-            raise SystemExit(done.stdout[-2000:])
+            raise SystemExit(done.stdout[-2000:] + done.stderr[-2000:])
         return done.returncode == 1, time.perf_counter() - start
 
 
