@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 from scipy import ndimage
 
+from jaxnets.analysis.ocr.rules import without_rules
 from jaxnets.data.image_io import on_white
 from jaxnets.errors import UserError, extra, first_line
 
@@ -45,7 +46,10 @@ class Page(NamedTuple):
 def open_page(path: Path) -> Page:
     """Reads an image file of any mode and size. Raises UserError if it is not a readable image."""
     picture = _to_working_size(_read(path))
-    contrast = without_edges(ink_contrast(np.asarray(picture.convert("L"), np.float32) / 255))
+    gray = np.asarray(picture.convert("L"), np.float32) / 255
+    contrast = ink_contrast(gray)
+    floor = _floor(contrast)
+    contrast = without_edges(without_rules(gray, contrast, floor, find_tilt(contrast > floor)))
     low, high = ink_levels(contrast)
     tilt = find_tilt(filters.apply_hysteresis_threshold(contrast, low, high))
     turned = transform.rotate(contrast, tilt, resize=True, order=1, cval=0)

@@ -74,14 +74,23 @@ _EVEN = 0.2
 """Added to gaps before taking logarithms, because touching letters have none."""
 _WORD_GAP = 1.8
 """Smallest ratio of average gaps between words and within words; also a gap that always separates words."""
+_PRINT_GAP, _DISTINCT = 1.4, 2.5
+"""A smaller such ratio is enough where it is, as a logarithm, this multiple of the spread within both classes."""
+_OTHER_SIZE = 1.5
+"""Ratio of the heights of lines that are written in different sizes."""
+_NARROWEST = 0.28
+"""Narrower gaps never separate words."""
+_WIDEST_IN_PRINT = 0.4
+"""Widest gap within printed words."""
 
 
 def find_lines(ink: Array) -> list[Line]:
     """The letters on a page from its ink, bool [H, W]: lines from top to bottom, of words and letters from left to right."""
     rows = _rows(find_letters(ink))
-    gaps = [max(0, b.box.left - a.box.right) for row in rows for a, b in pairwise(row)]
-    widest = _widest_letter_gap(gaps, typical_height([letter.box for row in rows for letter in row]))
-    return [_words(row, widest) for row in rows]
+    heights = _heights(rows)
+    gaps = [gap / height for row, height in zip(rows, heights, strict=True) for gap in _gaps(row)]
+    widest = _widest_letter_gap(gaps)
+    return [_words(row, widest * height) for row, height in zip(rows, heights, strict=True)]
 
 
 def typical_height(boxes: Sequence[Box]) -> float:
@@ -204,24 +213,51 @@ def _beside(last: Sequence[Letter], box: Box) -> float:
     return (min(bottom, box.bottom) - max(top, box.top)) / min(bottom - top, box.height)
 
 
-def _widest_letter_gap(gaps: Sequence[int], height: float) -> float:
-    """The widest gap between letters of one word, in pixels.
+def _heights(rows: Sequence[Word]) -> list[float]:
+    """The typical height of each line's letters: that of the page, but for lines that are much larger or smaller."""
+    of_page = typical_height([letter.box for row in rows for letter in row])
+    of_rows = [typical_height([letter.box for letter in row]) for row in rows]
+    return [own if max(own, of_page) > _OTHER_SIZE * min(own, of_page) else of_page for own in of_rows]
+
+
+def _gaps(row: Word) -> list[int]:
+    """The gaps between neighbors, in pixels."""
+    return [max(0, b.box.left - a.box.right) for a, b in pairwise(row)]
+
+
+def _widest_letter_gap(gaps: Sequence[float]) -> float:
+    """The widest gap between letters of one word; as `gaps`, a multiple of the typical height of the line's letters.
 
     If gaps fall into two classes, it is the middle of the widest empty interval between the classes' means. Evenly spaced
     letters are one word, however far apart.
     """
-    limit = _WORD_GAP * height
     if len(gaps) < 2:
-        return limit
+        return _WORD_GAP
     # Very wide gaps, as after a full stop, are capped so that a few of them do not dominate.
-    ordered = np.sort(np.log(np.minimum(gaps, limit) + _EVEN * height))
+    ordered = np.sort(np.log(np.minimum(gaps, _WORD_GAP) + _EVEN))
     low, high = _class_means(ordered)
     if high - low < np.log(_WORD_GAP):
-        return limit
+        return _widest_in_print(ordered)
     between = ordered[(ordered >= low) & (ordered <= high)]
     between = np.concatenate([[low], between, [high]])
     widest = int(np.argmax(np.diff(between)))
-    return float(np.exp(between[widest : widest + 2].mean())) - _EVEN * height
+    return max(_NARROWEST, float(np.exp(between[widest : widest + 2].mean())) - _EVEN)
+
+
+def _widest_in_print(ordered: Array) -> float:
+    """The same for the narrow gaps of print, whose classes lie close together, but vary little.
+
+    Args:
+        ordered: logarithms of gaps plus _EVEN.
+    """
+    middles = (ordered[1:] + ordered[:-1]) / 2
+    possible = (np.exp(middles) - _EVEN >= _NARROWEST) & (np.exp(ordered[:-1]) - _EVEN <= _WIDEST_IN_PRINT)
+    if not possible.any():
+        return _WORD_GAP
+    widest = int(np.argmax(np.where(possible, np.diff(ordered), 0)))
+    within, apart = ordered[: widest + 1], ordered[widest + 1 :]
+    distance, spread = apart.mean() - within.mean(), np.hypot(within.std(), apart.std())
+    return float(np.exp(middles[widest])) - _EVEN if distance >= max(_DISTINCT * spread, np.log(_PRINT_GAP)) else _WORD_GAP
 
 
 def _class_means(ordered: Array) -> tuple[float, float]:
@@ -235,8 +271,8 @@ def _class_means(ordered: Array) -> tuple[float, float]:
 
 def _words(row: Word, widest: float) -> Line:
     words = [row[:1]]
-    for before, letter in pairwise(row):
-        if letter.box.left - before.box.right > widest:
+    for gap, letter in zip(_gaps(row), row[1:], strict=True):
+        if gap > widest:
             words.append([])
         words[-1].append(letter)
     return words

@@ -6,11 +6,12 @@ import hypothesis
 import numpy as np
 import pytest
 from hypothesis import strategies as st
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
 from jaxnets.analysis.ocr.binarize import open_page
 from jaxnets.analysis.ocr.segment import Box, find_letters, find_lines, typical_height
+from tests.analysis.ocr.conftest import FONT
 
 TRUTH = Path(__file__).parent / "truth"
 PAGES = ("01_list", "02_letters", "03_haiku", "04_deep")
@@ -92,6 +93,24 @@ def test_evenly_spaced_letters_are_one_word_however_wide_apart():
         bars = [(50 + i * gap, 100, 50 + i * gap, 160) for i in range(6)]
         assert counts(find_lines(strokes(*bars))) == [[6]]
     assert counts(find_lines(strokes((50, 100, 50, 160), (400, 100, 400, 160)))) == [[1, 1]]
+
+
+@pytest.mark.parametrize("font", ["DejaVuSans", "DejaVuSerif", "cmr10"])
+@pytest.mark.parametrize("size", [40, 56, 81])
+def test_spaces_of_print_do_not_depend_on_its_size(font, size):
+    for text in ("HELLO WORLD\nTRAIN 2048 STEPS", "MILLION FILL\nILL WILL", "WAVELET 77", "HELLO", "AVAVA TATA\nLYLY"):
+        lines = text.split("\n")
+        page = Image.new("L", (20 * size, 2 * size * len(lines)), 255)
+        for i, line in enumerate(lines):
+            typeface = ImageFont.truetype(FONT.with_name(f"{font}.ttf"), size)
+            ImageDraw.Draw(page).text((size, 1.7 * size * i), line, 0, typeface)
+        assert [len(line) for line in find_lines(ink_of(page))] == [len(line.split()) for line in lines], text
+
+
+def test_lines_of_two_sizes_have_their_own_spaces(draw):
+    small = np.asarray(draw("A SMALL LINE OF TEXT\nAND ANOTHER ONE", (1400, 240), 50))
+    page = np.concatenate([np.asarray(draw("BIG TITLE", (1400, 220), 110)), small])
+    assert [len(line) for line in find_lines(ink_of(page))] == [2, 5, 3]
 
 
 def test_specks_full_stops_dashes_and_rules_are_left_out(draw):
