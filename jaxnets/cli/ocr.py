@@ -1,6 +1,7 @@
 """`jaxnets ocr`: reads the text on a page with a trained net."""
 
 import dataclasses
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -26,25 +27,31 @@ class OcrOptions:
     """A text file with the true text of the page. Prints the character error rate."""
     words: Annotated[Path | None, optional("FILE")] = None
     """A text file of known words. Words that were misread by a letter or so are corrected to these."""
+    sheet: int = 1
+    """Which sheet to read of a file with several, counted from 1."""
     replica: int = 0
     """Which of the run's replicas to use, counted from 0; a run trains one per seed."""
 
 
 def ocr(args: list[str]) -> int:
-    """Prints the text, and its error rate if --truth is given. Returns exit status 0."""
+    """Prints the text, its error rate if --truth is given, and on stderr what is doubtful. Returns exit status 0."""
     options = parse(OcrOptions, "ocr", args)
+    for given in (options.page, options.truth, options.words):
+        if options.out and given and options.out.resolve() == given.resolve():
+            raise UserError(f"--out {options.out} would overwrite {given}, which is read; name another file")
     truth = text_files.read("--truth", options.truth) if options.truth else None
     words = frozenset(text_files.read("--words", options.words).upper().split() if options.words else ())
     from jaxnets.analysis.ocr.annotate import annotate
     from jaxnets.analysis.ocr.binarize import open_page
     from jaxnets.analysis.ocr.error_rate import character_errors
+    from jaxnets.analysis.ocr.notes import notes
     from jaxnets.analysis.ocr.read import read
     from jaxnets.data.letter_form import SIDE
     from jaxnets.runs import load  # Slow imports, which the help text does not need.
     from jaxnets.training import process
 
     process.prepare()
-    page = open_page(options.page)
+    page = open_page(options.page, options.sheet)
     net = load.load(options.run, options.replica)
     if not isinstance(net.experiment.data, ImageData):
         raise UserError(f"{options.run}: this net does not look at images; use one trained on nist36")
@@ -68,4 +75,9 @@ def ocr(args: list[str]) -> int:
             annotate(page.picture, reading).save(options.out)
         except (OSError, ValueError) as error:
             raise UserError(f"--out {options.out}: cannot be written ({error}); name a .png or .jpg file") from None
+    found = notes(page, reading)
+    if reading.left_over and not reading.text:
+        raise UserError(f"{options.page}: there is ink on the page but no letter; {'; '.join(found)}")
+    for note in found:
+        print(f"{options.page}: {note}", file=sys.stderr)
     return 0

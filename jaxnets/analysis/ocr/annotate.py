@@ -3,11 +3,9 @@
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from jaxnets.analysis.ocr.read import Character, Reading
+from jaxnets.analysis.ocr.read import DOUBTFUL, Character, Reading
 
 _SURE, _DOUBTFUL = "#0072B2", "#D55E00"  # Of Okabe and Ito's palette, which color-blind readers can tell apart.
-_LIMIT = 0.8
-"""Probability below which a character counts as doubtful."""
 
 
 def annotate(picture: np.ndarray, reading: Reading) -> Image.Image:
@@ -25,7 +23,7 @@ def annotate(picture: np.ndarray, reading: Reading) -> Image.Image:
     font, at = ImageFont.load_default(small), (small, room + height + strip / 2)
     for color, text in (
         (_SURE, f"{len(characters)} characters read"),
-        (_DOUBTFUL, f"dashed: doubtful, below {100 * _LIMIT:.0f} %"),
+        (_DOUBTFUL, f"dashed: doubtful, below {100 * DOUBTFUL:.0f} %"),
     ):
         draw.text(at, text, color, font, anchor="lm")
         at = (draw.textbbox(at, text, font, anchor="lm")[2] + 2 * small, at[1])
@@ -36,7 +34,7 @@ def _mark(draw: ImageDraw.ImageDraw, one: Character, down: int, size: int) -> No
     font, thick = ImageFont.load_default(size), max(2, round(size / 12))
     top, left, bottom, right = (side + shift for side, shift in zip(one.box, (down, 0, down, 0), strict=True))
     frame = (left - 2 * thick, top - 2 * thick, right + 2 * thick, bottom + 2 * thick)
-    sure = one.probability >= _LIMIT
+    sure = one.probability >= DOUBTFUL
     if sure:
         draw.rectangle(frame, outline=_SURE, width=thick)
     else:

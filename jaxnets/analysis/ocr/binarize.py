@@ -41,11 +41,17 @@ class Page(NamedTuple):
     """bool [H, W]."""
     tilt: float
     """Degrees by which lines fell towards the right before the page was turned."""
+    sheets: int = 1
+    """Of the file."""
 
 
-def open_page(path: Path) -> Page:
-    """Reads an image file of any mode and size. Raises UserError if it is not a readable image."""
-    picture = _to_working_size(_read(path))
+def open_page(path: Path, sheet: int = 1) -> Page:
+    """Reads an image file of any mode and size; of a file with several sheets the one with this number, from 1.
+
+    Raises UserError if it is not a readable image.
+    """
+    picture, sheets = _read(path, sheet)
+    picture = _to_working_size(picture)
     gray = np.asarray(picture.convert("L"), np.float32) / 255
     contrast = ink_contrast(gray)
     floor = _floor(contrast)
@@ -55,25 +61,42 @@ def open_page(path: Path) -> Page:
     turned = transform.rotate(contrast, tilt, resize=True, order=1, cval=0)
     colors = transform.rotate(np.asarray(picture, np.float32) / 255, tilt, resize=True, order=1, cval=1)
     ink = filters.apply_hysteresis_threshold(turned, low, high)
-    return Page(np.round(255 * colors).astype(np.uint8), ink, tilt)
+    return Page(np.round(255 * colors).astype(np.uint8), ink, tilt, sheets)
 
 
-def _read(path: Path) -> Image.Image:
-    """The file as an RGB image; transparent pixels become white."""
+def _read(path: Path, sheet: int) -> tuple[Image.Image, int]:
+    """(a sheet of the file as an RGB image, number of sheets); transparent pixels get a ground unlike the others."""
     try:
         with Image.open(path) as image:
+            sheets = getattr(image, "n_frames", 1)
+            if not 1 <= sheet <= sheets:
+                raise UserError(f"{path}: there is no sheet {sheet}; the file has {sheets}")
+            image.seek(sheet - 1)
             upright = ImageOps.exif_transpose(image)
             if upright.mode.startswith(("I", "F")):  # Of 16 and 32 bits per pixel, which Pillow clips instead of scaling.
                 values = np.asarray(upright, np.float32)
                 scale = 255 / max(1.0, float(values.max()))
-                return Image.fromarray((scale * values).clip(0, 255).astype(np.uint8)).convert("RGB")
-            return on_white(upright)
+                return Image.fromarray((scale * values).clip(0, 255).astype(np.uint8)).convert("RGB"), sheets
+            return _on_ground(upright), sheets
+    except UserError:
+        raise
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except UnidentifiedImageError:
         raise UserError(f"{path} is not an image that can be read: use JPEG, PNG, TIFF or the like") from None
     except Exception as error:  # Pillow's readers of formats pass on any error.
         raise UserError(f"{path} cannot be read as an image: {first_line(error)}") from None
+
+
+def _on_ground(picture: Image.Image) -> Image.Image:
+    """The picture in RGB. What is transparent is white paper, but black where little and light ink is all that is not."""
+    if picture.has_transparency_data:
+        layer = picture.convert("RGBA")
+        seen = np.asarray(layer.getchannel("A")) / 255
+        lightness = float((seen * np.asarray(layer.convert("L"))).sum() / max(seen.sum(), 1))
+        if seen.mean() < 0.5 and lightness > 127:
+            return Image.alpha_composite(Image.new("RGBA", layer.size, "black"), layer).convert("RGB")
+    return on_white(picture)
 
 
 def _to_working_size(image: Image.Image) -> Image.Image:

@@ -5,17 +5,21 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxnets.analysis.ocr.segment import Box, Word, find_lines
+from jaxnets.analysis.ocr.segment import Box, Word, find_lines, left_over
 from jaxnets.data.letter_form import letter_form
 
 Array = np.ndarray
 Predict = Callable[[Array], Array]
 """uint8 letters [N, 32, 32, 1] -> probabilities [N, classes]."""
 
+DOUBTFUL = 0.8
+"""Probability below which a character counts as doubtful."""
 _SWITCH = 1e-2
 """Factor on a word's likelihood for each change between letters and digits, which separates O from 0 and I from 1."""
 _DOUBT = 1e-5
 """Probability added to every class, because nets are overconfident."""
+_TURNED = 0.05
+"""A page lies another way up if its letters, so turned, are likelier by this, as the mean logarithm of probabilities."""
 _CORRECTED = 3
 """A word list may change one letter in this many, and always one."""
 
@@ -34,6 +38,10 @@ class Reading(NamedTuple):
 
     lines: Sequence[Sequence[Sequence[Character]]]
     """Lines of words of characters."""
+    left_over: Sequence[Box] = ()
+    """Pieces of ink as large as letters that were not read, the largest first."""
+    turn: int = 0
+    """Quarter turns, counterclockwise, after which the letters are likelier."""
 
     @property
     def text(self) -> str:
@@ -55,10 +63,15 @@ def read(ink: Array, predict: Predict, names: Sequence[str], words: Collection[s
         words: known words, to which similar ones are corrected; empty for no correction.
     """
     lines = find_lines(ink)
-    forms = [letter_form(letter.ink) for line in lines for word in line for letter in word]
-    if not forms:
-        return Reading(())
-    rows = iter(predict(np.stack(forms)[..., None]))
+    letters = [letter for line in lines for word in line for letter in word]
+    rest = left_over(ink, letters)
+    if not letters:
+        return Reading((), rest)
+    forms = np.stack([letter_form(letter.ink) for letter in letters])[..., None]
+    turned = [predict(np.ascontiguousarray(np.rot90(forms, k, (1, 2)))) for k in range(4)]
+    likely = [float(np.log(np.maximum(found.max(1), _DOUBT)).mean()) for found in turned]
+    turn = int(np.argmax(likely)) if max(likely) > likely[0] + _TURNED else 0
+    rows = iter(turned[0])
 
     def read_word(word: Word) -> list[Character]:
         probabilities = np.stack([next(rows) for _ in word])
@@ -69,7 +82,7 @@ def read(ink: Array, predict: Predict, names: Sequence[str], words: Collection[s
             for name, row, letter in zip(spelled, probabilities, word, strict=True)
         ]
 
-    return Reading([[read_word(word) for word in line] for line in lines])
+    return Reading([[read_word(word) for word in line] for line in lines], rest, turn)
 
 
 def spell(probabilities: Array, names: Sequence[str]) -> str:

@@ -70,6 +70,12 @@ _DOT_GAP = 0.35
 """Longest gap between a dot, or another part, and the piece below or above it."""
 _TALLEST, _WIDEST = 1.4, 1.3
 """Largest height and width of a letter that is joined from pieces."""
+_TOUCHING, _USUAL_WIDTH = 1.42, 0.72
+"""What is wider is several letters that touch, and the usual width of one."""
+_REACH = 0.35
+"""Distance of a cut from where it is expected, in widths of a part."""
+_JOINT = 1.6
+"""Thickest joint of two letters, in widths of a stroke."""
 _EVEN = 0.2
 """Added to gaps before taking logarithms, because touching letters have none."""
 _WORD_GAP = 1.8
@@ -93,6 +99,16 @@ def find_lines(ink: Array) -> list[Line]:
     return [_words(row, widest * height) for row, height in zip(rows, heights, strict=True)]
 
 
+def left_over(ink: Array, letters: Sequence[Letter]) -> list[Box]:
+    """The pieces of ink outside letters' boxes that are not much smaller than letters, the largest first."""
+    height = typical_height([letter.box for letter in letters])
+    rest = ink.copy()
+    for letter in letters:
+        rest[letter.box.top : letter.box.bottom, letter.box.left : letter.box.right] = False
+    boxes = [_box(region) for region in ndimage.find_objects(measure.label(rest, connectivity=2))]
+    return sorted((box for box in boxes if box.longer >= max(_SMALLEST, _SPECK * height)), key=lambda box: -box.longer)
+
+
 def typical_height(boxes: Sequence[Box]) -> float:
     """The median of the boxes' longer sides, weighted by these sides, so that specks count for little."""
     sides = np.sort([box.longer for box in boxes])
@@ -113,7 +129,8 @@ def find_letters(ink: Array) -> list[Letter]:
     height = typical_height([box for box in boxes if _SMALLEST <= box.longer < max(ink.shape) / 2] or boxes)
     plausible = [i for i, box in enumerate(boxes) if 0.08 * height <= box.longer <= _HUGE * height]
     pieces = [Letter(boxes[i], labels[_region(boxes[i])] == i + 1) for i in plausible]
-    return [_heal(letter) for letter in _join_pieces(pieces, height) if _may_be_letter(letter.box, height)]
+    letters = [letter for letter in _join_pieces(pieces, height) if _may_be_letter(letter.box, height)]
+    return [_heal(part) for letter in letters for part in _split(letter, height)]
 
 
 def _join_pieces(pieces: Sequence[Letter], height: float) -> Iterator[Letter]:
@@ -155,6 +172,27 @@ def _distance(a: Letter, b: Letter) -> float:
 def _may_be_letter(box: Box, height: float) -> bool:
     flat = box.height < _FLAT * height and box.width > 1.5 * box.height
     return box.longer >= max(_SMALLEST, _SPECK * height) and not flat
+
+
+def _split(letter: Letter, height: float) -> list[Letter]:
+    """The letters that touch in what is too wide for one, cut where a single stroke joins them."""
+    height = max(height, letter.box.height)  # A headline is larger than the rest.
+    number = round(letter.box.width / (_USUAL_WIDTH * height)) if letter.box.width > _TOUCHING * height else 1
+    profile, reach = letter.ink.sum(0), round(_REACH * letter.box.width / number)
+    cuts = [0]
+    for expected in np.arange(1, number) * letter.box.width / number:
+        start = max(cuts[-1] + 1, round(expected) - reach)
+        around = profile[start : round(expected) + reach + 1]
+        if around.size and around.min() <= _JOINT * stroke_width(letter.ink):
+            thinnest = start + np.flatnonzero(around == around.min())
+            cuts.append(int(thinnest[np.argmin(np.abs(thinnest - expected))]))
+    parts = []
+    for left, right in pairwise([*cuts, letter.box.width]):
+        ink = letter.ink[:, left:right]
+        top, bottom = (np.flatnonzero(ink.any(1))[[0, -1]] + (0, 1)).tolist()
+        at = letter.box
+        parts.append(Letter(Box(at.top + top, at.left + left, at.top + bottom, at.left + right), ink[top:bottom]))
+    return parts
 
 
 def _heal(letter: Letter) -> Letter:

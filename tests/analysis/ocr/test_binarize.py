@@ -41,6 +41,12 @@ def test_transparent_paper_is_white(draw, text_of):
     assert text_of(page) == TEXT
 
 
+def test_white_ink_on_clear_ground(draw, text_of):
+    page = Image.new("RGBA", (1400, 700), "white")
+    page.putalpha(Image.fromarray(255 - np.asarray(draw(TEXT, paper=255, ink=0))))
+    assert text_of(page) == TEXT
+
+
 @pytest.mark.parametrize("ending", ["jpg", "webp", "bmp", "gif"])
 def test_kinds_of_files(draw, text_of, ending):
     assert text_of(draw(TEXT), ending) == TEXT

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from jaxnets import cli
+from jaxnets.analysis.ocr import read as reader
 from jaxnets.config import ImageData, TextData
 from jaxnets.runs import load
 
@@ -64,6 +65,66 @@ def test_byte_order_marks_and_line_ends_are_no_text(page, tmp_path, capsys):
     words.write_bytes(b"\xef\xbb\xbfHULLO\rworld")
     assert "0 of 16 (0.0 %) without spaces, 0 of 19 (0.0 %) with" in ocr(capsys, page, "--truth", truth)[1]
     assert ocr(capsys, page, "--words", words)[1] == TEXT.replace("HELLO", "HULLO") + "\n"
+
+
+@pytest.mark.usefixtures("net")
+def test_ink_that_cannot_be_read_is_told_of(draw, tmp_path, capsys):
+    page = np.asarray(draw(TEXT, (1400, 900))).copy()
+    page[500:860, 700:1200] = 30  # A picture.
+    Image.fromarray(page).save(tmp_path / "page.png")
+    status, printed, error = ocr(capsys, tmp_path / "page.png")
+    assert (status, printed) == (0, TEXT + "\n")
+    assert "not read, because no letter looks so: 1 piece of ink, the largest 50" in error
+    page[:] = 235
+    page[[100, 101, 102, 103, 300, 301, 302, 303], 200:400] = 30  # Two dashes.
+    Image.fromarray(page).save(tmp_path / "page.png")
+    status, printed, error = ocr(capsys, tmp_path / "page.png")
+    assert (status, printed) == (2, "")
+    assert "there is ink on the page but no letter; not read" in error
+    assert len(error.splitlines()) == 1
+
+
+@pytest.mark.usefixtures("net")
+@pytest.mark.parametrize(
+    ("angle", "advice"), [(180, "by 180 degrees"), (90, "by 90 degrees clockwise"), (270, "counterclockwise")]
+)
+def test_a_page_that_lies_the_wrong_way_up(draw, tmp_path, capsys, angle, advice, monkeypatch):
+    monkeypatch.setattr(reader, "_TURNED", 0.02)  # The stand-in is never as sure as a net.
+    draw("BALLET\nFEARED\n4 JARS", (900, 800)).rotate(angle, expand=True).save(tmp_path / "page.png")
+    status, _, error = ocr(capsys, tmp_path / "page.png")
+    assert status == 0
+    assert "the page seems to lie the wrong way up; turn it " in error
+    assert advice in error
+
+
+def test_many_doubtful_characters(net, page, capsys):
+    net.predictor = lambda forms: np.full((len(forms), 36), 1 / 36)
+    assert "16 of 16 characters are doubtful; letters may touch" in ocr(capsys, page)[2]
+
+
+@pytest.mark.usefixtures("net")
+def test_sheets(draw, tmp_path, capsys):
+    draw(TEXT).save(tmp_path / "page.tif", save_all=True, append_images=[draw("SECOND")])
+    status, printed, error = ocr(capsys, tmp_path / "page.tif")
+    assert (status, printed) == (0, TEXT + "\n")
+    assert "the file has 2 sheets; choose with --sheet" in error
+    assert ocr(capsys, tmp_path / "page.tif", "--sheet", "2")[1] == "SECOND\n"
+    for number in (0, 3):
+        assert f"there is no sheet {number}; the file has 2" in ocr(capsys, tmp_path / "page.tif", "--sheet", number)[2]
+
+
+@pytest.mark.usefixtures("net")
+def test_what_is_read_is_never_overwritten(page, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    before = page.read_bytes()
+    (tmp_path / "link.png").symlink_to(page)
+    (tmp_path / "truth.png").write_text(TEXT)
+    for args in (["page.png"], [page], ["link.png"], ["truth.png", "--truth", "truth.png"]):
+        status, _, error = ocr(capsys, "page.png", "--out", *args)
+        assert status == 2
+        assert "which is read; name another file" in error
+    assert page.read_bytes() == before
+    assert (tmp_path / "truth.png").read_text() == TEXT
 
 
 @pytest.mark.usefixtures("net")

@@ -150,6 +150,19 @@ def test_broken_letters_are_put_together(parts):
     assert (box.top, box.bottom) == pytest.approx((98, 203), abs=8)
 
 
+@pytest.mark.parametrize("text", ["HEX", "LANE", "THE 2TH4"])
+def test_touching_letters_are_cut_apart(text):
+    """Drawn so close that neighbors share a pixel or two."""
+    typeface, page, right = ImageFont.truetype(FONT, 80), Image.new("L", (1000, 200), 255), 50
+    for word in text.split():
+        for letter in word:
+            left, _, end, _ = typeface.getbbox(letter)
+            ImageDraw.Draw(page).text((right - left - 1, 50), letter, 0, typeface)
+            right += end - left - 1
+        right += 60
+    assert counts(find_lines(ink_of(page))) == truth_counts(text)
+
+
 def test_neighbors_stay_apart():
     """Slanted bars whose boxes overlap, and bars that stand close."""
     assert len(find_letters(strokes((100, 200, 140, 100), (125, 200, 165, 100), (200, 100, 200, 200)))) == 3
