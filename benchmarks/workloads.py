@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmarks import data
 from jaxnets import registry
-from jaxnets.config import Experiment, with_field
+from jaxnets.config import Experiment, with_fields
 from jaxnets.tasks import task as tasks
 from jaxnets.tasks.task import Task
 
@@ -70,8 +70,7 @@ class PreparedWorkload(NamedTuple):
 def prepare(workload: Workload) -> PreparedWorkload:
     """The experiment as it is timed, one replica at a constant learning rate, with a training batch."""
     experiment = replace(registry.all_experiments()[workload.id], seeds=1)
-    for path, value in {"optim.schedule": "constant", **workload.changes}.items():
-        experiment = with_field(experiment, path, value)
+    experiment = with_fields(experiment, {"optim.schedule": "constant", **workload.changes})
     task = tasks.build(experiment, workload.data())
     arrays = jax.tree.map(jnp.asarray, dict(task.arrays["train"]))
     # The last step of an epoch, where running text carries a state on.

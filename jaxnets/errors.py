@@ -1,9 +1,10 @@
 """Errors meant for the person at the keyboard."""
 
 import contextlib
+import difflib
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 
 class UserError(Exception):
@@ -22,6 +23,16 @@ def first_line(error: BaseException) -> str:
     """The first non-empty line of an error's text, for quoting a library's error inside a message of ours."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0] if lines else type(error).__name__
+
+
+def did_you_mean(name: str, known: Iterable[str], otherwise: str) -> str:
+    """A hint for the end of a message about an unknown name: the nearest known one, or else `otherwise`.
+
+    >>> did_you_mean("cifar100", ["cifar10", "mnist"], "see the list"), did_you_mean("x", ["mnist"], "see the list")
+    ('did you mean cifar10?', 'see the list')
+    """
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f"did you mean {near[0]}?" if near else otherwise
 
 
 def remedy(error: BaseException) -> str:

@@ -4,7 +4,6 @@ A config file yields a family of experiments, whose ids are family/variant, or t
 """
 
 import ast
-import difflib
 import functools
 import importlib
 import importlib.util
@@ -16,7 +15,7 @@ from typing import Any
 
 from jaxnets.config import Experiment, validate
 from jaxnets.config.fields import can_exist
-from jaxnets.errors import UserError, first_line
+from jaxnets.errors import UserError, did_you_mean, first_line
 
 _CONFIG_FILE = "jaxnets_config_"
 """What the names of config files' modules start with."""
@@ -87,19 +86,17 @@ def select(names: Iterable[str]) -> list[Experiment]:
     known = all_experiments()
     chosen: dict[str, Experiment] = {}
     for name in names:
-        path, id_in_file = (
-            (name, "") if name.endswith(".py") else (f"{name.partition('.py:')[0]}.py", name.partition(".py:")[2])
-        )
-        if name == path or ".py:" in name:
-            matches = {e.id: e for e in load_file(Path(path)) if id_in_file in ("", e.id)}
+        stem, suffix, id_in_file = (name[:-3], ".py", "") if name.endswith(".py") else name.partition(".py:")
+        if suffix:
+            path = Path(f"{stem}.py")
+            matches = {e.id: e for e in load_file(path) if id_in_file in ("", e.id)}
             if not matches:
                 raise UserError(f"{path} has no experiment {id_in_file!r}")
         else:
             matches = {id_: e for id_, e in known.items() if id_ == name or id_.startswith(f"{name}/")}
             if not matches:
                 families = {"/".join(id_.split("/")[:k]) for id_ in known for k in (1, 2, 3)}
-                near = difflib.get_close_matches(name, families | set(known), n=1)
-                hint = f"did you mean {near[0]}?" if near else "see `jaxnets list`"
+                hint = did_you_mean(name, families | set(known), "see `jaxnets list`")
                 raise UserError(f"unknown experiment {name[:200]!r}: {hint}")
         chosen |= matches
     return list(chosen.values())

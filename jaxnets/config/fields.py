@@ -2,7 +2,6 @@
 
 import ast
 import dataclasses
-import difflib
 import math
 import os
 import typing
@@ -11,7 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
-from jaxnets.errors import UserError
+from jaxnets.errors import UserError, did_you_mean
 
 
 def field_at(config: Any, path: str) -> Any:
@@ -49,8 +48,7 @@ def with_fields(config: Any, changes: Mapping[str, Any]) -> Any:
 
 def _unknown(config: Any, path: str) -> UserError:
     paths = [known for known, _ in leaves(config)]
-    near = difflib.get_close_matches(path, paths, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(paths)}"
+    hint = did_you_mean(path, paths, f"known: {', '.join(paths)}")
     return UserError(f"{config.id}: no field {path}: {hint}")
 
 

@@ -1,7 +1,6 @@
 """All data sets by name, and those that users bring."""
 
 import dataclasses
-import difflib
 from pathlib import Path
 
 from jaxnets.config import DataConfig, Experiment
@@ -25,7 +24,7 @@ from jaxnets.data.dataset_builder import DatasetBuilder, content_hash
 from jaxnets.data.own import source as own
 from jaxnets.data.progress import Report, silent
 from jaxnets.data.store import Dataset
-from jaxnets.errors import UserError
+from jaxnets.errors import UserError, did_you_mean
 
 _MODULES = (
     *(cifar10, tiny_imagenet, sun, mnist, nist36, emnist36, names, corpora, imdb, pairs),
@@ -39,8 +38,7 @@ SETS: dict[str, DatasetBuilder] = {builder.name: builder for module in _MODULES 
 def get(name: str) -> DatasetBuilder:
     """The set called `name`. Raises UserError, which suggests the nearest name, if there is none."""
     if name not in SETS:
-        near = difflib.get_close_matches(name, SETS, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"known sets: {', '.join(SETS)}"
+        hint = did_you_mean(name, SETS, f"known sets: {', '.join(SETS)}")
         raise UserError(f"unknown data set {name!r}: {hint}")
     return SETS[name]
 

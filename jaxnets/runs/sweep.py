@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jaxnets.config import TRACED, Experiment, parse_field, validate, with_field
+from jaxnets.config import TRACED, Experiment, parse_field, validate, with_field, with_fields
 from jaxnets.errors import Diverged, UserError
 from jaxnets.runs.statistics import Json, mean_std
 from jaxnets.tasks.metrics import lower_is_better
@@ -134,9 +134,7 @@ def groups(experiment: Experiment, settings: Sequence[Setting]) -> list[Group]:
         by_program.setdefault(json.dumps(fixed), []).append(setting)
     grouped = []
     for fixed_text, members in by_program.items():
-        base = experiment
-        for path, value in json.loads(fixed_text).items():
-            base = with_field(base, path, value)
+        base = with_fields(experiment, json.loads(fixed_text))
         columns = {
             path: tuple(float(member[path]) for member in members for _ in range(experiment.seeds))
             for path in members[0]
@@ -174,8 +172,7 @@ def run(experiment: Experiment, settings: Sequence[Setting], metric: Metric, fol
 
 def confirm(experiment: Experiment, best: Setting, folder: Path, train: Train) -> Json:
     """Trains the best setting from fresh seeds and returns the summary."""
-    for path, value in best.items():
-        experiment = with_field(experiment, path, value)
+    experiment = with_fields(experiment, best)
     return train(replace(experiment, seed=experiment.seed + _FRESH), folder / f"best-{_digest([best])}")
 
 

@@ -16,7 +16,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from jaxnets.runs.reproduction.document import Claim, Comparison, Document
-from jaxnets.runs.reproduction.evidence import COSTS, Evidence, Replica
+from jaxnets.runs.reproduction.evidence import GAPS, Evidence, Replica
 from jaxnets.runs.statistics import Interval, difference_interval, p_above, p_below
 
 ALPHA, LOOKS = 0.05, 3
@@ -178,8 +178,7 @@ def _reported(comparison: Comparison, evidence: Mapping[str, Evidence]) -> float
 
 
 def _stated(reported: Mapping[str, float], measure: str) -> float | None:
-    if measure.endswith("_gap") and measure not in COSTS:
-        other = {"train_gap": "test_accuracy", "validation_gap": "validation_accuracy"}[measure]
-        parts = reported.get("train_accuracy"), reported.get(other)
-        return None if None in parts else parts[0] - parts[1]  # type: ignore[operator]
-    return reported.get(measure)
+    if measure not in GAPS:
+        return reported.get(measure)
+    accuracies = [reported.get(accuracy) for accuracy in GAPS[measure]]
+    return None if None in accuracies else accuracies[0] - accuracies[1]  # type: ignore[operator]

@@ -25,7 +25,6 @@ ours for it, or contradicts itself.
 """
 
 import dataclasses
-import difflib
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -34,7 +33,7 @@ from typing import Any
 
 from jaxnets import registry
 from jaxnets.config import Experiment
-from jaxnets.errors import UserError
+from jaxnets.errors import UserError, did_you_mean
 from jaxnets.runs.statistics import TestName
 
 DRAWINGS = (
@@ -162,8 +161,7 @@ class Document:
         known = {part.id: part for part in self.parts}
         for id_ in ids:
             if id_ not in known:
-                near = difflib.get_close_matches(id_, known, n=1)
-                hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(known)}"
+                hint = did_you_mean(id_, known, f"it has {', '.join(known)}")
                 raise UserError(f"{self.name} has no {id_}: {hint}")
         return tuple(known[id_] for id_ in ids) or tuple(known.values())
 
@@ -240,6 +238,6 @@ def experiment(id_: str, context: str = "") -> Experiment:
     """The experiment with this id, and no other. Raises UserError, which begins with `context`, if there is none."""
     known = registry.all_experiments()
     if id_ not in known:
-        near = difflib.get_close_matches(id_, known, n=1)
-        raise UserError(f"{context}no experiment {id_!r}{f'; did you mean {near[0]}?' if near else ''}")
+        hint = did_you_mean(id_, known, "")
+        raise UserError(f"{context}no experiment {id_!r}{hint and f'; {hint}'}")
     return known[id_]

@@ -32,6 +32,11 @@ Replica = tuple[int, int]
 """(root seed, number of the replica): equal ones draw the same weights, order and masks, whatever the experiment."""
 
 COSTS = ("gpu_seconds", "gpu_memory_gb", "gpu_utilization")
+GAPS = {
+    "train_gap": ("train_accuracy", "test_accuracy"),
+    "validation_gap": ("train_accuracy", "validation_accuracy"),
+}
+"""Measures that are the difference of two others."""
 _LENGTH, _DATA = {"epochs", "steps", "eval_examples"}, {"data.source"}
 _AT_THE_START = ("initial_loss", "parameters", "steps_above_chance")
 """Measures to which the length of training means nothing."""
@@ -161,9 +166,8 @@ def _values(row: Json, measure: str) -> Sequence[float | None]:
         return [row["peak_memory_bytes"] / 1e9]
     if measure == "initial_loss":
         return row["initial_loss"]["values"] if row["initial_loss"] else ()
-    if measure.endswith("_gap"):
-        other = {"train_gap": "test_accuracy", "validation_gap": "validation_accuracy"}[measure]
-        return _subtract(_values(row, "train_accuracy"), _values(row, other))
+    if measure in GAPS:
+        return _subtract(*(_values(row, accuracy) for accuracy in GAPS[measure]))
     if measure == "steps_above_chance":
         losses = np.array(row.get("first_losses") or np.empty((0, 0)), float)
         return (losses > math.log(len(row["class_names"]))).sum(0).tolist() if row.get("class_names") else ()

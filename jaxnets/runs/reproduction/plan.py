@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jaxnets.config import Experiment, validate
-from jaxnets.config.fields import with_field
+from jaxnets.config import Experiment, validate, with_fields
 from jaxnets.data import catalog, store
 from jaxnets.errors import UserError
 from jaxnets.runs.folder import RunFolder, find_runs
-from jaxnets.runs.reproduction import evidence, pace
+from jaxnets.runs.reproduction import evidence
 from jaxnets.runs.reproduction.evidence import Record
-from jaxnets.runs.reproduction.pace import Paces
+from jaxnets.runs.reproduction.pace import Paces, steps
 
 
 @dataclass(frozen=True)
@@ -72,10 +71,7 @@ def wish(documented: Experiment, stand_ins: Mapping[str, str], changes: Mapping[
     stand_in = stand_ins.get(source, source)
     if source != stand_in and not store.is_prepared(source) and store.is_prepared(stand_in):
         changes = {"data.source": stand_in, **changes}
-    experiment = documented
-    for path, value in changes.items():
-        experiment = with_field(experiment, path, value)
-    return Wish(documented, validate(experiment), changes)
+    return Wish(documented, validate(with_fields(documented, changes)), changes)
 
 
 def jobs(wishes: Iterable[tuple[Wish, int]], gathered: Sequence[Record], out: Path, paces: Paces) -> list[Job]:
@@ -96,11 +92,11 @@ def jobs(wishes: Iterable[tuple[Wish, int]], gathered: Sequence[Record], out: Pa
     for wanted, seeds in known.values():
         same = [r for r in gathered if not evidence.departures(r.experiment, wanted.experiment)]
         there = {replica for record in same for replica in record.replicas}
-        begun = [run for run in unfinished if not evidence.departures(run.experiment(), wanted.experiment)]
-        begun = [run for run in begun if run.path == out / f"seed-{run.experiment().seed}" / wanted.documented.id]
-        for run in begun:
-            there |= {(run.experiment().seed, i) for i in range(run.experiment().seeds)}
-            planned.append(_job(wanted, run.experiment().seed, run.experiment().seeds, out, paces))
+        for path, begun in unfinished.items():
+            is_ours = path == out / f"seed-{begun.seed}" / wanted.documented.id
+            if is_ours and not evidence.departures(begun, wanted.experiment):
+                there |= {(begun.seed, i) for i in range(begun.seeds)}
+                planned.append(_job(wanted, begun.seed, begun.seeds, out, paces))
         if len(there) < seeds:
             taken = {seed for seed, _ in there}
             roots = (r for r in range(len(taken) + 1000) if r not in taken)
@@ -109,12 +105,13 @@ def jobs(wishes: Iterable[tuple[Wish, int]], gathered: Sequence[Record], out: Pa
     return sorted(planned, key=lambda job: job.seconds)
 
 
-def _unfinished(out: Path) -> list[RunFolder]:
-    found = []
+def _unfinished(out: Path) -> dict[Path, Experiment]:
+    """The runs below a folder that were begun, by their folders; without sweeps."""
+    found = {}
     for run in find_runs(out):
         try:
-            if not run.finished and not run.experiment().grid:
-                found.append(run)
+            if not run.finished and not (experiment := run.experiment()).grid:
+                found[run.path] = experiment
         except UserError:  # Damaged, or of a config file that is not loaded: not a run of ours.
             continue
     return found
@@ -122,11 +119,7 @@ def _unfinished(out: Path) -> list[RunFolder]:
 
 def _job(wanted: Wish, seed: int, seeds: int, out: Path, paces: Paces) -> Job:
     job = Job(wanted, seed, seeds, out / f"seed-{seed}", 0.0, False)
-    lines = job.folder.metrics()
-    done = lines[-1]["step"] / pace.steps(wanted.experiment) if lines else 0.0
-    seconds = seeds * (1 - done) * _seconds(wanted.experiment, paces) + paces.of(wanted.experiment).start
-    return job._replace(seconds=seconds, measured=paces.of(wanted.experiment).measured)
-
-
-def _seconds(experiment: Experiment, paces: Paces) -> float:
-    return pace.steps(experiment) * experiment.data.batch_size * paces.of(experiment).example
+    lines, pace = job.folder.metrics(), paces.of(wanted.experiment)
+    left = steps(wanted.experiment) - (lines[-1]["step"] if lines else 0)
+    seconds = seeds * left * wanted.experiment.data.batch_size * pace.example + pace.start
+    return job._replace(seconds=seconds, measured=pace.measured)
