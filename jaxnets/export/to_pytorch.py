@@ -114,8 +114,7 @@ def _constants(net: TrainedNet) -> dict[str, Any]:
             # Number 0 is padding.
             constants |= {"TOKENS": meta["tokens"][: data.vocab_size + 1], "MAX_LENGTH": data.max_length}  # type: ignore[attr-defined]
         case "char_lm":
-            categories = meta.get("categories", ()) if getattr(net.experiment.model, "conditional", False) else ()
-            constants |= {"TOKENS": meta["tokens"], "CATEGORIES": tuple(categories)}
+            constants |= {"TOKENS": meta["tokens"], "CATEGORIES": _categories(net)}
         case "language_model":
             constants |= {"TOKENS": meta["tokens"], "TOKENIZER": meta["tokenizer"]}
         case "translation":
@@ -124,11 +123,16 @@ def _constants(net: TrainedNet) -> dict[str, Any]:
     return constants
 
 
+def _categories(net: TrainedNet) -> tuple[str, ...]:
+    """The categories of names that the net takes."""
+    return tuple(net.spec.meta.get("categories", ())) if getattr(net.experiment.model, "conditional", False) else ()
+
+
 def _facts(net: TrainedNet) -> dict[str, Any]:
     """What the examples name."""
     meta, fields = net.spec.meta, net.spec.splits["train"]
     height, width, channels = fields["image"].shape[1:] if "image" in fields else (0, 0, 0)
-    categories = meta.get("categories", ()) if getattr(net.experiment.model, "conditional", False) else ()
+    categories = _categories(net)
     known = [token for token in meta.get("tokens", ()) if token.isalpha()]
     return {
         **{"height": height, "width": width, "channels": channels, "prompt": known[0] if known else ""},

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from jaxnets.export.pytorch.resnet import Stages
+
 
 class Bottleneck(nn.Module):
     """Convolutions of 1×1, 3×3 and 1×1, and a shortcut. The stride is in the 3×3 convolution."""
@@ -21,26 +23,15 @@ class Bottleneck(nn.Module):
         return torch.relu(self.bn3(self.conv3(y)) + self.downsample(x))
 
 
-class ResNet50(nn.Module):
+class ResNet50(Stages):
     """Images [N, channels, H, W] -> logits [N, classes]."""
 
     def __init__(self, channels: int, classes: int, blocks: tuple[int, ...], width: int) -> None:
         super().__init__()
         self.conv1, self.bn1 = nn.Conv2d(channels, width, 7, 2, 3, bias=False), nn.BatchNorm2d(width)
         self.maxpool = nn.MaxPool2d(3, 2, 1)
-        self.stages = len(blocks)
-        inputs = width
-        for stage, count in enumerate(blocks):
-            layers = []
-            for i in range(count):
-                features = width * 2**stage
-                layers.append(Bottleneck(inputs, features, 2 if stage and not i else 1, i == 0))
-                inputs = 4 * features
-            setattr(self, f"layer{stage + 1}", nn.Sequential(*layers))
-        self.fc = nn.Linear(inputs, classes)
+        self.fc = nn.Linear(self.add_stages(Bottleneck, blocks, width, expansion=4), classes)
 
     def forward(self, images: Tensor) -> Tensor:
         x = self.maxpool(torch.relu(self.bn1(self.conv1(images))))
-        for stage in range(self.stages):
-            x = getattr(self, f"layer{stage + 1}")(x)
-        return self.fc(x.mean((2, 3)))
+        return self.fc(self.run_stages(x).mean((2, 3)))
