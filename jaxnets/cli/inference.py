@@ -68,8 +68,8 @@ class TranslateOptions(_Run):
     """Which of the run's replicas to use, counted from 0; a run trains one per seed."""
 
 
-def _load(folder: Path, replica: int, command: str) -> "TrainedNet":
-    """The trained net in a folder. Raises UserError for a net that belongs to another command."""
+def _load(folder: Path, replica: int | None, command: str) -> "list[TrainedNet]":
+    """The trained net in a folder, or those of all replicas. Raises UserError for nets that belong to another command."""
     from jaxnets import registry  # Imported here because these import jax, which the help text does not need.
     from jaxnets.runs import load
     from jaxnets.runs.folder import RunFolder
@@ -79,7 +79,7 @@ def _load(folder: Path, replica: int, command: str) -> "TrainedNet":
     predictor = registry.resolve(RunFolder(folder).experiment().task).Predictor
     if predictor.command != command:
         raise UserError(f"{folder}: this net cannot {command}; use `jaxnets {predictor.command}`")
-    return load.load(folder, replica)
+    return load.load_all(folder) if replica is None else [load.load(folder, replica)]
 
 
 def _check(condition: bool, message: str) -> None:
@@ -90,15 +90,15 @@ def _check(condition: bool, message: str) -> None:
 def sample(args: list[str]) -> int:
     """Prints the generated names or texts, one per line, and returns exit status 0."""
     options = parse(SampleOptions, "sample", args)
-    predictor = _load(options.run, options.replica, "sample").predictor
+    [net] = _load(options.run, options.replica, "sample")
     import jax
 
     keys = jax.random.split(jax.random.key(options.seed), options.number)
-    if predictor.experiment.data.independent:
-        names = predictor.sample(options.category, options.start, keys[0], options.number, options.temperature)
+    if net.experiment.data.independent:
+        names = net.predictor.sample(options.category, options.start, keys[0], options.number, options.temperature)
         print("\n".join(names))
         return 0
-    for text in predictor.sample(options.prompt, options.length, keys, options.temperature, options.beam):
+    for text in net.predictor.sample(options.prompt, options.length, keys, options.temperature, options.beam):
         print(text)
     return 0
 
@@ -107,26 +107,24 @@ def classify(args: list[str]) -> int:
     """Prints class, probability and name of each input on a line, and returns exit status 0."""
     options = parse(ClassifyOptions, "classify", args)
     _check(bool(options.inputs), 'classify needs pictures or texts, for example: jaxnets classify RUN "A wonderful film."')
-    first = _load(options.run, options.replica or 0, "classify")
+    nets = _load(options.run, options.replica, "classify")
     import numpy as np
 
     from jaxnets.data import image_io
 
-    inputs, seeds = options.inputs, first.experiment.seeds
-    if "image" in (fields := first.spec.splits["train"]):
+    fields, class_names = nets[0].spec.splits["train"], nets[0].spec.meta["class_names"]
+    inputs = options.inputs
+    if "image" in fields:
         inputs = np.stack([image_io.read_as(Path(name), fields["image"].shape[1:]) for name in inputs])
-    others = [_load(options.run, i, "classify") for i in range(1, seeds)] if options.replica is None else []
-    answers = np.stack([net.predictor(inputs) for net in (first, *others)])  # [S, N, classes]
-    class_names = first.spec.meta["class_names"]
+    answers = np.stack([net.predictor(inputs) for net in nets])  # [S, N, classes]
     for name, by_seed in zip(options.inputs, np.moveaxis(answers, 1, 0), strict=True):
         best = by_seed.mean(0).argmax()
-        spread = f" ± {100 * by_seed[:, best].std(ddof=1):.1f}" if others else ""
+        spread = f" ± {100 * by_seed[:, best].std(ddof=1):.1f}" if len(nets) > 1 else ""
         print(f"{class_names[best]}  {100 * by_seed[:, best].mean():.1f}{spread} %  {name}")
     if options.out:
         from jaxnets.analysis.report import plots, probabilities
 
-        shown = inputs if "image" in fields else options.inputs
-        print(f"picture: {plots.save(probabilities.draw(answers, class_names, shown), options.out, 120)}")
+        print(f"picture: {plots.save(probabilities.draw(answers, class_names, inputs), options.out, 120)}")
     return 0
 
 
@@ -134,7 +132,7 @@ def translate(args: list[str]) -> int:
     """Prints the translation of each sentence on a line, and returns exit status 0."""
     options = parse(TranslateOptions, "translate", args)
     _check(bool(options.sentences), 'translate needs a sentence, for example: jaxnets translate RUN "je suis content ."')
-    predictor = _load(options.run, options.replica, "translate").predictor
-    for sentence in predictor.translate(options.sentences, options.beam):
+    [net] = _load(options.run, options.replica, "translate")
+    for sentence in net.predictor.translate(options.sentences, options.beam):
         print(sentence)
     return 0

@@ -9,6 +9,8 @@ and a config.
 from collections.abc import Mapping
 from typing import Any
 
+import jax
+
 from jaxnets import registry
 from jaxnets.config import ModelConfig
 
@@ -33,3 +35,8 @@ def build(config: ModelConfig, sizes: Mapping[str, int], axis_name: str | None =
       UserError: `config.target` cannot be imported.
     """
     return registry.resolve(config.target)(config=config, axis_name=axis_name, **sizes)
+
+
+def variable_shapes(model: Any, inputs: tuple[Any, ...]) -> dict[str, Any]:
+    """Shapes and types of a model's variables, without making them; of the sample `inputs` only the shapes matter."""
+    return dict(jax.eval_shape(lambda key: model.init(key, *inputs, train=False), jax.random.key(0)))

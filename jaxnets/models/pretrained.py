@@ -15,6 +15,7 @@ from jaxnets.config.model import HUB, NO_WEIGHTS
 from jaxnets.data import store
 from jaxnets.errors import UserError, first_line
 from jaxnets.models import torch_form
+from jaxnets.models.named import as_tree, by_name
 
 _URL = "https://huggingface.co/timm/resnet50.tv_in1k/resolve/main/model.safetensors"
 """torchvision's first ImageNet weights (76.13 % top-1), as timm publishes them. The publisher gives no permanent checksum;
@@ -72,8 +73,7 @@ def load(model: Any, like: Mapping[str, Any], shape: Sequence[int], seeds: int) 
 
 def _from_run(given: Mapping[str, np.ndarray], like: Mapping[str, Any], seeds: int, origin: str) -> Pretrained:
     """From tensors [S, ...] that are named by their places, as jaxnets.runs.weights writes them."""
-    leaves, _ = jax.tree_util.tree_flatten_with_path(like)
-    shapes = {jax.tree_util.keystr(path, simple=True, separator="/"): leaf.shape for path, leaf in leaves}
+    shapes = {name: leaf.shape for name, leaf in by_name(like).items()}
     found = min(tensor.shape[0] if tensor.ndim else 0 for tensor in given.values())
     one_seed = {name: np.broadcast_to(np.float32(0), tensor.shape[1:]) for name, tensor in given.items()}
     kept = _fitting(one_seed, shapes, [name for name in shapes if name.startswith("params/head/")], -1, origin)
@@ -81,9 +81,7 @@ def _from_run(given: Mapping[str, np.ndarray], like: Mapping[str, Any], seeds: i
         raise UserError(
             f"model.weights: {origin} has the weights of {found} seeds, and this run {seeds} seeds; choose --seeds {found}"
         )
-    variables: dict[str, Any] = {}
-    for name in kept:
-        _put(variables, name.split("/"), given[name][:seeds] if found > 1 else given[name][0])
+    variables = as_tree({name: given[name][:seeds] if found > 1 else given[name][0] for name in kept})
     return Pretrained(variables, {}) if found > 1 else Pretrained({}, variables)
 
 
@@ -97,11 +95,8 @@ def _from_torch(
         name: jax.eval_shape(tensor.to_torch, torch_form.at(like, tensor.path)).shape for name, tensor in expected.items()
     }
     head = [name for name, tensor in expected.items() if tensor.path[1] == "head"]
-    variables: dict[str, Any] = {}
-    for name in _fitting(given, shapes, head, 0, origin):
-        array = np.asarray(expected[name].from_torch(given[name]), np.float32)
-        _put(variables, expected[name].path, array)
-    return variables
+    kept = [(expected[name], given[name]) for name in _fitting(given, shapes, head, 0, origin)]
+    return as_tree({"/".join(tensor.path): np.asarray(tensor.from_torch(array), np.float32) for tensor, array in kept})
 
 
 def _fitting(
@@ -131,12 +126,6 @@ def _fitting(
 
 def _first(names: Sequence[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-
-
-def _put(tree: dict[str, Any], path: Sequence[str], value: Any) -> None:
-    for key in path[:-1]:
-        tree = tree.setdefault(key, {})
-    tree[path[-1]] = value
 
 
 def fetch() -> Path:

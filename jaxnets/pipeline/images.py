@@ -64,6 +64,12 @@ def image_batches(config: ImageData, constants: Normalization) -> Gather:
     return gather
 
 
+def for_evaluation(config: ImageData, constants: Normalization, pictures: Array) -> Array:
+    """Images as evaluation sees them: uint8 [N, H, W, C] -> float32, shrunk and gray as `config` says, normalized."""
+    arrays = {"image": pictures, "label": jnp.zeros(len(pictures), jnp.int32)}
+    return image_batches(config, constants)(arrays, jnp.arange(len(pictures)), None)["image"]
+
+
 def batch_shape(id_: str, config: ImageData, dataset: Dataset, gather: Gather) -> tuple[int, ...]:
     """Shape [1, H, W, C] of a batch of one. Raises UserError where `config.shrink` does not divide the images' sides."""
     height, width = dataset.splits["train"]["image"].shape[1:3]

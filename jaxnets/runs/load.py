@@ -33,7 +33,7 @@ class TrainedNet(NamedTuple):
 
 
 def load(folder: Path, replica: int = 0) -> TrainedNet:
-    """The net of a run folder: its best weights by validation, or its last, as the experiment says.
+    """One net of a run folder: its best weights by validation, or its last, as the experiment says.
 
     Neither the data set nor the machine of the training is needed. Raises UserError for a folder without weights and for a
     replica that is not there.
@@ -41,16 +41,26 @@ def load(folder: Path, replica: int = 0) -> TrainedNet:
     experiment = RunFolder(folder).experiment()
     if not 0 <= replica < experiment.seeds:
         raise UserError(f"{folder} has replicas 0 to {experiment.seeds - 1}, not {replica}")
+    return _load(folder, experiment)[replica]
+
+
+def load_all(folder: Path) -> list[TrainedNet]:
+    """The nets of all replicas of a run folder, as `load` gives one."""
+    return _load(folder, RunFolder(folder).experiment())
+
+
+def _load(folder: Path, experiment: Experiment) -> list[TrainedNet]:
     variables, spec = weights.load(folder)
     try:
         task = tasks.build(experiment, spec)
         model = models.build(experiment.model, task.sizes)
-        like = jax.eval_shape(lambda key: model.init(key, *task.sample_inputs, train=False), jax.random.key(0))
+        like = models.variable_shapes(model, task.sample_inputs)
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise UserError(
             f"{folder}: {weights.NET} does not describe the data of its config.json ({first_line(error)})"
         ) from None
-    expected, found = (jax.tree.map(np.shape, dict(tree)) for tree in (like, jax.tree.map(lambda x: x[0], variables)))
+    expected, found = (jax.tree.map(np.shape, tree) for tree in (like, jax.tree.map(lambda x: x[0], variables)))
     if expected != found:
         raise UserError(f"{folder}: {weights.WEIGHTS} holds another net than config.json describes")
-    return TrainedNet(experiment, model, jax.tree.map(lambda x: x[replica], variables), spec)
+    of_replica = lambda i: jax.tree.map(lambda x: x[i], variables)
+    return [TrainedNet(experiment, model, of_replica(i), spec) for i in range(experiment.seeds)]

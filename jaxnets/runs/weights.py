@@ -5,7 +5,6 @@ weights.safetensors   the selected weights of all seeds: each tensor has the see
 net.json              what the data set tells about itself: class names, vocabulary, normalization, shapes
 """
 
-import functools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from safetensors.numpy import save as serialize
 from jaxnets.data import store
 from jaxnets.data.store import Dataset
 from jaxnets.errors import UserError, first_line
+from jaxnets.models.named import as_tree, by_name
 from jaxnets.runs import files
 from jaxnets.runs.shape import mismatch
 
@@ -42,11 +42,8 @@ def save(folder: Path, variables: Mapping[str, Any], dataset: Dataset) -> None:
     Raises:
       UserError: the folder cannot be written.
     """
-    named, _ = jax.tree_util.tree_flatten_with_path(jax.device_get(dict(variables)))
     # safetensors writes memory as it lies, whatever the array's strides.
-    tensors = {
-        jax.tree_util.keystr(path, simple=True, separator="/"): np.ascontiguousarray(tensor) for path, tensor in named
-    }
+    tensors = {name: np.ascontiguousarray(tensor) for name, tensor in by_name(jax.device_get(variables)).items()}
     try:
         files.write_json(folder / NET, store.describe(dataset))
         files.replace(folder / WEIGHTS, serialize(tensors))
@@ -70,8 +67,4 @@ def load(folder: Path) -> tuple[dict[str, Any], Dataset]:
             raise UserError(f"{folder / NET} does not hold what a run writes: {problem[:200]}")
     except (ValueError, TypeError, safetensors.SafetensorError) as error:
         raise UserError(f"{folder}: {WEIGHTS} or {NET} cannot be read ({first_line(error)})") from None
-    variables: dict[str, Any] = {}
-    for name, tensor in tensors.items():
-        *parents, leaf = name.split("/")
-        functools.reduce(lambda node, key: node.setdefault(key, {}), parents, variables)[leaf] = tensor
-    return variables, dataset
+    return as_tree(tensors), dataset

@@ -63,10 +63,8 @@ class Predictor(PredictorBase):
     def __call__(self, pictures: np.ndarray) -> np.ndarray:
         """Reconstructions [N, H, W, C], float32 in [0, 1], of uint8 images, which are treated as in evaluation."""
         config: Any = self.experiment.data
-        make_batch = images.image_batches(config, images.normalization(config, self.meta))
-        arrays = {"image": jnp.asarray(pictures), "label": jnp.zeros(len(pictures), jnp.int32)}
-        batch = make_batch(arrays, jnp.arange(len(pictures)), None)
-        return np.asarray(self.model.apply(self.variables, batch["image"], train=False))
+        pixels = images.for_evaluation(config, images.normalization(config, self.meta), jnp.asarray(pictures))
+        return np.asarray(self.model.apply(self.variables, pixels, train=False))
 
 
 def _reconstructions(model: Any, variables: Any, dataset: Dataset, gather: Gather) -> Mapping[str, ImageGrid]:

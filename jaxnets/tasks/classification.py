@@ -128,10 +128,9 @@ class Predictor(PredictorBase):
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2))
 def _probabilities(model: Any, config: ImageData, constants: images.Normalization, variables: Any, pictures: Array) -> Array:
-    arrays = {"image": pictures, "label": jnp.zeros(len(pictures), jnp.int32)}
-    batch = images.image_batches(config, constants)(arrays, jnp.arange(len(pictures)), None)
+    pixels = images.for_evaluation(config, constants, pictures)
     apply = functools.partial(model.apply, variables, train=False)
-    return jax.nn.softmax(objective("image", flip=config.eval_flip).predict(apply, (batch["image"],)))
+    return jax.nn.softmax(objective("image", flip=config.eval_flip).predict(apply, (pixels,)))
 
 
 def _weights(kernel: Any, shape: tuple[int, ...]) -> ImageGrid:

@@ -62,11 +62,10 @@ class Predictor(PredictorBase):
     command: ClassVar[str] = "classify"
 
     def __call__(self, reviews: Sequence[str]) -> np.ndarray:
-        """Probabilities [N, classes], in the order of `meta["class_names"]`. Raises UserError as `classify`."""
-        return np.array([[row[name] for name in self.meta["class_names"]] for row in self.classify(reviews)])
+        """Probabilities [N, classes], in the order of `meta["class_names"]`.
 
-    def classify(self, reviews: Sequence[str]) -> list[dict[str, float]]:
-        """Probabilities by class for each review. Raises UserError for one without a known word."""
+        Raises UserError for a review without a known word.
+        """
         config: Any = self.experiment.data
         vocabulary = text.Vocabulary(tuple(self.meta["tokens"]))
         encoded = [imdb.encode(vocabulary, imdb.clean(review)) for review in reviews]
@@ -75,8 +74,7 @@ class Predictor(PredictorBase):
         for review, length in zip(reviews, lengths, strict=True):
             if not length:
                 raise UserError(f"{review[:40]!r} has no word that the net knows; write a sentence or two of English")
-        probabilities = _probabilities(self.model, self.variables, jnp.asarray(tokens), jnp.asarray(lengths))
-        return [dict(zip(self.meta["class_names"], row, strict=True)) for row in probabilities.tolist()]
+        return np.asarray(_probabilities(self.model, self.variables, jnp.asarray(tokens), jnp.asarray(lengths)))
 
 
 @functools.partial(jax.jit, static_argnums=0)

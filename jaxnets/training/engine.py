@@ -143,7 +143,7 @@ def metric_names(experiment: Experiment, task: Task) -> tuple[str, ...]:
 def _variable_shapes(experiment: Experiment, task: Task, model: Any) -> dict[str, Any]:
     """Shapes of the model's variables. Raises UserError where its layers leave nothing of the input."""
     try:
-        return dict(jax.eval_shape(lambda key: model.init(key, *task.sample_inputs, train=False), jax.random.key(0)))
+        return models.variable_shapes(model, task.sample_inputs)
     except ZeroDivisionError:
         sizes = ", ".join("×".join(map(str, x.shape[1:])) for x in task.sample_inputs)
         raise UserError(f"{experiment.id}: nothing is left of an input of {sizes} after the model's layers") from None

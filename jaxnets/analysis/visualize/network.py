@@ -120,10 +120,9 @@ def _prepared(experiment: Experiment, dataset: Dataset, split: str, places: np.n
     """Images [N, H, W, C] of a split in [0, 1], shrunk and turned gray if the experiment says so."""
     config = experiment.data
     assert isinstance(config, ImageData)
-    chosen = {field: jnp.asarray(array[places]) for field, array in dataset.splits[split].items()}
-    channels = 1 if config.gray else chosen["image"].shape[-1]
-    gather = images.image_batches(config, Normalization((0.0,) * channels, (1.0,) * channels))
-    return gather(chosen, jnp.arange(len(places)), None)["image"]
+    chosen = jnp.asarray(dataset.splits[split]["image"][places])
+    channels = 1 if config.gray else chosen.shape[-1]
+    return images.for_evaluation(config, Normalization((0.0,) * channels, (1.0,) * channels), chosen)
 
 
 def test_split(net: TrainedNet) -> str:
