@@ -1,6 +1,5 @@
 """Whole runs: resuming bit for bit after any end, failures, summaries."""
 
-import contextlib
 import dataclasses
 import io
 import json
@@ -8,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import chex
 import jax
@@ -24,7 +22,6 @@ from jaxnets.errors import UserError
 from jaxnets.runs import records, weights
 from jaxnets.runs.folder import RunFolder
 from jaxnets.runs.progress import Reporter
-from jaxnets.runs.tensorboard import TensorBoard
 from jaxnets.runs.train import train
 from jaxnets.tasks import task as tasks
 from jaxnets.training import parallel
@@ -154,7 +151,6 @@ jax.config.update("jax_num_cpu_devices", 4)
 import pytest
 from rich.console import Console
 from jaxnets.runs.progress import Reporter
-from jaxnets.runs.tensorboard import TensorBoard
 from jaxnets.runs.train import train
 from tests.runs.test_train import SMALL, send_when_recorded
 send_when_recorded(signal.SIGKILL, 40, pytest.MonkeyPatch())
@@ -290,28 +286,6 @@ def test_tensorboard_event_files(tmp_path, reporter):
     train(dataclasses.replace(SMALL, epochs=1), tmp_path, reporter, tensorboard=True)
     events = next((tmp_path / "tensorboard").iterdir()).read_bytes()
     assert b"validation/accuracy" in events
-
-
-def test_tensorboard_shows_no_epoch_twice(tmp_path):
-    """An event of a new file hides what a process that was killed wrote of the epochs that are recorded again."""
-    pytest.importorskip("tensorboardX", reason="tensorboardX is not installed")
-    from tensorboardX.event_file_writer import RecordWriter  # noqa: F401  # The format is TFRecord's.
-    from tensorboardX.proto.event_pb2 import Event, SessionLog
-
-    for epochs in ((1, 2), (2, 3)):
-        with contextlib.closing(TensorBoard(tmp_path)) as board:
-            for epoch in epochs:
-                board.write({"epoch": epoch, "train": {}, "validation": {"loss": [1.0]}})
-        time.sleep(1)  # The files' names hold the second.
-    starts = []
-    for file in sorted((tmp_path / "tensorboard").iterdir()):
-        content = file.read_bytes()
-        while content:
-            size = int.from_bytes(content[:8], "little")
-            event = Event.FromString(content[12 : 12 + size])
-            starts += [event.step] if event.session_log.status == SessionLog.START else []
-            content = content[16 + size :]
-    assert starts == [1, 2]
 
 
 def test_tensorboard_without_its_package(tmp_path, reporter, monkeypatch):
