@@ -65,7 +65,7 @@ def _print_status() -> None:
 
 
 def _print_set(name: str) -> None:
-    builder, spec, ready = catalog.get(name), catalog.element_spec(name), store.is_prepared(name)
+    builder, spec, ready = catalog.get(name), catalog.element_spec(name), catalog.is_ready(name)
     print(f"{name}: {builder.description}")
     for split, fields in spec.splits.items():
         shapes = (f"{field} {array.dtype}{list(array.shape)}" for field, array in fields.items())

@@ -9,7 +9,7 @@ import tyro
 from jaxnets import registry
 from jaxnets.cli.parse import parse, shown_as
 from jaxnets.config import Experiment, to_json
-from jaxnets.data import catalog, store
+from jaxnets.data import catalog
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +61,7 @@ def show(args: list[str]) -> int:
     shown = []
     for experiment in experiments:
         own = catalog.is_own(experiment.data.source)
-        ready = own or store.is_prepared(experiment.dataset)
+        ready = own or catalog.is_ready(experiment.dataset)
         dataset = catalog.open_data(experiment.data) if own else catalog.element_spec(experiment.dataset)
         task = tasks.build(experiment, dataset)
         shown.append(

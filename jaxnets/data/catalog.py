@@ -62,8 +62,8 @@ def megabytes(builder: DatasetBuilder) -> str:
 
 
 def element_spec(name: str) -> Dataset:
-    """The shapes, types and meta data of a set: of the prepared set if there is one, else as its file states them."""
-    return load(name) if store.is_prepared(name) else get(name).element_spec()
+    """The shapes, types and meta data of a set: of the prepared set if it can be used, else as its file states them."""
+    return load(name) if is_ready(name) else get(name).element_spec()
 
 
 def prepare(name: str, manual_dir: Path | None = None, report: Report = silent) -> Path:
@@ -89,6 +89,14 @@ def _prepare(builder: DatasetBuilder, manual_dir: Path | None, report: Report) -
     return store.save(builder.name, content.splits, {**content.meta, **source})
 
 
+def is_ready(name: str) -> bool:
+    """Whether a set is prepared, whole, and as this version of jaxnets prepares it."""
+    try:
+        return bool(load(name))
+    except UserError:
+        return False
+
+
 def load(name: str) -> Dataset:
     """Opens a prepared set. Raises UserError if it is missing, damaged, or of another version of jaxnets."""
     dataset = store.load(name)
@@ -107,21 +115,14 @@ def open_dataset(name: str, synthetic: str | None = None) -> Dataset:
     """
     builder = get(name)
     if builder.synthetic:
-        if not _is_ready(name):
+        if not is_ready(name):
             with store.preparing(name, silent):
-                if not _is_ready(name):  # No other process has made it meanwhile.
+                if not is_ready(name):  # No other process has made it meanwhile.
                     _prepare(builder, None, silent)
     elif not store.is_prepared(name):
         instead = f". Or try `--data.source synthetic` ({synthetic}, no download)" if synthetic else ""
         raise UserError(f"data set {name} is not prepared. {instructions(name)}{instead}")
     return load(name)
-
-
-def _is_ready(name: str) -> bool:
-    try:
-        return bool(load(name))
-    except UserError:
-        return False
 
 
 def is_own(source: str) -> bool:

@@ -12,6 +12,7 @@ from jaxnets import registry
 from jaxnets.data import builders, catalog, mnist, names, shapes, store
 from jaxnets.data.dataset_builder import content_hash
 from jaxnets.errors import UserError
+from jaxnets.runs.reproduction import plan
 from tests.data.facts import check_facts, set_sizes
 
 SYNTHETIC = [name for name, builder in catalog.SETS.items() if builder.synthetic]
@@ -167,6 +168,11 @@ def test_a_part_of_a_set_is_refused_and_the_old_set_stays(tmp_path, data_folder_
     set_sizes(monkeypatch, "surnames", train=17, validation=2, test=2)
     with pytest.raises(UserError, match="is not as this version of jaxnets prepares it .16 of 17 train.* surnames` again"):
         catalog.load("surnames")
+    # What only needs its shapes goes on with those of the set as it would be prepared now.
+    assert not catalog.is_ready("surnames")
+    assert catalog.element_spec("surnames").examples("train") == 17
+    experiment = registry.all_experiments()["names/char_rnn"]
+    assert "data set surnames is not prepared" in plan.wish(experiment, {}, {}).problem
 
 
 def test_changed_content_of_known_size_is_marked(tmp_path, data_folder_of_its_own, monkeypatch):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from jaxnets.config import Experiment, validate, with_fields
-from jaxnets.data import catalog, store
+from jaxnets.data import catalog
 from jaxnets.errors import UserError
 from jaxnets.runs.folder import RunFolder, find_runs
 from jaxnets.runs.reproduction import evidence
@@ -31,7 +31,7 @@ class Wish:
     def problem(self) -> str:
         """Why it cannot be trained here; empty if it can."""
         name = self.experiment.dataset
-        if catalog.is_own(name) or catalog.get(name).synthetic or store.is_prepared(name):
+        if catalog.is_own(name) or catalog.get(name).synthetic or catalog.is_ready(name):
             return ""
         return f"data set {name} is not prepared: {catalog.instructions(name)}"
 
@@ -69,7 +69,7 @@ def wish(documented: Experiment, stand_ins: Mapping[str, str], changes: Mapping[
     """
     source = documented.data.source
     stand_in = stand_ins.get(source, source)
-    if source != stand_in and not store.is_prepared(source) and store.is_prepared(stand_in):
+    if source != stand_in and not catalog.is_ready(source) and catalog.is_ready(stand_in):
         changes = {"data.source": stand_in, **changes}
     return Wish(documented, validate(with_fields(documented, changes)), changes)
 

@@ -6,7 +6,7 @@ import pytest
 
 from jaxnets import registry
 from jaxnets.cli import run
-from jaxnets.data import store
+from jaxnets.data import catalog, store
 from jaxnets.runs.folder import RunFolder
 from jaxnets.runs.reproduction import pace, plan
 from jaxnets.runs.reproduction.pace import Pace
@@ -83,7 +83,7 @@ def test_a_job_is_a_run_command_with_the_wished_settings(tmp_path, monkeypatch):
 
 def test_stand_ins_serve_where_only_they_are_prepared(monkeypatch):
     mlp, prepared = registry.all_experiments()["nist36/mlp"], set()
-    monkeypatch.setattr(store, "is_prepared", lambda name: name in prepared)
+    monkeypatch.setattr(catalog, "is_ready", lambda name: name in prepared)
     wished = lambda: plan.wish(mlp, {"nist36": "emnist36"}, {})
     assert wished().problem.startswith("data set nist36 is not prepared")
     prepared.add("emnist36")
