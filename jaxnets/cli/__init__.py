@@ -2,28 +2,14 @@
 
 import contextlib
 import errno
+import importlib
 import io
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from jaxnets import __version__
-from jaxnets.cli import (
-    bench,
-    claims,
-    data,
-    experiments,
-    export,
-    inference,
-    ocr,
-    report,
-    reproduce,
-    run,
-    sweep,
-    theory,
-    visualize,
-)
 from jaxnets.errors import UserError
 
 USAGE = """\
@@ -59,24 +45,25 @@ Classic small-network experiments, re-run in JAX with error bars over seeds.
 Exit status: 0 done, 1 some experiments failed, 2 bad input, 129, 130, 141 or 143 interrupted (128 + the signal).
 """
 
-COMMANDS: dict[str, Callable[[list[str]], int]] = {
-    "list": experiments.list_all,
-    "show": experiments.show,
-    "data": data.data,
-    "run": run.run,
-    "sweep": sweep.sweep,
-    "report": report.report,
-    "reproduce": reproduce.reproduce,
-    "claims": claims.claims,
-    "sample": inference.sample,
-    "classify": inference.classify,
-    "translate": inference.translate,
-    "ocr": ocr.ocr,
-    "export": export.export,
-    "theory": theory.theory,
-    "bench": bench.bench,
-    "visualize": visualize.visualize,
+COMMANDS = {
+    "list": "experiments:list_all",
+    "show": "experiments:show",
+    "data": "data:data",
+    "run": "run:run",
+    "sweep": "sweep:sweep",
+    "report": "report:report",
+    "reproduce": "reproduce:reproduce",
+    "claims": "claims:claims",
+    "sample": "inference:sample",
+    "classify": "inference:classify",
+    "translate": "inference:translate",
+    "ocr": "ocr:ocr",
+    "export": "export:export",
+    "theory": "theory:theory",
+    "bench": "bench:bench",
+    "visualize": "visualize:visualize",
 }
+"""The function (arguments) -> exit status of each command, in a module of this package that only this command imports."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -130,7 +117,9 @@ def _call(args: list[str]) -> int:
         return 0
     if args[0] not in COMMANDS:
         raise UserError(f"unknown command {args[0]!r}: choose from {', '.join(COMMANDS)}")
-    return COMMANDS[args[0]](args[1:])
+    module, _, function = COMMANDS[args[0]].partition(":")
+    status: int = getattr(importlib.import_module(f"jaxnets.cli.{module}"), function)(args[1:])
+    return status
 
 
 def _fail(message: str, status: int = 2) -> int:

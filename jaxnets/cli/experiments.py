@@ -9,7 +9,6 @@ import tyro
 from jaxnets import registry
 from jaxnets.cli.parse import parse, shown_as
 from jaxnets.config import Experiment, to_json
-from jaxnets.data import catalog
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,8 +54,9 @@ def show(args: list[str]) -> int:
     """Prints one experiment, or each of a family, in full and returns exit status 0."""
     options = parse(ShowOptions, "show", args)
     [*experiments] = registry.select([options.id])
+    from jaxnets.data import catalog
     from jaxnets.tasks import task as tasks
-    from jaxnets.training import engine  # Imported here because they import jax, which `list` does not need.
+    from jaxnets.training import engine  # Imported here, as are those above, because `list` needs none of them.
 
     shown = []
     for experiment in experiments:
