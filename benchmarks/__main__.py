@@ -4,19 +4,14 @@ python -m benchmarks [WORKLOAD …] [--measure MEASURE …] [--device cpu|gpu] [
 """
 
 import dataclasses
-import subprocess
-import sys
-import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
-from benchmarks import harness
+from benchmarks import harness, separate
 from jaxnets.cli.parse import parse
 from jaxnets.errors import UserError
-from jaxnets.runs import records
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,8 +37,11 @@ def main(args: list[str]) -> int:
         harness.check_rounds(options.rounds)
     except ValueError as error:
         raise UserError(str(error)) from None
+    from benchmarks.facts import DEVICES
     from benchmarks.measurements import FULL_RUN_WORKLOAD, MEASUREMENTS
 
+    if options.device not in (None, *DEVICES):
+        raise UserError(f"unknown device {options.device!r}: choose from {', '.join(DEVICES)}")
     measures = tuple(MEASUREMENTS) if options.measure == ("all",) else options.measure
     if unknown := [measure for measure in measures if measure not in MEASUREMENTS]:
         raise UserError(f"unknown measure {unknown[0]!r}: choose from {', '.join(MEASUREMENTS)}, all")
@@ -53,36 +51,20 @@ def main(args: list[str]) -> int:
             f"{measures[0]!r} is not measured of this workload: {FULL_RUN_WORKLOAD} has epoch and time to accuracy, all "
             "others have train step and 8 seeds"
         )
-    if len(plan) == 1:
-        return _measure(*plan[0], options)
-    return _measure_in_processes(plan, options)
-
-
-def _measure_in_processes(plan: Sequence[tuple[str, str]], options: BenchOptions) -> int:
-    """Measures each (measure, workload) in a separate process.
-
-    So no workload inherits another's heap or PyTorch's count of compilations. The number of CPU devices, too, is fixed when
-    JAX starts.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        file = options.json or Path(folder) / "rows.jsonl"
-        rows_before = len(records.read(file)) if file.exists() else 0
-        settings = [arg for name in ("device", "rounds") for arg in _argument(name, getattr(options, name))]
-        status = 0
-        for measure, name in plan:
-            command = [sys.executable, "-m", "benchmarks", name, "--measure", measure, "--json", str(file), *settings]
-            status = max(status, subprocess.run(command).returncode)
-            if status == harness.INTERRUPTED:
-                break
-        rows = records.read(file)[rows_before:] if file.exists() else []
+    rows, status = [], 0
+    for measure, name in plan:
+        row, result = separate.measure(name, measure, options.rounds, options.device)
+        status = max(status, result)
+        if row is not None:
+            rows.append(row)
+            if options.json:
+                harness.append(options.json, row)
+        if result == harness.INTERRUPTED:
+            break
     print(f"\n{harness.table(rows)}")
     if noisy := [row["workload"] for row in rows if row["noisy"]]:
         print(f"noisy, not to be used: {', '.join(noisy)} (the spread is over {harness.NOISY:.0%})")
     return status
-
-
-def _argument(name: str, value: object) -> list[str]:
-    return [] if value is None else [f"--{name}", str(value)]
 
 
 def _select(measure: str, names: tuple[str, ...]) -> tuple[str, ...]:
@@ -94,22 +76,6 @@ def _select(measure: str, names: tuple[str, ...]) -> tuple[str, ...]:
         raise UserError(f"unknown workload {unknown[0]!r}: choose from {', '.join((*WORKLOADS, FULL_RUN_WORKLOAD))}")
     measurable = (FULL_RUN_WORKLOAD,) if measure in FULL_RUNS else tuple(WORKLOADS)
     return tuple(name for name in names or measurable if name in measurable)
-
-
-def _measure(measure: str, name: str, options: BenchOptions) -> int:
-    from benchmarks import measurements
-    from benchmarks.facts import choose_device
-    from jaxnets.training import parallel, process
-
-    process.tune()  # For all candidates alike.
-    if measure == measurements.EIGHT_SEEDS:
-        parallel.split_cpu(measurements.REPLICAS)
-    choose_device(options.device)
-    row = measurements.MEASUREMENTS[measure](name, options.rounds)
-    if options.json:
-        harness.append(options.json, row)
-    print(harness.table([row]), flush=True)
-    return 0
 
 
 if __name__ == "__main__":

@@ -2,8 +2,10 @@
 
 import contextlib
 import importlib.metadata
+import sys
 from typing import Any
 
+from benchmarks import contention
 from jaxnets.errors import UserError
 from jaxnets.runs import environment
 from jaxnets.runs.records import hardware
@@ -13,16 +15,14 @@ DEVICES = ("cpu", "gpu")
 
 
 def choose_device(name: str | None) -> None:
-    """Makes JAX use the CPU or GPUs; None leaves the choice to JAX. Must be called before JAX first uses a device.
+    """Makes JAX use the CPU or GPUs, one of DEVICES; None leaves the choice to JAX.
 
-    Raises UserError for a kind of device that is not there.
+    Must be called before JAX first uses a device. Raises UserError for a kind of device that is not there.
     """
     import jax
 
     if name is None:
         return
-    if name not in DEVICES:
-        raise UserError(f"unknown device {name!r}: choose from {', '.join(DEVICES)}")
     jax.config.update("jax_platforms", {"cpu": "cpu", "gpu": "cuda"}[name])
     try:
         jax.default_backend()
@@ -41,6 +41,14 @@ def torch_device() -> tuple[str | None, str | None]:
     return ("cuda", None) if torch.cuda.is_available() else (None, "torch finds no GPU")
 
 
+def _threads() -> dict[str, int]:
+    """By framework. XLA's pool has a thread for each core that the process may use."""
+    threads = {"jax": parallel.available_cores()}
+    if "torch" in sys.modules:
+        threads["torch"] = sys.modules["torch"].get_num_threads()
+    return threads
+
+
 def facts() -> dict[str, Any]:
     """Device, hardware, versions and commit, as fields of a row."""
     machine = environment.describe(parallel.describe_devices())
@@ -52,6 +60,9 @@ def facts() -> dict[str, Any]:
         "device": "cpu" if on_cpu else f"{devices['platform']} {devices['kind']}",
         "devices": devices["count"],
         "hardware": hardware(machine),
+        "cpu_features": machine["processor_features"],
+        "cores": contention.affinity(),
+        "threads": _threads(),
         "versions": versions,
         "commit": machine["commit"],
     }

@@ -9,15 +9,23 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
+from benchmarks import contention
+from benchmarks.contention import Usage
 from jaxnets.errors import UserError, first_line
 
 ROUNDS, LEAST_ROUNDS, NOISY = 9, 7, 0.25
 """Default and smallest number of rounds; the spread above which a timing is noisy."""
 _ROUND_SECONDS = 0.3
-INTERRUPTED = 130
-"""Exit status of a measurement that was interrupted."""
+_MOST_TRIES = 3
+"""Times the number of rounds that are run to get as many undisturbed ones."""
+INTERRUPTED, CONTENDED = 130, 3
+"""Exit statuses of a measurement that was interrupted, and of one that other processes disturbed."""
 OURS = "jaxnets"
 """Name of our candidate."""
+
+
+class ContentionError(UserError):
+    """Something else used the machine, so that nothing could be measured."""
 
 
 class Candidate(NamedTuple):
@@ -39,6 +47,10 @@ class Timing(NamedTuple):
     rounds: tuple[float, ...]
     """Seconds per step, by round."""
     peak_bytes: int | None = None
+    usage: Usage | None = None
+    """Of the cores in all rounds."""
+    disturbed: int = 0
+    """Rounds that were left out because something else used the machine."""
 
     @property
     def median(self) -> float:
@@ -56,21 +68,26 @@ def interleave(
     rounds: int = ROUNDS,
     single_step: bool = False,
     clock: Callable[[], float] = time.perf_counter,
+    counters: Callable[[], Usage] = contention.counters,
 ) -> dict[str, Timing]:
     """Times candidates in turn: A B C A B C ….
 
-    A candidate that fails or runs out of memory is reported on the terminal and left out.
+    A candidate that fails or runs out of memory is reported on the terminal and left out. A round in which something else
+    used the machine is left out and run again.
 
     Args:
       candidates: by name.
       rounds: number of turns of each candidate.
       single_step: a round is one step, such as an epoch; by default it is as many steps as take long enough to time.
       clock: returns the time in seconds.
+      counters: returns the use of the cores so far.
 
     Returns:
       The timing of every candidate that ran, by name.
 
-    Raises ValueError for fewer than LEAST_ROUNDS rounds.
+    Raises:
+      ValueError: fewer than LEAST_ROUNDS rounds.
+      ContentionError: of three times as many rounds there were not enough undisturbed ones.
     """
     check_rounds(rounds)
     warm_up, steps, peak_bytes = {}, {}, {}
@@ -90,13 +107,35 @@ def interleave(
             continue
         enough = max(2, round(first * _ROUND_SECONDS / seconds))
         steps[name] = 1 if single_step else _round_up(enough, candidate.multiple)
-    times: dict[str, list[float]] = {name: [] for name in steps}
-    for _ in range(rounds):
+    cores, disturbances = len(contention.affinity()), []
+    kept: list[dict[str, tuple[float, Usage]]] = []
+    while steps and len(kept) < rounds:
+        turn: dict[str, tuple[float, Usage]] = {}
         for name in steps:
-            start = clock()
+            before, start = counters(), clock()
             candidates[name].run(steps[name])
-            times[name].append((clock() - start) / steps[name])
-    return {name: Timing(warm_up[name], tuple(times[name]), peak_bytes[name]) for name in steps}
+            seconds = (clock() - start) / steps[name]
+            turn[name] = seconds, contention.between(before, counters())
+        disturbance = contention.disturbance(contention.total(usage for _, usage in turn.values()), cores)
+        if disturbance is None:
+            kept.append(turn)
+            continue
+        disturbances.append(disturbance)
+        if len(disturbances) > (_MOST_TRIES - 1) * rounds:
+            raise ContentionError(
+                f"{len(disturbances)} of {len(disturbances) + len(kept)} rounds were disturbed, the last one since "
+                f"{disturbance} of {cores}: end other programs and measure again"
+            )
+    return {
+        name: Timing(
+            warm_up[name],
+            tuple(turn[name][0] for turn in kept),
+            peak_bytes[name],
+            contention.total(turn[name][1] for turn in kept),
+            len(disturbances),
+        )
+        for name in steps
+    }
 
 
 def check_rounds(rounds: int) -> None:
@@ -159,6 +198,11 @@ def row(
             }
             for unit, count in units.items()
         },
+        "cores_used": {name: round(t.usage.own / t.usage.wall, 2) for name, t in timings.items() if t.usage},
+        "cores_used_by_others": {name: round(t.usage.others, 3) for name, t in timings.items() if t.usage},
+        "stolen_seconds": {name: round(t.usage.stolen, 3) for name, t in timings.items() if t.usage},
+        "preempted": {name: t.usage.preempted for name, t in timings.items() if t.usage},
+        "disturbed_rounds": timings[OURS].disturbed,
         "replicas": replicas,
         "n": len(timings[OURS].rounds),
         **facts,
@@ -184,7 +228,7 @@ def start(main: Callable[[list[str]], int]) -> NoReturn:
         sys.exit(main(sys.argv[1:]))
     except UserError as error:
         print(f"jaxnets: error: {error}", file=sys.stderr)
-        sys.exit(2)
+        sys.exit(CONTENDED if isinstance(error, ContentionError) else 2)
     except KeyboardInterrupt:
         print("jaxnets: interrupted; the rows measured before are saved", file=sys.stderr)
         sys.exit(INTERRUPTED)
@@ -198,4 +242,26 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
         ratio = "–" if r["ratio"] is None else f"{r['ratio']:.2f}{' (noisy)' if r['noisy'] else ''}"
         theirs = f"{r['milliseconds'][r['opponent']]:.2f}" if r["opponent"] else "–"
         lines.append(f"| {r['workload']} | {r['measure']} | {ours:.2f} | {theirs} | {r['opponent'] or '–'} | {ratio} |")
+    return "\n".join(lines)
+
+
+def by_hardware(rows: Sequence[Mapping[str, Any]]) -> str:
+    """A Markdown table of the ratios to PyTorch on each kind of machine, by the newest quiet row of each workload."""
+    newest: dict[tuple[str, ...], Mapping[str, Any]] = {}
+    for r in sorted(rows, key=lambda r: r["date"]):
+        if r["ratio"] is not None and not r["noisy"]:
+            features = ", ".join(r.get("cpu_features", ["not recorded"]))
+            newest[r["hardware"], features, r["measure"], r["workload"]] = r
+    lines = [
+        "| machine | its features | measure | workloads | geometric mean | least | most |",
+        "| :-- | :-- | :-- | --: | --: | --: | --: |",
+    ]
+    for kind in sorted({key[:3] for key in newest}):
+        ratios = {key[3]: r["ratio"] for key, r in newest.items() if key[:3] == kind}
+        least, most = (
+            f"{ratios[name]:.2f} ({name})"
+            for name in (min(ratios, key=ratios.__getitem__), max(ratios, key=ratios.__getitem__))
+        )
+        mean = statistics.geometric_mean(ratios.values())
+        lines.append(f"| {' | '.join(kind)} | {len(ratios)} | {mean:.2f} | {least} | {most} |")
     return "\n".join(lines)

@@ -2,8 +2,8 @@
 
     python scripts/update_readme.py
 
-`<!-- results: FILE -->` marks the start of a table made from benchmarks/results/FILE; `<!-- overview -->` and
-`<!-- reported seconds -->` mark tables made from all files. Each ends at `<!-- end -->`.
+`<!-- results: FILE -->` marks the start of a table made from benchmarks/results/FILE; `<!-- overview -->`,
+`<!-- reported seconds -->` and `<!-- speed by hardware -->` mark tables made from all files. Each ends at `<!-- end -->`.
 """
 
 import re
@@ -61,6 +61,12 @@ def seconds() -> str:
     return f"{reported.table(comparisons)}\n"
 
 
+def speed() -> str:
+    """The ratios to PyTorch, by kind of machine."""
+    rows = [row for path in sorted(RESULTS.glob("*.jsonl")) for row in records.read(path) if row["kind"] == "benchmark"]
+    return f"{harness.by_hardware(rows)}\n"
+
+
 def updated(text: str) -> str:
     """The text of a page with every marked table made anew."""
     text = re.sub(
@@ -69,7 +75,7 @@ def updated(text: str) -> str:
         text,
         flags=re.DOTALL,
     )
-    for name, make in (("overview", overview), ("reported seconds", seconds)):
+    for name, make in (("overview", overview), ("reported seconds", seconds), ("speed by hardware", speed)):
         mark = rf"(<!-- {name} -->\n).*?(<!-- end -->)"
         text = re.sub(mark, lambda match, make=make: match[1] + make() + match[2], text, flags=re.DOTALL)
     return text

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
+from benchmarks import contention
 from benchmarks.harness import Candidate
 from benchmarks.torch import twins
 from benchmarks.torch.twins import Tensors, Twin
@@ -41,8 +42,10 @@ _GPU_ONLY = ("torch reduce-overhead", "torch cuda graph")
 
 
 def prepare_device(device: str) -> None:
-    """Allows TF32 products on GPUs, as XLA does by default."""
-    if device != "cpu":
+    """Gives PyTorch as many threads as XLA has, and TF32 products on GPUs, as XLA uses them by default."""
+    if device == "cpu":
+        torch.set_num_threads(len(contention.affinity()))
+    else:
         torch.set_float32_matmul_precision("high")
         torch.backends.cudnn.benchmark = True
 

@@ -1,5 +1,6 @@
 """What a run was made with: versions, devices, processor, commit, settings."""
 
+import contextlib
 import importlib.metadata
 import os
 import platform
@@ -14,6 +15,8 @@ Json = dict[str, Any]
 
 _SETTINGS = ("jax_default_matmul_precision", "jax_default_prng_impl", "jax_threefry_partitionable")
 """What can be set outside and changes figures; jaxnets.training.process fixes the rest."""
+_FEATURES = ("avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile", "amx_bf16")
+"""Instruction sets on which speed depends, as Linux names them."""
 
 
 def describe(devices: Mapping[str, Any]) -> Json:
@@ -23,6 +26,7 @@ def describe(devices: Mapping[str, Any]) -> Json:
         "versions": {"python": platform.python_version(), **{name: _version(name) for name in packages}},
         "devices": dict(devices),
         "processor": _processor(),
+        "processor_features": _processor_features(),
         "commit": _commit(),
         "settings": {
             **{name: jax.config.values.get(name) for name in _SETTINGS},
@@ -39,13 +43,22 @@ def _version(package: str) -> str:
 
 
 def _processor() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
+    return _processor_fact("model name") or platform.processor() or platform.machine()
+
+
+def _processor_features() -> list[str]:
+    """Those of _FEATURES that the processor has; none where the system does not tell."""
+    flags = _processor_fact("flags").split()
+    return [feature for feature in _FEATURES if feature in flags]
+
+
+def _processor_fact(name: str) -> str:
+    """What Linux tells of the first core, or ""."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.partition(":")[0].strip() == name:
                 return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
+    return ""
 
 
 def _commit() -> str | None:

@@ -9,7 +9,7 @@ import jax
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks import facts, harness, measurements, workloads
+from benchmarks import contention, facts, harness, measurements, separate, workloads
 from jaxnets import cli
 from jaxnets.cli import bench
 from jaxnets.errors import UserError
@@ -42,20 +42,21 @@ def fake(name, rounds):
 
 
 def in_this_process(run, called, args, **options):
-    """subprocess.run, but `python -m benchmarks …` runs here."""
-    if "benchmarks" not in args:
+    """subprocess.run, but `python -m benchmarks.separate …` runs here."""
+    if "benchmarks.separate" not in args:
         return run(args, **options)
-    called.append(args[3:])
+    called.append(args[3:-1])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", args[2:])
         with pytest.raises(SystemExit) as left:
-            harness.start(command.main)
+            harness.start(separate.main)
     return subprocess.CompletedProcess(args, left.value.code)
 
 
 def test_rows_are_kept_whatever_comes_after(tmp_path, monkeypatch, capsys):
     called = []
     monkeypatch.setattr(measurements, "MEASUREMENTS", {"train step": fake})
+    monkeypatch.setattr(contention, "probe", lambda: {"jax": contention.Probe(1.0, 1.0)})
     monkeypatch.setattr(subprocess, "run", functools.partial(in_this_process, subprocess.run, called))
     path = tmp_path / "rows.jsonl"
     assert command.main(["lenet", "small_cnn", "lenet_bn", "--rounds", "7", "--json", str(path)]) == 2
@@ -75,18 +76,15 @@ def test_rows_are_kept_whatever_comes_after(tmp_path, monkeypatch, capsys):
 
 def test_every_workload_and_measure_runs_in_a_separate_process(monkeypatch):
     called = []
-    run = lambda args: (called.append(args[3:]), subprocess.CompletedProcess(args, len(called) - 1))[1]
+    run = lambda args: (called.append(args[3:-1]), subprocess.CompletedProcess(args, 1))[1]
     monkeypatch.setattr(subprocess, "run", run)
-    assert (
-        command.main(["lenet", "--measure", "train step", "8 seeds", "epoch", "--json", "rows.jsonl", "--rounds", "8"]) == 1
-    )
-    rest = ["--json", "rows.jsonl", "--rounds", "8"]
+    assert command.main(["lenet", "--measure", "train step", "8 seeds", "epoch", "--rounds", "8", "--device", "cpu"]) == 1
     # An epoch is no measure of lenet alone.
-    assert called == [["lenet", "--measure", "train step", *rest], ["lenet", "--measure", "8 seeds", *rest]]
+    assert called == [["lenet", "train step", "8", "cpu"], ["lenet", "8 seeds", "8", "cpu"]]
     called.clear()
     command.main(["--measure", "all"])
-    assert [name for name, _, measure, *_ in called if measure == "train step"] == list(workloads.WORKLOADS)
-    assert list(dict.fromkeys(measure for _, _, measure, *_ in called)) == list(measurements.MEASUREMENTS)
+    assert [name for name, measure, *_ in called if measure == "train step"] == list(workloads.WORKLOADS)
+    assert list(dict.fromkeys(measure for _, measure, *_ in called)) == list(measurements.MEASUREMENTS)
     assert called[-1][0] == "lenet_super"
 
 

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks import harness
+from benchmarks.contention import Usage
 from benchmarks.harness import OURS, Candidate, Timing
 from jaxnets.errors import UserError
 
@@ -29,17 +30,22 @@ class Clock:
 
         return Candidate(run, multiple, lambda: 7)
 
+    def interleave(self, candidates, rounds, **options):
+        """On a machine where nothing else runs."""
+        quiet = lambda: Usage(self.now, self.now, self.now, 0.0, 0)
+        return harness.interleave(candidates, rounds, clock=self, counters=quiet, **options)
+
 
 def test_candidates_take_turns():
     clock = Clock()
-    timings = harness.interleave({n: clock.candidate(n, 1.0) for n in "abc"}, rounds=7, clock=clock)
+    timings = clock.interleave({n: clock.candidate(n, 1.0) for n in "abc"}, 7)
     assert [name for name, _ in clock.turns] == [*"aabbcc", *("abc" * 7)]
     assert all(timing.rounds == (1.0,) * 7 and timing.peak_bytes == 7 for timing in timings.values())
 
 
 def test_a_round_is_long_enough_to_time_and_takes_whole_calls():
     clock = Clock()
-    timings = harness.interleave({"a": clock.candidate("a", 0.001), "b": clock.candidate("b", 0.001, 32)}, 7, clock=clock)
+    timings = clock.interleave({"a": clock.candidate("a", 0.001), "b": clock.candidate("b", 0.001, 32)}, 7)
     steps = dict(clock.turns[4:])
     assert steps == {"a": 300, "b": 320}
     assert timings["a"].median == pytest.approx(timings["b"].median) == pytest.approx(0.001)
@@ -47,7 +53,7 @@ def test_a_round_is_long_enough_to_time_and_takes_whole_calls():
 
 def test_a_round_can_be_a_single_step():
     clock = Clock()
-    harness.interleave({"a": clock.candidate("a", 0.001)}, rounds=7, single_step=True, clock=clock)
+    clock.interleave({"a": clock.candidate("a", 0.001)}, 7, single_step=True)
     assert clock.turns == [("a", 1)] * 8
 
 
@@ -64,7 +70,7 @@ def test_a_candidate_that_fails_is_named_and_left_out(error, message, capsys):
         raise error
 
     clock = Clock()
-    timings = harness.interleave({OURS: clock.candidate(OURS, 1.0), "torch x": Candidate(fail)}, 7, clock=clock)
+    timings = clock.interleave({OURS: clock.candidate(OURS, 1.0), "torch x": Candidate(fail)}, 7)
     assert set(timings) == {OURS}
     assert capsys.readouterr().out.startswith(message)
     assert harness.row("lenet", "train step", timings, FACTS, {})["ratio"] is None
@@ -128,3 +134,21 @@ def test_rows_are_added_to_what_is_there(tmp_path):
         assert [json.loads(line)["k"] for line in path.read_text().splitlines()] == list(range(k + 1))
     with pytest.raises(UserError, match="cannot write to"):
         harness.append(path / "rows.jsonl", {})
+
+
+def test_machines_are_summed_up_by_their_features():
+    """Geometric means of the newest rows that are not noisy."""
+    machine = {"hardware": "abacus, 2 cores", "measure": "train step", "date": "2026-01-01", "noisy": False}
+    row = lambda workload, ratio, **fields: machine | {"workload": workload, "ratio": ratio} | fields
+    rows = [
+        row("lenet", 9.0, date="2025-01-01"),
+        row("lenet", 2.0),
+        row("gray_cnn", 0.5),
+        row("small_cnn", 0.1, noisy=True),
+        row("alone", None),
+        row("lenet", 1.25, cpu_features=["avx2", "fma"]),
+    ]
+    assert harness.by_hardware(rows).splitlines()[2:] == [
+        "| abacus, 2 cores | avx2, fma | train step | 1 | 1.25 | 1.25 (lenet) | 1.25 (lenet) |",
+        "| abacus, 2 cores | not recorded | train step | 2 | 1.00 | 0.50 (gray_cnn) | 2.00 (lenet) |",
+    ]

@@ -196,5 +196,5 @@ def test_means_are_over_finite_seeds_with_the_sample_deviation():
 
 def test_environment_names_versions_and_processor():
     described = environment.describe({"platform": "cpu"})
-    assert set(described) == {"versions", "devices", "processor", "commit", "settings"}
+    assert set(described) == {"versions", "devices", "processor", "processor_features", "commit", "settings"}
     assert described["versions"]["jax"][0].isdigit()
