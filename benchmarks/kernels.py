@@ -27,6 +27,7 @@ from jaxnets.cli.parse import parse
 from jaxnets.errors import UserError
 from jaxnets.nn import kernels
 from jaxnets.nn.conv import conv2d
+from jaxnets.nn.layers import Dropout
 from jaxnets.nn.pool import max_pool
 from jaxnets.nn.rnn import CELLS, rnn_scan
 
@@ -97,6 +98,12 @@ def _recurrences(cell: str, hidden: int, steps: int = 28, n: int = 64) -> list[C
     ]
 
 
+def _dropout(where: str, *shape: int) -> Case:
+    layer = Dropout(0.2)
+    run = lambda x: layer.apply({}, x, train=True, rngs={"dropout": jax.random.key(0)})
+    return Case("dropout", f"{'×'.join(map(str, shape))} ({where})", run, (shape,))
+
+
 CASES = {
     case.name: case
     for case in (
@@ -111,6 +118,8 @@ CASES = {
         *_recurrences("rnn", 128),
         *_recurrences("lstm", 128),
         *_recurrences("gru", 256),
+        _dropout("lenet_dropout", 128, 14, 14, 6),
+        _dropout("word_lm", 20, 35, 200),
     )
 }
 

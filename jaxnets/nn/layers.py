@@ -1,6 +1,5 @@
 """Linen layers over this library's convolution, batch normalization and initializers, with dropout that is cheap on CPUs."""
 
-import math
 from collections.abc import Callable
 
 import jax
@@ -12,6 +11,7 @@ from jaxnets.config.model import Init
 from jaxnets.nn.conv import Padding, conv2d
 from jaxnets.nn.init import bias_init, fans, kernel_init
 from jaxnets.nn.norm import batch_norm
+from jaxnets.nn.random import dropout_bits
 
 Array = jax.Array
 
@@ -201,8 +201,7 @@ class Dropout(nn.Module):
 
     With train=False, the identity. The random numbers come from the "dropout" stream.
 
-    Dropout on CPUs spends its time on random bits. Here an element takes 16 of them, so a generated word serves two
-    elements. The rate is rounded to a multiple of 2⁻¹⁶, and the scale is that of the rounded rate.
+    An element takes 16 random bits. The rate is rounded to a multiple of 2⁻¹⁶, and the scale is that of the rounded rate.
 
     >>> import jax, jax.numpy as jnp
     >>> y = Dropout(0.5).apply({}, jnp.ones(1000), train=True, rngs={"dropout": jax.random.key(0)})
@@ -227,8 +226,6 @@ class Dropout(nn.Module):
         if not train or dropped == 0:
             return x
         shape = (x.shape[0], *((1,) * (x.ndim - 2)), x.shape[-1]) if self.spatial else x.shape
-        size = math.prod(shape)
-        words = jax.random.bits(self.make_rng("dropout"), ((size + 1) // 2,))
-        bits = lax.bitcast_convert_type(words, jnp.uint16).reshape(-1)[:size].reshape(shape)
+        bits = dropout_bits(self.make_rng("dropout"), shape)
         scale = 2**16 / (2**16 - dropped)
         return jnp.where(bits >= dropped, x * jnp.asarray(scale, x.dtype), jnp.zeros_like(x))

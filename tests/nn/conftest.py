@@ -13,10 +13,6 @@ import pytest
 
 from jaxnets.nn import kernels
 
-NAMES = (
-    *(kernels.FORWARD, kernels.INPUT_GRAD, kernels.WEIGHT_GRAD, kernels.MAX_POOL, kernels.MAX_POOL_GRAD),
-    *(kernels.RECURRENCE, kernels.RECURRENCE_GRAD, "jaxnets_channel_moments", "jaxnets_channel_sums"),
-)
 CALL = kernels.call
 
 
@@ -29,7 +25,7 @@ def register(requested):
     with tempfile.TemporaryDirectory() as folder, mock.patch.dict(os.environ, JAXNETS_CPU_KERNELS=requested):
         library = ctypes.CDLL(shutil.copy(kernels.LIBRARY, Path(folder) / "copy.so"))
         chosen = kernels.chosen_by(library)
-    for name in NAMES:
+    for name in kernels.NAMES:
         jax.ffi.register_ffi_target(f"{name}_{requested}", jax.ffi.pycapsule(getattr(library, name)), platform="cpu")
     return chosen
 

@@ -1,8 +1,8 @@
 """The native CPU kernels (the C++ files beside this one), compiled when the package is installed.
 
-Convolutions of few channels, the gradient of pooling, sums per channel and recurrences are slower in XLA on a CPU than they
-need be, convolutions by several times, and slower still inside `lax.scan`. Without a C++ compiler the package installs all
-the same and XLA serves everywhere; `backend` says which it is.
+Convolutions of few channels, the gradient of pooling, sums per channel, recurrences and random bits are slower in XLA on a
+CPU than they need be, convolutions by several times, and slower still inside `lax.scan`. Without a C++ compiler the package
+installs all the same and XLA serves everywhere; `backend` says which it is.
 
 Convolutions and sums want the batch innermost in memory. Nothing here transposes: a call only states the storage order of
 its operands, and XLA's layout assignment carries that order through the element-wise operations in between.
@@ -28,6 +28,11 @@ FORWARD, INPUT_GRAD, WEIGHT_GRAD = (f"jaxnets_conv2d_{name}" for name in ("forwa
 _MOMENTS, _SUMS = "jaxnets_channel_moments", "jaxnets_channel_sums"
 MAX_POOL, MAX_POOL_GRAD = "jaxnets_max_pool", "jaxnets_max_pool_grad"
 RECURRENCE, RECURRENCE_GRAD = "jaxnets_recurrence", "jaxnets_recurrence_grad"
+DROPOUT_BITS = "jaxnets_dropout_bits"
+NAMES = (
+    *(FORWARD, INPUT_GRAD, WEIGHT_GRAD, _MOMENTS, _SUMS, MAX_POOL, MAX_POOL_GRAD, RECURRENCE, RECURRENCE_GRAD),
+    DROPOUT_BITS,
+)
 
 # Storage orders, outermost axis first.
 BATCH_MINOR = (1, 2, 3, 0)  # logically [N, H, W, C], stored [H, W, C, N]
@@ -52,7 +57,7 @@ def backend() -> str:
         handlers = ctypes.CDLL(str(LIBRARY))
     except OSError:
         return "xla"
-    for name in (FORWARD, INPUT_GRAD, WEIGHT_GRAD, MAX_POOL, MAX_POOL_GRAD, _MOMENTS, _SUMS, RECURRENCE, RECURRENCE_GRAD):
+    for name in NAMES:
         jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(getattr(handlers, name)), platform="cpu")
     return "native"
 
