@@ -216,7 +216,7 @@ def append(path: Path, row: Mapping[str, Any]) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a") as file:
+        with path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
     except OSError as error:
         raise UserError(f"cannot write to {path}: {error.strerror}") from error

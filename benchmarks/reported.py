@@ -111,7 +111,7 @@ def table(compared: Sequence[Comparison]) -> str:
 def read(paths: Iterable[Path]) -> list[Json]:
     """All runs in files of results. Raises UserError for a file that is missing or not in JSON Lines."""
     try:
-        rows = [json.loads(line) for path in paths for line in path.read_text().splitlines()]
+        rows = [json.loads(line) for path in paths for line in path.read_text("utf-8").splitlines()]
     except (OSError, ValueError) as error:
         raise UserError(f"not a file of results: {error}") from None
     return [row for row in rows if row.get("kind") == "run"]

@@ -41,7 +41,7 @@ def experiments(app: Sphinx, page: str, source: list[str]) -> None:
     if page != "docs/experiments":
         return
     for path in sorted(registry.config_folder().glob("*.py")):
-        title, _, text = str(ast.get_docstring(ast.parse(path.read_text()))).partition("\n")
+        title, _, text = str(ast.get_docstring(ast.parse(path.read_text("utf-8")))).partition("\n")
         text = re.sub(r"^(?=(Stated|Open|Inferred|Expected|Not run)\b)", "\n", text, flags=re.MULTILINE)  # Paragraphs.
         rows = "".join(f"| `{e.id}` | {e.source} | {e.summary} |\n" for e in registry.family(path.stem).values())
         source[0] += f"\n## {title.rstrip('.')}\n\n`configs/{path.name}`\n{text}\n\n"

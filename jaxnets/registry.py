@@ -51,7 +51,7 @@ def notes(id_: str) -> str:
     """
     for file in sorted(config_folder().glob("*.py")):
         if id_ in family(file.stem):
-            text = ast.get_docstring(ast.parse(file.read_text())) or ""
+            text = ast.get_docstring(ast.parse(file.read_text("utf-8"))) or ""
             found = re.search(
                 r"^(Stated|Inferred) .*?(?=\n\nExpected|\nExpected|\nNot run|\Z)", text, re.DOTALL | re.MULTILINE
             )

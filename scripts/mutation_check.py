@@ -84,10 +84,10 @@ def check(mutation: Mutation) -> tuple[bool, float]:
         copy = Path(folder) / "jaxnets"
         shutil.copytree(ROOT, copy, ignore=_left_out)
         path = copy / "jaxnets" / mutation.file
-        text = path.read_text()
+        text = path.read_text("utf-8")
         if text.count(mutation.line) != 1:
             raise SystemExit(f"{mutation.file} has {text.count(mutation.line)} times: {mutation.line}")
-        path.write_text(text.replace(mutation.line, mutation.broken))
+        path.write_text(text.replace(mutation.line, mutation.broken), "utf-8")
         if path.suffix in (".cc", ".h"):
             build = [sys.executable, "setup.py", "--quiet", "build_ext", "--inplace", "--force"]
             subprocess.run(build, cwd=copy, check=True, capture_output=True)

@@ -83,4 +83,4 @@ def updated(text: str) -> str:
 
 if __name__ == "__main__":
     for page in PAGES:
-        (ROOT / page).write_text(updated((ROOT / page).read_text()))
+        (ROOT / page).write_text(updated((ROOT / page).read_text("utf-8")), "utf-8")

@@ -127,6 +127,57 @@ def test_files_stay_small():
         assert "util" not in path.name
 
 
+def opens_text(call):
+    """Whether a call opens a text file, as far as the source shows: a mode that is no constant is another function's."""
+    name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+    if isinstance(call.func, ast.Attribute) and name == "open":
+        if isinstance(call.func.value, ast.Name) and call.func.value.id in ("os", "tarfile", "Image"):
+            return False
+        modes = call.args[:1]
+    elif name == "open":
+        modes = call.args[1:2]
+    else:
+        return isinstance(call.func, ast.Attribute) and name in ("read_text", "write_text")
+    modes = modes + [keyword.value for keyword in call.keywords if keyword.arg == "mode"]
+    return all(isinstance(mode, ast.Constant) and "b" not in mode.value for mode in modes)
+
+
+def names_encoding(call):
+    """Whether it does: by keyword, or by place, which is the first of read_text and the second of write_text."""
+    place = {"read_text": 0, "write_text": 1}.get(getattr(call.func, "attr", ""), 10)
+    return len(call.args) > place or any(keyword.arg == "encoding" for keyword in call.keywords)
+
+
+@pytest.mark.parametrize(
+    ("line", "allowed"),
+    [
+        ("path.read_text()", False),
+        ("path.read_text('utf-8')", True),
+        ("path.write_text(text)", False),
+        ("path.write_text(text, encoding='utf-8')", True),
+        ("path.open()", False),
+        ("path.open('a')", False),
+        ("path.open('ab')", True),
+        ("open(path, mode='w')", False),
+        ("open(path, 'w', encoding='utf-8')", True),
+        ("Image.open(path)", True),
+        ("run.open(experiment)", True),
+    ],
+)
+def test_what_counts_as_opening_text_without_an_encoding(line, allowed):
+    call = ast.parse(line).body[0].value
+    assert (names_encoding(call) or not opens_text(call)) == allowed
+
+
+@pytest.mark.parametrize("folder", ["jaxnets", "benchmarks", "scripts", "examples", "docs", "configs"])
+def test_every_text_file_is_opened_with_an_encoding(folder):
+    """Python's own choice is the locale's, so that a file written on one machine could not be read on another."""
+    for path in (PACKAGE.parent / folder).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and opens_text(node):
+                assert names_encoding(node), f"{path}:{node.lineno}"
+
+
 def test_the_readme_draws_the_same_levels():
     readme = (PACKAGE.parent / "README.md").read_text()
     for level in LEVELS:

@@ -85,7 +85,7 @@ def lock(name: str, waiting: Callable[[], None] | None = None, shared: bool = Fa
         if not shared:
             root().mkdir(parents=True, exist_ok=True)
         path.parent.mkdir(exist_ok=True)
-        file = path.open("a")
+        file = path.open("ab")
     except OSError as error:
         if not shared:
             raise cannot_write(path, error) from error

@@ -25,7 +25,7 @@ class _Module(NamedTuple):
 
 @functools.cache
 def _parse(module: str) -> _Module:
-    text = (_ROOT / f"{module.replace('.', '/')}.py").read_text()
+    text = (_ROOT / f"{module.replace('.', '/')}.py").read_text("utf-8")
     body = ast.parse(text).body
     definitions: dict[str, tuple[ast.stmt, int]] = {}
     imports: dict[str, tuple[str, str]] = {}

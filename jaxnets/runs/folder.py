@@ -39,7 +39,7 @@ class RunFolder:
         self.path = path
         self.recorded = 0
         """Lines in metrics.jsonl, while training."""
-        self._locked: IO[str] | None = None
+        self._locked: IO[bytes] | None = None
 
     def open(self, experiment: Experiment, environment: Json) -> None:
         """Starts a run here, or continues the one that is here if it is of the same experiment.
@@ -79,7 +79,7 @@ class RunFolder:
     def busy(self) -> bool:
         """Whether another process is working here."""
         try:
-            with (self.path / ".lock").open() as file:
+            with (self.path / ".lock").open("rb") as file:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
@@ -89,7 +89,7 @@ class RunFolder:
 
     def _lock(self) -> None:
         """Locks the folder for this process; the lock ends with the process, however it ends."""
-        self._locked = (self.path / ".lock").open("w")
+        self._locked = (self.path / ".lock").open("wb")
         try:
             fcntl.flock(self._locked, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -188,7 +188,7 @@ class RunFolder:
     def sync(self) -> None:
         """Has metrics.jsonl on the disk before a checkpoint counts on it."""
         try:
-            with (self.path / "metrics.jsonl").open("a") as file:
+            with (self.path / "metrics.jsonl").open("a", encoding="utf-8") as file:
                 os.fsync(file.fileno())
         except OSError as error:
             raise files.cannot_write(self.path, error) from error

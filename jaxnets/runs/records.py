@@ -52,7 +52,7 @@ def write(path: Path, runs: Iterable[RunFolder]) -> int:
     lines = [json.dumps(row) + "\n" for row in rows(runs)]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("".join(lines))
+        path.write_text("".join(lines), "utf-8")
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror}") from error
     return len(lines)
@@ -60,7 +60,7 @@ def write(path: Path, runs: Iterable[RunFolder]) -> int:
 
 def read(path: Path) -> list[dict[str, Any]]:
     """The rows of a file written by `write`."""
-    return [json.loads(line) for line in path.read_text().splitlines()]
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
 
 
 def lines(row: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -67,7 +67,7 @@ def host_limit(root: Path = Path("/")) -> int:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text().strip()
+        return path.read_text("utf-8").strip()
     except OSError:
         return ""
 

@@ -40,9 +40,9 @@ def write(loaded: Document, out: Path, *, synthetic: bool = False) -> Path:
     entries = claims.ledger(loaded, known, synthetic)
     try:
         target.mkdir(parents=True, exist_ok=True)
-        (target / "claims.json").write_text(json.dumps([entry.to_json() for entry in entries], indent=1) + "\n")
+        (target / "claims.json").write_text(json.dumps([entry.to_json() for entry in entries], indent=1) + "\n", "utf-8")
         path = target / "index.html"
-        path.write_text(_render(loaded, known, entries, target, synthetic))
+        path.write_text(_render(loaded, known, entries, target, synthetic), "utf-8")
     except OSError as error:
         raise UserError(f"cannot write to {target}: {error.strerror}; choose another --out") from error
     return path
@@ -108,7 +108,8 @@ def _pages(item: Item, synthetic: bool) -> tuple[list[str], list[list[str]]] | N
     if not item.pages:
         return None
     readings: dict[str, dict[str, Any]] = {}
-    rows = [] if synthetic else [json.loads(text) for path in evidence.committed() for text in path.read_text().splitlines()]
+    files = () if synthetic else evidence.committed()
+    rows = [json.loads(line) for path in files for line in path.read_text("utf-8").splitlines()]
     for row in (row for row in rows if row.get("kind") == "ocr"):
         readings.setdefault(f"{row['id']} on {row['dataset']}", {})[row["page"]] = row
     columns = {"reported": {page["page"]: page for page in item.pages}, **readings}

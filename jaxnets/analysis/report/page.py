@@ -31,7 +31,7 @@ def write_report(folders: Sequence[Path], out: Path) -> Path:
         target.mkdir(parents=True, exist_ok=True)
         page = _render(finished, unfinished, target)
         path = target / "index.html"
-        path.write_text(page)
+        path.write_text(page, "utf-8")
     except OSError as error:
         raise UserError(f"cannot write to {target}: {error.strerror}; choose another --out") from error
     return path
@@ -58,7 +58,7 @@ def _render(runs: Sequence[RunFolder], unfinished: Sequence[RunFolder], target: 
     labels = _labels(runs, summaries)
     rows = [tables.row(summary)._replace(id=label) for summary, label in zip(summaries, labels, strict=True)]
     header, body = tables.cells(rows)
-    (target / "table.md").write_text(tables.markdown(header, body))
+    (target / "table.md").write_text(tables.markdown(header, body), "utf-8")
 
     overview: dict[str, Figure | None] = {}
     if len(runs) > 1:

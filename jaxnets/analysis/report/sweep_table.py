@@ -52,7 +52,7 @@ def write(results: Sequence[Result], metric: Metric, confirmed: Mapping[str, Any
     """Writes table.md and sweep.png into `folder` and returns it. Raises UserError if that fails."""
     try:
         table = tables.markdown(*cells(results, metric))
-        (folder / "table.md").write_text(f"{table}\n{final_words(results, metric, confirmed)}\n")
+        (folder / "table.md").write_text(f"{table}\n{final_words(results, metric, confirmed)}\n", "utf-8")
         figure = plots.sweep([(r.setting, r.score) for r in results], f"{metric.split} {metric.name}")
         plots.literal(figure).savefig(folder / "sweep.png", dpi=110)
     except OSError as error:

@@ -180,7 +180,7 @@ def load(name: str) -> Document:
     if not path.is_file():
         raise UserError(f"no document {name!r}: choose from {', '.join(names())}, or give the path of a .toml file")
     try:
-        content = tomllib.loads(path.read_text())
+        content = tomllib.loads(path.read_text("utf-8"))
         document = Document(
             name=path.stem,
             title=content["title"],
