@@ -1,6 +1,6 @@
 """Weights to start from: of a run of jaxnets, of a file in PyTorch's layout, or downloaded from where they are published."""
 
-import urllib.error
+import http.client
 import urllib.request
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -129,7 +129,7 @@ def _first(names: Sequence[str]) -> str:
 
 
 def fetch() -> Path:
-    """Downloads ResNet-50's published ImageNet weights on first use.
+    """Downloads ResNet-50's published ImageNet weights on first use; one process at a time does so.
 
     Returns:
       The path of the safetensors file, in the data folder.
@@ -138,8 +138,14 @@ def fetch() -> Path:
       UserError: the download failed; the message says what to do.
     """
     path = store.root() / "weights" / "resnet50.tv_in1k.safetensors"
-    if path.exists():
-        return path
+    if not path.exists():
+        with store.lock(path.name):
+            if not path.exists():  # No other process has fetched it meanwhile.
+                _download(path)
+    return path
+
+
+def _download(path: Path) -> None:
     part = path.with_suffix(".part")
     try:
         with urllib.request.urlopen(_URL, timeout=_TIMEOUT) as response:
@@ -147,10 +153,11 @@ def fetch() -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         part.write_bytes(content)
         part.replace(path)
-    except (urllib.error.URLError, OSError) as error:
+    except (OSError, http.client.HTTPException) as error:  # The latter where the connection breaks off.
         reason = first_line(getattr(error, "reason", None) or error)
         raise UserError(
             f"the ImageNet weights cannot be downloaded ({reason}): fetch {_URL} by hand and give `--model.weights FILE`, "
             "or start from random ones with `--model.weights none`"
         ) from None
-    return path
+    finally:
+        part.unlink(missing_ok=True)

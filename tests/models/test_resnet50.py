@@ -1,8 +1,12 @@
 """ResNet-50's size, its weights from files, and training from them."""
 
 import dataclasses
+import http.client
+import io
+import threading
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -157,6 +161,45 @@ def test_a_download_is_reused(tmp_path, file, monkeypatch):
     monkeypatch.setattr(urllib.request, "urlopen", lambda url, timeout: pytest.fail("downloaded again"))
     second = load_weights("hub")
     assert jax.tree.all(jax.tree.map(lambda a, b: bool((a == b).all()), first, second))
+
+
+def test_two_at_once_download_once(tmp_path, file, monkeypatch):
+    monkeypatch.setenv("JAXNETS_DATA", str(tmp_path / "data"))
+    content, opened, found = file.read_bytes(), [], []
+    second = threading.Thread(target=lambda: found.append(pretrained.fetch()))
+
+    def download(url, timeout):
+        opened.append(url)
+        if len(opened) == 1:
+            second.start()
+            second.join(0.5)  # It would be done by then if it did not wait.
+        return io.BytesIO(content)
+
+    monkeypatch.setattr(urllib.request, "urlopen", download)
+    found.append(pretrained.fetch())
+    second.join()
+    assert len(opened) == 1
+    assert [path.read_bytes() for path in found] == [content] * 2
+
+
+def test_a_download_that_breaks_off_leaves_nothing(tmp_path, monkeypatch):
+    monkeypatch.setenv("JAXNETS_DATA", str(tmp_path))
+
+    class Broken(io.BytesIO):
+        def read(self):
+            raise http.client.IncompleteRead(b"half", 4)
+
+    def full(self, target):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(urllib.request, "urlopen", lambda url, timeout: Broken())
+    with pytest.raises(UserError, match="IncompleteRead.*--model.weights FILE"):
+        pretrained.fetch()
+    monkeypatch.setattr(urllib.request, "urlopen", lambda url, timeout: io.BytesIO(b"content"))
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(UserError, match="No space left on device"):
+        pretrained.fetch()
+    assert not any(path.is_file() for path in tmp_path.glob("weights/*"))
 
 
 SMALL = ("--model.blocks", "2", "1", "--model.width", "4", "--data.source", "synthetic", "--data.batch-size", "8")
