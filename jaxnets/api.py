@@ -10,6 +10,7 @@ from rich.console import Console
 
 from jaxnets import registry
 from jaxnets.config import Experiment, validate, with_fields
+from jaxnets.config.fields import user_path
 from jaxnets.data import catalog
 from jaxnets.errors import UserError
 from jaxnets.runs import load as runs_load
@@ -62,7 +63,7 @@ def train(experiment: Experiment | str, *, out: PathLike = "runs", quiet: bool =
       jaxnets.training.signals.Interrupted: after Ctrl-C, when the run is saved.
     """
     changed = configure(experiment, changes)
-    folder = Path(out) / changed.id
+    folder = user_path(out) / changed.id
     summary = runs_train.train(changed, folder, Reporter(Console(quiet=quiet)))
     return Result(folder, summary, history(folder), weights.load(folder)[0])
 
@@ -83,7 +84,7 @@ def one_experiment(name: str) -> Experiment:
 
 def history(run: PathLike) -> dict[str, np.ndarray]:
     """Metrics of a run's epochs so far: "train_loss", "validation_accuracy", … -> [epochs, seeds]; NaN for failed seeds."""
-    epochs = [line for line in RunFolder(Path(run)).metrics() if "epoch" in line]
+    epochs = [line for line in RunFolder(user_path(run)).metrics() if "epoch" in line]
     return {
         f"{split}_{metric}": np.array([line[split][metric] for line in epochs], float)
         for split in ("train", "validation")
@@ -111,7 +112,7 @@ def load(run: PathLike, replica: int = 0) -> Any:
     Raises:
       UserError: the folder has no weights, or no such replica.
     """
-    return runs_load.load(Path(run), replica).predictor
+    return runs_load.load(user_path(run), replica).predictor
 
 
 def load_dataset(name: str) -> tuple[Mapping[str, np.ndarray], ...]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxnets.config import Experiment, validate
-from jaxnets.config.fields import can_exist
+from jaxnets.config.fields import can_exist, user_path
 from jaxnets.errors import UserError, did_you_mean, first_line
 
 _CONFIG_FILE = "jaxnets_config_"
@@ -88,7 +88,7 @@ def select(names: Iterable[str]) -> list[Experiment]:
     for name in names:
         stem, suffix, id_in_file = (name[:-3], ".py", "") if name.endswith(".py") else name.partition(".py:")
         if suffix:
-            path = Path(f"{stem}.py")
+            path = user_path(f"{stem}.py")
             matches = {e.id: e for e in load_file(path) if id_in_file in ("", e.id)}
             if not matches:
                 raise UserError(f"{path} has no experiment {id_in_file!r}")

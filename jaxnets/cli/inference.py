@@ -110,12 +110,13 @@ def classify(args: list[str]) -> int:
     nets = _load(options.run, options.replica, "classify")
     import numpy as np
 
+    from jaxnets.config.fields import user_path
     from jaxnets.data import image_io
 
     fields, class_names = nets[0].spec.splits["train"], nets[0].spec.meta["class_names"]
     inputs = options.inputs
     if "image" in fields:
-        inputs = np.stack([image_io.read_as(Path(name), fields["image"].shape[1:]) for name in inputs])
+        inputs = np.stack([image_io.read_as(user_path(name), fields["image"].shape[1:]) for name in inputs])
     answers = np.stack([net.predictor(inputs) for net in nets])  # [S, N, classes]
     for name, by_seed in zip(options.inputs, np.moveaxis(answers, 1, 0), strict=True):
         best = by_seed.mean(0).argmax()

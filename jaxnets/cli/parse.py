@@ -1,16 +1,18 @@
 """Arguments by tyro, with its errors as one line."""
 
 import contextlib
+import dataclasses
 import io
 import itertools
 import re
 import typing
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import tyro
 
-from jaxnets.config.fields import check_values, parse_literal
+from jaxnets.config.fields import check_values, parse_literal, user_path
 from jaxnets.errors import UserError
 
 
@@ -51,6 +53,7 @@ def parse(kind: Any, command: str, args: list[str], default: Any = None, descrip
         if stop.code in (0, None):
             raise
         raise UserError(_one_line(errors.getvalue())) from None
+    options = _with_user_paths(options)
     check_values(options)
     for name, hint in typing.get_type_hints(type(options), include_extras=True).items():
         for limits in (part for part in getattr(hint, "__metadata__", ()) if isinstance(part, Limits)):
@@ -59,6 +62,16 @@ def parse(kind: Any, command: str, args: list[str], default: Any = None, descrip
                 bound = f"at least {limits.least:g}" if value < limits.least else f"at most {limits.most:,g}"
                 raise UserError(f"{name} must be {bound}, got {value:g}")
     return options
+
+
+def _with_user_paths(options: Any) -> Any:
+    """The options with ~ as the home folder in each path: shells leave it in `--out=~/runs`."""
+    paths = lambda value: user_path(value) if isinstance(value, Path) else value
+    found = {field.name: getattr(options, field.name) for field in dataclasses.fields(options)}
+    return dataclasses.replace(
+        options,
+        **{name: tuple(map(paths, value)) if isinstance(value, tuple) else paths(value) for name, value in found.items()},
+    )
 
 
 def take_args(args: Sequence[str], prefix: str = "--optim.args.") -> tuple[list[str], dict[str, Any]]:

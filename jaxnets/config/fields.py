@@ -122,6 +122,18 @@ def _problem(value: Any) -> str:
     return ""
 
 
+def user_path(path: str | os.PathLike[str]) -> Path:
+    """The path that a user means, in which a leading ~ is the home folder. Raises UserError where there is none.
+
+    >>> user_path("runs/look").as_posix()
+    'runs/look'
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise UserError(f"{path}: there is no such home folder; write the whole path") from None
+
+
 def can_exist(path: str | Path) -> bool:
     """Whether a file may have this path: its parts have at most 255 bytes, and all together 4,095."""
     return (

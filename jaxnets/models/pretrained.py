@@ -11,6 +11,7 @@ import numpy as np
 import safetensors
 from safetensors import numpy as safetensors_numpy
 
+from jaxnets.config.fields import user_path
 from jaxnets.config.model import HUB, NO_WEIGHTS
 from jaxnets.data import store
 from jaxnets.errors import UserError, first_line
@@ -57,7 +58,7 @@ def load(model: Any, like: Mapping[str, Any], shape: Sequence[int], seeds: int) 
     weights = getattr(model.config, "weights", NO_WEIGHTS)
     if weights == NO_WEIGHTS:
         return Pretrained({}, {})
-    path = fetch() if weights == HUB else Path(weights)
+    path = fetch() if weights == HUB else user_path(weights)
     if path.is_dir():
         raise UserError(f"model.weights {path} is a folder; name the weights.safetensors in it")
     try:

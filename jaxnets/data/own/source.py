@@ -16,6 +16,7 @@ from typing import Any
 
 from jaxnets import registry
 from jaxnets.config import DataConfig
+from jaxnets.config.fields import user_path
 from jaxnets.data import store
 from jaxnets.data.own import tfds_sets
 from jaxnets.data.own.content import Content, refuse
@@ -42,7 +43,7 @@ def is_own(source: str, names: Any = ()) -> bool:
 
 def absolute(source: str) -> str:
     """An own source as it is recorded: the absolute path, whatever the folder one is in."""
-    return source if source.startswith(tfds_sets.PREFIX) else str(Path(source).expanduser().resolve())
+    return source if source.startswith(tfds_sets.PREFIX) else str(user_path(source).resolve())
 
 
 def label(source: str) -> str:

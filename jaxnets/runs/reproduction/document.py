@@ -33,6 +33,7 @@ from typing import Any
 
 from jaxnets import registry
 from jaxnets.config import Experiment
+from jaxnets.config.fields import user_path
 from jaxnets.errors import UserError, did_you_mean
 from jaxnets.runs.statistics import TestName
 
@@ -176,7 +177,7 @@ def load(name: str) -> Document:
 
     Raises UserError for one that does not exist, cannot be parsed, or names experiments that do not exist.
     """
-    path = Path(name) if name.endswith(".toml") else registry.folder("documents") / f"{name.upper()}.toml"
+    path = user_path(name) if name.endswith(".toml") else registry.folder("documents") / f"{name.upper()}.toml"
     if not path.is_file():
         raise UserError(f"no document {name!r}: choose from {', '.join(names())}, or give the path of a .toml file")
     try:
