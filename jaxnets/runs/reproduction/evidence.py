@@ -14,11 +14,12 @@ Measures are those that reports state (`Experiment.reported`), and some that cla
     gpu_seconds, gpu_memory_gb, gpu_utilization      cost; ours in seconds a seed on the run's hardware
 """
 
+import functools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -42,7 +43,8 @@ _AT_THE_START = ("initial_loss", "parameters", "steps_above_chance")
 """Measures to which the length of training means nothing."""
 
 
-class Record(NamedTuple):
+@dataclass(frozen=True)
+class Record:
     """A finished run."""
 
     row: Json
@@ -55,6 +57,11 @@ class Record(NamedTuple):
     def replicas(self) -> list[Replica]:
         """Of its replicas, in order."""
         return [(self.experiment.seed, i) for i in range(self.row["seeds"])]
+
+    @functools.cached_property
+    def settings(self) -> Json:
+        """Those of its experiment, computed once however many it is compared with."""
+        return settings(self.experiment)
 
 
 def committed() -> list[Path]:
@@ -87,16 +94,16 @@ def _rows(run: RunFolder) -> list[dict[str, Any]]:
         return []
 
 
-def settings(experiment: Experiment) -> Any:
+def settings(experiment: Experiment) -> Json:
     """The JSON of all that the results of one replica depend on."""
     data = replace(experiment.data, synthetic="")
     same: dict[str, Any] = dict(id="", source="", summary="", reported={}, seeds=1, seed=0, grid={}, eval_batch_size=1)
     return to_json(replace(experiment, **same, data=data, grad_accumulation_steps=1))
 
 
-def departures(experiment: Experiment, documented: Experiment) -> set[str]:
-    """The fields in which the settings of two experiments differ, by dotted path."""
-    return {text.partition(" (")[0] for text in differences(settings(experiment), settings(documented))}
+def departures(ours: Json, documented: Json) -> set[str]:
+    """The fields in which two experiments' `settings` differ, by dotted path."""
+    return {text.partition(" (")[0] for text in differences(ours, documented)}
 
 
 @dataclass(frozen=True)
@@ -141,10 +148,11 @@ def of(documented: Experiment, gathered: Sequence[Record], synthetic: bool = Fal
     Synthetic runs count for nothing unless `synthetic`, and then only they, each on its experiment's own stand-in.
     """
     kinds: dict[tuple[str, int | None], list[Record]] = {}
+    stated = settings(documented)
     for record in gathered:
         if record.row["synthetic"] != synthetic:
             continue
-        different = departures(record.experiment, documented)
+        different = departures(record.settings, stated)
         if different <= _LENGTH | _DATA:
             dataset = record.row["dataset"] if different & _DATA else ""
             kinds.setdefault((dataset, record.row["epochs"] if different & _LENGTH else None), []).append(record)

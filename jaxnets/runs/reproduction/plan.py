@@ -90,11 +90,12 @@ def jobs(wishes: Iterable[tuple[Wish, int]], gathered: Sequence[Record], out: Pa
         known[key] = (known.get(key, (wanted, 0))[0], max(seeds, known.get(key, (wanted, 0))[1]))
     planned: list[Job] = []
     for wanted, seeds in known.values():
-        same = [r for r in gathered if not evidence.departures(r.experiment, wanted.experiment)]
+        settings = evidence.settings(wanted.experiment)
+        same = [record for record in gathered if not evidence.departures(record.settings, settings)]
         there = {replica for record in same for replica in record.replicas}
         for path, begun in unfinished.items():
             is_ours = path == out / f"seed-{begun.seed}" / wanted.documented.id
-            if is_ours and not evidence.departures(begun, wanted.experiment):
+            if is_ours and not evidence.departures(evidence.settings(begun), settings):
                 there |= {(begun.seed, i) for i in range(begun.seeds)}
                 planned.append(_job(wanted, begun.seed, begun.seeds, out, paces))
         if len(there) < seeds:

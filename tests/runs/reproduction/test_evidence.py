@@ -99,3 +99,14 @@ def test_records_come_from_files_and_sweeps_are_left_out(tmp_path):
 
 def test_the_number_of_examples_is_that_of_one_seed():
     assert evidence.examples(record(PLAIN.id, [0.5, 0.6]).row, "test") == 200
+
+
+def test_settings_of_a_record_are_computed_once(monkeypatch):
+    gathered = [record("cifar10/lenet/bn", [0.5]), record("cifar10/lenet/l2", [0.5])]
+    computed = []
+    settings = evidence.settings
+    monkeypatch.setattr(evidence, "settings", lambda experiment: computed.append(experiment.id) or settings(experiment))
+    for name in ("cifar10/lenet/bn", "cifar10/lenet/plain", "cifar10/lenet/l2"):
+        evidence.of(registry.all_experiments()[name], gathered)
+    assert computed.count("cifar10/lenet/bn") == 2  # As a record, and as what is documented.
+    assert computed.count("cifar10/lenet/plain") == 1
