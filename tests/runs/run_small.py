@@ -1,0 +1,15 @@
+"""An experiment that is trained within seconds."""
+
+import dataclasses
+
+from jaxnets import registry
+
+BASE = registry.all_experiments()["cifar10/lenet/super"]
+# 40 steps an epoch, 20 in each call of the compiled program.
+SMALL = dataclasses.replace(
+    BASE,
+    data=dataclasses.replace(BASE.data, source="synthetic", batch_size=10),
+    epochs=3,
+    seeds=2,
+    eval_batch_size=100,
+)
