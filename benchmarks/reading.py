@@ -43,6 +43,8 @@ class ReadingOptions:
     """Of the drawn pages; without it none are drawn."""
     pages: int = 36
     """How many; families of fonts and kinds of paper take turns."""
+    first: int = 0
+    """Number of the first one."""
     scans: Path | None = None
     """A folder of page images; beside each NAME.jpg, or in --truth, its text NAME.txt."""
     truth: Path | None = None
@@ -142,7 +144,7 @@ def main(args: list[str]) -> int:
     nets = [load.load(run) for run in options.runs]
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        for number in range(options.pages if options.seed is not None else 0):
+        for number in range(options.first, options.first + options.pages) if options.seed is not None else ():
             drawn = pages.draw(options.seed, number)
             path = Path(folder) / f"{number:02d}.png"
             drawn.picture.save(path)

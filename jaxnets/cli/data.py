@@ -19,6 +19,12 @@ from jaxnets.errors import UserError
 
 _SECONDS = 2.0
 """Between two lines of progress where there is no terminal."""
+_READY = {
+    store.READY: "yes, in",
+    store.MISSING: "no; it will be stored in",
+    store.OUTDATED: "no; that of another version of jaxnets, to be prepared again, is in",
+    store.DAMAGED: "no; damaged, to be prepared again, is",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,21 +57,17 @@ def _print_status() -> None:
     rows = [("SET", "READY", "DOWNLOAD", "EXAMPLES")]
     for name, builder in catalog.SETS.items():
         download = "none" if builder.synthetic else catalog.megabytes(builder) or "by hand"
-        spec, ready = builder.element_spec(), "no"
-        if store.is_prepared(name):
-            try:
-                spec, ready = catalog.load(name), "yes"
-            except UserError:
-                ready = "damaged"
-        rows.append((name, ready, download, _sizes(spec)))
+        rows.append((name, catalog.state(name), download, _sizes(catalog.element_spec(name))))
     widths = [max(len(row[i]) for row in rows) for i in range(3)]
     for row in rows:
         print("  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]]))
     print(f"\nPrepared sets are stored in {store.root()}. How to get one: jaxnets data show SET")
+    if again := [name for name, ready, *_ in rows if ready in (store.OUTDATED, store.DAMAGED)]:
+        print(f"To be prepared again before use: {', '.join(again)}")
 
 
 def _print_set(name: str) -> None:
-    builder, spec, ready = catalog.get(name), catalog.element_spec(name), catalog.is_ready(name)
+    builder, spec, ready = catalog.get(name), catalog.element_spec(name), catalog.state(name)
     print(f"{name}: {builder.description}")
     for split, fields in spec.splits.items():
         shapes = (f"{field} {array.dtype}{list(array.shape)}" for field, array in fields.items())
@@ -76,7 +78,7 @@ def _print_set(name: str) -> None:
             print(f"  {key.replace('_names', 'es'):<13} {len(values)}: {shown}")
     for key in (key for key in spec.meta if key.endswith("tokens")):
         print(f"  {key:<13} {len(spec.meta[key]):,}")
-    print(f"  ready         {'yes, in' if ready else 'no; it will be stored in'} {store.root() / name}")
+    print(f"  ready         {_READY[ready]} {store.root() / name}")
     print(f"  to get it     {catalog.instructions(name)}")
 
 
@@ -94,6 +96,8 @@ def _prepare(name: str, manual_dir: Path | None) -> None:
         print(f"left out: {', '.join(left_out)}")
     if dataset.meta.get("source") == catalog.OTHERWISE:
         print("these are not the published files, as tables will say: the sizes are theirs, the content is not")
+    elif dataset.meta.get("source") == catalog.UNKNOWN:
+        print("whether these are the published files cannot be told: no checksum is known, only sizes, which are theirs")
 
 
 @contextmanager

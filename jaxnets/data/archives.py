@@ -1,5 +1,6 @@
 """Finding and reading the files that publishers ship: folders, .zip and .tar.gz archives, plain text."""
 
+import hashlib
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterator
@@ -18,6 +19,15 @@ def find(name: str, manual_dir: Path, places: tuple[str, ...], url: str) -> Path
         if (manual_dir / place).exists():
             return manual_dir / place
     raise UserError(f"{name}: {manual_dir} holds none of {', '.join(places)}; fetch {url} into it")
+
+
+def sha256(path: Path) -> str:
+    """The hash of a file in hexadecimal digits; empty for a folder and for a file that cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return ""
 
 
 def members(name: str, path: Path, select: Callable[[str], bool], report: Report = silent) -> dict[str, bytes]:

@@ -23,6 +23,8 @@ from jaxnets.errors import UserError, first_line
 
 Columns = Mapping[str, Sequence[Any] | np.ndarray]
 """The examples of a split by field, all of the same number."""
+PINNED = "with the pinned sha256"
+"""Meta data "files" of a set whose files are, byte for byte, those that are published."""
 _RETRIES = 3
 """Of a connection that fails, within seconds."""
 _BLOCK = 1_000
@@ -36,10 +38,13 @@ class Read(NamedTuple):
     """{split: {field: [N, ...]}}, integers as int32."""
     left_out: list[str]
     """What was not read, in the words of `phrases.left_out`."""
+    pinned: bool = False
+    """Whether every file had its pinned sha256."""
 
     def complete(self, content: Prepared) -> Prepared:
-        """The content that was made of the splits, with what was left out in its meta data."""
-        return content._replace(meta={**content.meta, "left_out": self.left_out}) if self.left_out else content
+        """The content with "files" in its meta data, PINNED or a hash of the splits, and with what was left out."""
+        meta = {**content.meta, "left_out": self.left_out} if self.left_out else content.meta
+        return content._replace(meta={**meta, "files": PINNED if self.pinned else store.digest(self.splits)})
 
 
 class _Info(tfds.core.DatasetInfo):
@@ -62,6 +67,7 @@ class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type:
         self.manual_dir = manual_dir
         self.report = report
         self.left_out: list[str] = []
+        self.pinned: dict[str, bool] = {}
         super().__init__(file_format="array_record", **kwargs)
 
     def read(self) -> Mapping[str, Columns]:
@@ -73,9 +79,12 @@ class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type:
 
         Raises UserError if none exists.
         """
-        if self.manual_dir is not None:
-            return archives.find(self.name, self.manual_dir, places, url)
-        return Path(self._dl_manager.download(url))
+        if self.manual_dir is None:
+            self.pinned[url] = True  # TFDS accepts no other.
+            return Path(self._dl_manager.download(url))
+        path = archives.find(self.name, self.manual_dir, places, url)
+        self.pinned[url] = url in self.downloads and archives.sha256(path) == self.downloads[url].checksum
+        return path
 
     # What TFDS asks of a builder.
 
@@ -134,7 +143,8 @@ def _to_arrays(builder_class: type[Builder], manual_dir: Path | None, report: Re
         config = tfds.download.DownloadConfig(force_checksums_validation=True)
         with _quiet(), _download_progress(builder, work / "downloads"):
             builder.download_and_prepare(download_config=config)
-        return Read({split: _read_split(builder, split) for split in builder.info.splits}, builder.left_out)
+        splits = {split: _read_split(builder, split) for split in builder.info.splits}
+        return Read(splits, builder.left_out, pinned=bool(builder.pinned) and all(builder.pinned.values()))
     except UserError:
         raise
     except Exception as error:
@@ -216,6 +226,7 @@ def _size(folder: Path) -> int:
 def _quiet() -> Iterator[None]:
     """TFDS draws progress bars and logs, where ours is the progress that the caller shows, and retries for minutes."""
     tfds.disable_progress_bar()
+    logging.getLogger("urllib3").setLevel(logging.ERROR)
     downloader.MAX_RETRIES = _RETRIES
     logging.getLogger("absl").setLevel(logging.ERROR)
     with contextlib.redirect_stdout(io.StringIO()):

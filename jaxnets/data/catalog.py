@@ -20,18 +20,19 @@ from jaxnets.data import (
     tiny_imagenet,
     toy_text,
 )
+from jaxnets.data.builders import PINNED
 from jaxnets.data.dataset_builder import DatasetBuilder, content_hash
 from jaxnets.data.own import source as own
 from jaxnets.data.progress import Report, silent
-from jaxnets.data.store import Dataset
+from jaxnets.data.store import Dataset, Prepared
 from jaxnets.errors import UserError, did_you_mean
 
 _MODULES = (
     *(cifar10, tiny_imagenet, sun, mnist, nist36, emnist36, names, corpora, imdb, pairs),
     *(shapes, glyphs36, toy_text),
 )
-AS_PUBLISHED, OTHERWISE = "as published", "not as published"
-"""Meta data "source" of sets whose published content is known."""
+AS_PUBLISHED, OTHERWISE, UNKNOWN = "as published", "not as published", "of the published size"
+"""Meta data "source" of sets that are not synthetic; the last where nothing but sizes is known of the published files."""
 SETS: dict[str, DatasetBuilder] = {builder.name: builder for module in _MODULES for builder in module.SETS}
 
 
@@ -77,24 +78,40 @@ def prepare(name: str, manual_dir: Path | None = None, report: Report = silent) 
 
 
 def _prepare(builder: DatasetBuilder, manual_dir: Path | None, report: Report) -> Path:
-    content = builder.prepare(manual_dir and manual_dir.expanduser(), report)
+    content = builder.prepare(manual_dir, report)
     if fault := builder.fault(Dataset(builder.name, *content)):
         raise UserError(
             f"{builder.name}: the files are not the whole published set: {fault}; fetch them again, or give data of your "
             "own by its path, `--data.source PATH`"
         )
-    source = (
-        {"source": AS_PUBLISHED if content_hash(content) == builder.published else OTHERWISE} if builder.published else {}
-    )
-    return store.save(builder.name, content.splits, {**content.meta, **source})
+    return store.save(builder.name, content.splits, {**content.meta, **_source(builder, content)})
+
+
+def _source(builder: DatasetBuilder, content: Prepared) -> dict[str, str]:
+    """What is known of where a set came from, as meta data."""
+    if builder.synthetic:
+        return {}
+    if not builder.published:
+        return {"source": UNKNOWN}
+    files = content.meta.get("files")
+    is_published = files == PINNED or builder.published in (content_hash(content), files)
+    return {"source": AS_PUBLISHED if is_published else OTHERWISE}
 
 
 def is_ready(name: str) -> bool:
     """Whether a set is prepared, whole, and as this version of jaxnets prepares it."""
+    return state(name) == store.READY
+
+
+def state(name: str) -> str:
+    """As `store.state`; also DAMAGED for arrays that cannot be read, and OUTDATED for those of another version of a set."""
+    if (found := store.state(name)) != store.READY:
+        return found
     try:
-        return bool(load(name))
+        dataset = store.load(name)
     except UserError:
-        return False
+        return store.DAMAGED
+    return store.OUTDATED if get(name).fault(dataset) else store.READY
 
 
 def load(name: str) -> Dataset:
@@ -119,7 +136,9 @@ def open_dataset(name: str, synthetic: str | None = None) -> Dataset:
             with store.preparing(name, silent):
                 if not is_ready(name):  # No other process has made it meanwhile.
                     _prepare(builder, None, silent)
-    elif not store.is_prepared(name):
+    elif (found := store.state(name)) != store.READY:
+        if found != store.MISSING:
+            raise UserError(f"prepared data in {store.root() / name} is {found}; prepare it again: {instructions(name)}")
         instead = f". Or try `--data.source synthetic` ({synthetic}, no download)" if synthetic else ""
         raise UserError(f"data set {name} is not prepared. {instructions(name)}{instead}")
     return load(name)

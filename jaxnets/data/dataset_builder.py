@@ -48,7 +48,8 @@ class DatasetBuilder:
     files: str = ""
     """What a manual directory must hold."""
     published: str = ""
-    """`content_hash` of what is made of the publisher's files; empty where it depends on the machine or is not known."""
+    """`content_hash` of what is made of the publisher's files, or the hash "files" of these where that may depend on the
+    machine, as pixels of a decoded JPEG do; empty where the publisher's files are not known."""
 
     @property
     def synthetic(self) -> bool:

@@ -29,9 +29,9 @@ _FILES = "EMNIST's gzip.zip or a folder emnist/ of its letters, and MNIST's four
 
 
 class Emnist36(Builder):
-    """Takes some examples of each class from EMNIST and MNIST and brings them to NIST36's form."""
+    """Takes some examples of each class from EMNIST and MNIST."""
 
-    features: ClassVar = image_features(nist36.SHAPE, nist36.CLASS_NAMES)
+    features: ClassVar = image_features((28, 28, 1), nist36.CLASS_NAMES)
     downloads: ClassVar = {
         _URL: tfds.download.checksums.UrlInfo(
             size=561_753_746,
@@ -54,13 +54,10 @@ class Emnist36(Builder):
         test_images, test_labels = _letters_and_digits(self, letters, "test")
         test = choose(rng, test_labels, self.counts["test"])
         return {
-            "train": self._in_form(images[train], labels[train]),
-            "validation": self._in_form(images[validation], labels[validation]),
-            "test": self._in_form(test_images[test], test_labels[test]),
+            "train": {"image": images[train], "label": labels[train]},
+            "validation": {"image": images[validation], "label": labels[validation]},
+            "test": {"image": test_images[test], "label": test_labels[test]},
         }
-
-    def _in_form(self, images: np.ndarray, labels: np.ndarray) -> Columns:
-        return {"image": letter_forms(images, self.report)[..., None], "label": labels}
 
 
 class Emnist36Large(Emnist36):
@@ -78,23 +75,33 @@ def prepare(manual_dir: Path | None, report: Report = silent) -> Prepared:
 
     Raises UserError for files that are missing, truncated or damaged.
     """
-    return store.images(to_arrays(Emnist36, manual_dir, report).splits, nist36.CLASS_NAMES)
+    return _in_form(Emnist36, manual_dir, report)
 
 
 def prepare_large(manual_dir: Path | None, report: Report = silent) -> Prepared:
     """Does the same for emnist36_large."""
-    return store.images(to_arrays(Emnist36Large, manual_dir, report).splits, nist36.CLASS_NAMES)
+    return _in_form(Emnist36Large, manual_dir, report)
 
 
 def prepare_letters(manual_dir: Path | None, report: Report = silent) -> Prepared:
     """Does the same for letters36: emnist36_large's examples, then drawn glyphs."""
     rng = np.random.default_rng(_SEED)
-    handwritten = to_arrays(Emnist36Large, manual_dir, report).splits
+    handwritten = _in_form(Emnist36Large, manual_dir, report)
     splits = {}
-    for split, fields in handwritten.items():
+    for split, fields in handwritten.splits.items():
         glyphs = glyphs36.draw(rng, _DRAWN[split] * _CLASSES, report)
         splits[split] = {field: np.concatenate([array, glyphs[field]]) for field, array in fields.items()}
-    return store.images(splits, nist36.CLASS_NAMES)
+    return store.images(splits, nist36.CLASS_NAMES, files=handwritten.meta["files"])
+
+
+def _in_form(source: type[Emnist36], manual_dir: Path | None, report: Report) -> Prepared:
+    """The letters of a builder in NIST36's form."""
+    read = to_arrays(source, manual_dir, report)
+    splits = {
+        split: {"image": letter_forms(fields["image"][..., 0], report)[..., None], "label": fields["label"]}
+        for split, fields in read.splits.items()
+    }
+    return read.complete(store.images(splits, nist36.CLASS_NAMES))
 
 
 SETS = (
@@ -106,6 +113,7 @@ SETS = (
         contents=nist36.CONTENTS,
         source=Emnist36,
         files=_FILES,
+        published="5eb83bedf6284db2",
     ),
     DatasetBuilder(
         name="emnist36_large",
@@ -115,6 +123,7 @@ SETS = (
         contents=nist36.CONTENTS,
         source=Emnist36Large,
         files=_FILES,
+        published="817607d498089fdb",
     ),
     DatasetBuilder(
         name="letters36",
@@ -124,19 +133,20 @@ SETS = (
         contents=nist36.CONTENTS,
         source=Emnist36Large,
         files=_FILES,
+        published="817607d498089fdb",
     ),
 )
 
 
 def _letters_and_digits(builder: Builder, letters: dict[str, bytes], part: str) -> tuple[np.ndarray, np.ndarray]:
-    """Upright images uint8 [N, 28, 28], light on dark, and labels int [N] of the publishers' `part`, letters first."""
+    """Upright images uint8 [N, 28, 28, 1], light on dark, and labels int [N] of the publishers' `part`, letters first."""
     images, labels = (_member(letters, _LETTERS.format(part, kind)) for kind in ("images-idx3", "labels-idx1"))
     digit_images, digits = read_digits(builder, "t10k" if part == "test" else part)
     # EMNIST stores images transposed, and numbers letters from 1.
     labels = labels.astype(int) - 1
     check_labels(f"emnist36: emnist-letters-{part}", images, labels, 26)
     upright = images.swapaxes(1, 2)
-    return np.concatenate([upright, digit_images[..., 0]]), np.concatenate([labels, digits + 26])
+    return np.concatenate([upright[..., None], digit_images]), np.concatenate([labels, digits + 26])
 
 
 def choose(rng: np.random.Generator, labels: np.ndarray, count: int) -> np.ndarray:

@@ -44,7 +44,8 @@ def prepare(manual_dir: Path | None, report: Report = silent) -> Prepared:
 
     Raises UserError without `manual_dir`, and for files that are missing, damaged or of other contents.
     """
-    return store.images(to_arrays(Nist36, manual_dir, report).splits, CLASS_NAMES)
+    read = to_arrays(Nist36, manual_dir, report)
+    return read.complete(store.images(read.splits, CLASS_NAMES))
 
 
 SETS = (

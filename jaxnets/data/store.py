@@ -18,6 +18,9 @@ from jaxnets.errors import UserError, first_line
 _FORMAT = 2
 """To be raised whenever the content or layout of a set changes, so that sets in the old form are prepared again."""
 
+READY, MISSING, OUTDATED, DAMAGED = "yes", "no", "outdated", "damaged"
+"""Whether a set can be used, as tables say it."""
+
 Splits = Mapping[str, Mapping[str, np.ndarray]]
 
 
@@ -114,8 +117,16 @@ def cannot_write(path: Path, error: OSError) -> UserError:
 
 def is_prepared(name: str) -> bool:
     """Whether the set is in the store, in the form of this version of jaxnets."""
+    return state(name) == READY
+
+
+def state(name: str) -> str:
+    """READY for a set in the form of this version of jaxnets, MISSING, OUTDATED, or DAMAGED without readable meta data."""
     with lock(name, shared=True):
-        return _meta(name).get("format") == _FORMAT
+        if not (root() / name).exists():
+            return MISSING
+        form = _meta(name).get("format")
+        return READY if form == _FORMAT else DAMAGED if form is None else OUTDATED
 
 
 def _meta(name: str) -> dict[str, Any]:
@@ -180,12 +191,17 @@ def load(name: str) -> Dataset:
 
 
 def digest(splits: Splits) -> str:
-    """A hash of the names and contents of arrays."""
+    """A hash of the names and contents of arrays; those of objects hold bytes or texts."""
     total = hashlib.sha256()
     for split, fields in sorted(splits.items()):
         for field, array in sorted(fields.items()):
             total.update(f"{split} {field} {array.dtype} {array.shape}".encode())
-            total.update(np.ascontiguousarray(array).data)
+            if array.dtype != object:
+                total.update(np.ascontiguousarray(array).data)
+                continue
+            for item in array:
+                content = item.encode() if isinstance(item, str) else item
+                total.update(f"{len(content)} ".encode() + content)
     return total.hexdigest()[:16]
 
 

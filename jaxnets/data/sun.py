@@ -78,9 +78,9 @@ def prepare(manual_dir: Path | None, report: Report = silent) -> Prepared:
     """
     if manual_dir is None:
         raise UserError(f"sun8 cannot be downloaded: give it with `--manual-dir DIR`, a folder of {_FILES}")
-    files = to_arrays(Sun8, manual_dir, report).splits
+    read = to_arrays(Sun8, manual_dir, report)
     splits, broken = {}, []
-    for split, columns in files.items():
+    for split, columns in read.splits.items():
         pictures = [image_io.decode(content) for content in track(columns["file"].tolist(), f"decoding {split}", report)]
         readable = np.array([picture is not None for picture in pictures])
         broken += columns["name"][~readable].tolist()
@@ -89,9 +89,9 @@ def prepare(manual_dir: Path | None, report: Report = silent) -> Prepared:
             "image": np.stack(squares) if squares else np.zeros((0, _SIDE, _SIDE, 3), np.uint8),
             "label": columns["label"][readable],
         }
-    total = sum(len(columns["label"]) for columns in files.values())
+    total = sum(len(columns["label"]) for columns in read.splits.values())
     image_io.check_broken("sun8", broken, total, _MAX_BROKEN, "copy them again")
-    return store.images(splits, CLASS_NAMES, left_out=broken)
+    return read.complete(store.images(splits, CLASS_NAMES, left_out=broken))
 
 
 SETS = (
@@ -103,6 +103,7 @@ SETS = (
         contents=labeled_images(CLASS_NAMES, (_SIDE, _SIDE, 3)),
         source=Sun8,
         files=_FILES,
+        published="65a79abf0d2d9ab0",  # Of the lists and pictures of a public copy.
     ),
 )
 

@@ -64,9 +64,9 @@ def prepare(manual_dir: Path | None, report: Report = silent) -> Prepared:
 
     Raises UserError where files are missing, and for more unreadable images.
     """
-    files = to_arrays(TinyImagenet, manual_dir, report).splits
+    read = to_arrays(TinyImagenet, manual_dir, report)
     splits, broken = {}, []
-    for split, columns in files.items():
+    for split, columns in read.splits.items():
         images = [decode(content) for content in track(columns["jpeg"].tolist(), f"decoding {split}", report, every=1_000)]
         readable = np.array([image is not None for image in images])
         broken += columns["name"][~readable].tolist()
@@ -75,11 +75,11 @@ def prepare(manual_dir: Path | None, report: Report = silent) -> Prepared:
             "image": np.stack(arrays) if arrays else np.zeros((0, _SIZE, _SIZE, 3), np.uint8),
             "label": columns["label"][readable],
         }
-    total = sum(len(columns["label"]) for columns in files.values())
+    total = sum(len(columns["label"]) for columns in read.splits.values())
     image_io.check_broken("tiny_imagenet", broken, total, _MAX_BROKEN, f"fetch {_URL} again")
-    _, first = np.unique(files["train"]["label"], return_index=True)
-    wnids = [PurePosixPath(files["train"]["name"][i]).parts[1] for i in first]
-    return store.images(splits, wnids, left_out=broken)
+    _, first = np.unique(read.splits["train"]["label"], return_index=True)
+    wnids = [PurePosixPath(read.splits["train"]["name"][i]).parts[1] for i in first]
+    return read.complete(store.images(splits, wnids, left_out=broken))
 
 
 SETS = (
@@ -92,6 +92,7 @@ SETS = (
         contents=labeled_images(unknown_tokens(_CLASSES), (_SIZE, _SIZE, 3)),
         source=TinyImagenet,
         files="tiny-imagenet-200.zip or tiny-imagenet-200/",
+        published="dc0a27fa163f88dc",  # Of the files of a public copy that is complete; the archive has a pinned sum.
     ),
 )
 

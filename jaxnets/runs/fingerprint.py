@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxnets.data.store import Dataset
 
-_PROVENANCE = ("format", "splits", "source", "split_rule", "left_out", "digest")
+_PROVENANCE = ("format", "splits", "source", "split_rule", "left_out", "digest", "files")
 """Meta data that tell where a set came from, or repeat what its arrays tell."""
 
 

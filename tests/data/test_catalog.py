@@ -7,8 +7,10 @@ import tempfile
 
 import numpy as np
 import pytest
+import tensorflow_datasets as tfds
 
 from jaxnets import registry
+from jaxnets.cli import main
 from jaxnets.data import builders, catalog, mnist, names, shapes, store
 from jaxnets.data.dataset_builder import content_hash
 from jaxnets.errors import UserError
@@ -189,6 +191,86 @@ def test_changed_content_of_known_size_is_marked(tmp_path, data_folder_of_its_ow
     catalog.prepare("surnames", tmp_path)
     assert catalog.label(experiment, catalog.load("surnames")) == "surnames (not as published)"
     assert not catalog.is_published(experiment, catalog.load("surnames"))
+
+
+def test_files_are_compared_before_anything_is_made_of_them(tmp_path, data_folder_of_its_own, monkeypatch, capsys):
+    """Where what is made of them may depend on the machine, as pixels of a JPEG do."""
+    (tmp_path / "us.txt").write_text("second\n" * 20)
+    read = builders.to_arrays(names.Surnames, tmp_path)
+    builder = dataclasses.replace(catalog.get("surnames"), contents=names.contents(6), published=store.digest(read.splits))
+    monkeypatch.setitem(catalog.SETS, "surnames", builder)
+    set_sizes(monkeypatch, "surnames", train=16, validation=2, test=2)
+    source = lambda: catalog.load("surnames").meta["source"]
+    catalog.prepare("surnames", tmp_path)
+    assert source() == catalog.AS_PUBLISHED
+    (tmp_path / "us.txt").write_text("sceond\n" + "second\n" * 19)
+    catalog.prepare("surnames", tmp_path)
+    assert source() == catalog.OTHERWISE
+    monkeypatch.setitem(catalog.SETS, "surnames", dataclasses.replace(catalog.get("surnames"), published=""))
+    assert main(["data", "prepare", "surnames", "--manual-dir", str(tmp_path)]) == 0
+    assert source() == catalog.UNKNOWN
+    assert "whether these are the published files cannot be told" in capsys.readouterr().out
+
+
+def test_a_file_with_the_pinned_sum_is_the_published_one(tmp_path, data_folder_of_its_own, monkeypatch):
+    """Also when it was fetched by hand, and whatever this machine makes of it."""
+    content = b"second\n" * 20
+    (tmp_path / "us.txt").write_bytes(content)
+    [url] = names.Surnames.downloads
+    pinned = tfds.download.checksums.UrlInfo(len(content), hashlib.sha256(content).hexdigest(), "us.txt")
+    monkeypatch.setattr(names.Surnames, "downloads", {url: pinned})
+    builder = dataclasses.replace(catalog.get("surnames"), contents=names.contents(6), published="0123456789abcdef")
+    monkeypatch.setitem(catalog.SETS, "surnames", builder)
+    set_sizes(monkeypatch, "surnames", train=16, validation=2, test=2)
+    catalog.prepare("surnames", tmp_path)
+    assert catalog.load("surnames").meta["source"] == catalog.AS_PUBLISHED
+    (tmp_path / "us.txt").write_bytes(content.replace(b"\n", b"\r\n"))
+    catalog.prepare("surnames", tmp_path)
+    assert catalog.load("surnames").meta["source"] == catalog.OTHERWISE
+
+
+def test_the_hash_of_what_was_read_sees_every_byte():
+    texts = lambda *items: {"train": {"file": np.array(items, object)}}
+    different = [
+        *(texts(b"ab", b"c"), texts(b"a", b"bc"), texts(b"abc", b""), texts(b"ab", b"d"), texts(b"ab")),
+        {"train": {"name": np.array([b"ab", b"c"], object)}},
+        {"test": {"file": np.array([b"ab", b"c"], object)}},
+    ]
+    assert len({store.digest(splits) for splits in different}) == len(different)
+    assert store.digest(texts("ab", "c")) == store.digest(texts("ab", "c"))
+
+
+def test_every_published_set_but_one_is_known():
+    """Nobody but its course has nist36."""
+    unknown = [name for name, builder in catalog.SETS.items() if not (builder.synthetic or builder.published)]
+    assert unknown == ["nist36"]
+
+
+def test_the_table_tells_what_is_to_be_prepared_again(data_folder_of_its_own, capsys):
+    def status():
+        assert main(["data", "status"]) == 0
+        out = capsys.readouterr().out
+        return {line.split()[0]: line.split()[1] for line in out.splitlines() if line}, out
+
+    for name in ("toy_names", "toy_words", "toy_pairs", "toy_reviews"):
+        catalog.open_dataset(name)
+    of_before = json.loads((store.root() / "toy_words" / "meta.json").read_text())
+    (store.root() / "toy_words" / "meta.json").write_text(json.dumps({**of_before, "format": 1}))
+    pairs = catalog.load("toy_pairs")
+    store.save("toy_pairs", pairs.splits, {**pairs.meta, "source_tokens": ["one"]})
+    (store.root() / "toy_reviews" / "train.label.npy").write_bytes(b"")
+    words, out = status()
+    assert [words[name] for name in ("toy_names", "toy_words", "toy_pairs", "toy_reviews", "toy_letters", "cifar10")] == [
+        *("yes", "outdated", "outdated", "damaged", "no", "no")
+    ]
+    assert "To be prepared again before use: toy_words, toy_reviews, toy_pairs" in out
+    assert main(["data", "show", "toy_words"]) == 0
+    assert "no; that of another version of jaxnets, to be prepared again" in capsys.readouterr().out
+    (store.root() / "cifar10").mkdir()
+    (store.root() / "cifar10" / "meta.json").write_text("")
+    assert status()[0]["cifar10"] == "damaged"
+    with pytest.raises(UserError, match="cifar10 is damaged; prepare it again: `jaxnets data prepare cifar10`"):
+        catalog.open_dataset("cifar10")
 
 
 @pytest.mark.parametrize(
