@@ -68,7 +68,7 @@ def read(ink: Array, predict: Predict, names: Sequence[str], words: Collection[s
     if not letters:
         return Reading((), rest)
     forms = np.stack([letter_form(letter.ink) for letter in letters])[..., None]
-    turned = [predict(np.ascontiguousarray(np.rot90(forms, k, (1, 2)))) for k in range(4)]
+    turned = np.split(predict(np.concatenate([np.rot90(forms, k, (1, 2)) for k in range(4)])), 4)
     likely = [float(np.log(np.maximum(found.max(1), _DOUBT)).mean()) for found in turned]
     turn = int(np.argmax(likely)) if max(likely) > likely[0] + _TURNED else 0
     rows = iter(turned[0])

@@ -95,3 +95,15 @@ def test_the_picture_shows_boxes_and_letters():
 
 def test_a_picture_of_an_empty_page():
     assert isinstance(annotate(np.full((50, 60, 3), 255, np.uint8), Reading(())), Image.Image)
+
+
+def test_the_net_is_asked_once(draw, names, nearest):
+    """Of the letters and of their three turns together."""
+    asked = []
+    page = np.asarray(draw("HELLO\nWORLD", (600, 400), 70)) < 128
+    reading = read(page, lambda forms: asked.append(forms) or nearest(forms), names)
+    assert reading.text == "HELLO\nWORLD"
+    [forms] = asked
+    assert forms.shape == (40, 32, 32, 1)
+    for k, turned in enumerate(np.split(forms, 4)):
+        np.testing.assert_array_equal(turned, np.rot90(forms[:10], k, (1, 2)))
