@@ -22,7 +22,8 @@ from jaxnets.models.torch_form import TorchForm
 Tensors = dict[str, Tensor]
 Arrays = Mapping[str, np.ndarray]
 State = Any
-_IGNORED = -100  # A label that functional.cross_entropy leaves out.
+IGNORED = -100
+"""A label that functional.cross_entropy leaves out."""
 
 
 class Twin(NamedTuple):
@@ -86,7 +87,7 @@ def _int64(*fields: str, target: str = "") -> Callable[[Arrays], dict[str, np.nd
     def convert(batch: Arrays) -> dict[str, np.ndarray]:
         arrays = {field: batch[field].astype("int64") for field in fields}
         if target:
-            arrays["label"] = np.where(batch["mask"] == 0, _IGNORED, batch[target].astype("int64"))
+            arrays["label"] = np.where(batch["mask"] == 0, IGNORED, batch[target].astype("int64"))
         return arrays
 
     return convert

@@ -97,6 +97,23 @@ def p_below(test: TestName, ours: Values, others: Values, margin: float = 0.0) -
     return p_above(test, -np.asarray(ours, float), -np.asarray(others, float), -margin)
 
 
+def p_different(ours: Values, others: Values) -> float:
+    """Welch's two-sided p-value against equal means; 1 for fewer than two values on a side."""
+    return min(1.0, 2 * min(p_above("welch", ours, others), p_below("welch", ours, others)))
+
+
+def p_equivalent(ours: Values, others: Values, margin: float) -> float:
+    """The p-value against "the means differ by `margin` or more": the larger of two one-sided tests by Welch.
+
+    1 for fewer than two values on a side.
+
+    References:
+      Schuirmann, D. J. (1987), A comparison of the two one-sided tests procedure and the power approach for assessing the
+      equivalence of average bioavailability.
+    """
+    return max(p_above("welch", ours, others, -margin), p_below("welch", ours, others, margin))
+
+
 def _welch(ours: np.ndarray, others: np.ndarray) -> float:
     if len(ours) < 2 or len(others) == 1:
         return 1.0
