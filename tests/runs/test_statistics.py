@@ -13,6 +13,8 @@ from jaxnets.runs.statistics import (
     mean_std,
     p_above,
     p_below,
+    p_different,
+    p_equivalent,
     prediction_interval,
     probability_better,
     spread,
@@ -145,3 +147,29 @@ def test_the_spread_adds_up_in_squares():
 
 def test_seeds_without_a_result_do_not_count():
     assert mean_std([1.0, math.nan, 3.0])["n"] == 2
+
+
+def test_welch_s_two_sided_test_is_scipy_s():
+    assert p_different(OURS, OTHERS) == pytest.approx(stats.ttest_ind(OURS, OTHERS, equal_var=False).pvalue)
+    assert p_different(OTHERS, OURS) == pytest.approx(p_different(OURS, OTHERS))
+    assert p_different([1.0, 2.0], [1.0, 2.0]) == 1
+    assert p_different([1.0], [5.0, 6.0]) == 1
+
+
+@pytest.mark.parametrize("margin", [0.5, 3.0])
+def test_equivalence_is_two_one_sided_tests(margin):
+    """Each is SciPy's test of shifted values. At 5 % they agree with the 90 % interval of the difference."""
+    low = stats.ttest_ind(OURS + margin, OTHERS, equal_var=False, alternative="greater").pvalue
+    high = stats.ttest_ind(OURS - margin, OTHERS, equal_var=False, alternative="less").pvalue
+    assert p_equivalent(OURS, OTHERS, margin) == pytest.approx(max(low, high))
+    interval = difference_interval(OURS, OTHERS, level=0.9)
+    inside = -margin < interval.low and interval.high < margin
+    assert inside == (p_equivalent(OURS, OTHERS, margin) < 0.05)
+
+
+def test_means_that_are_a_margin_apart_are_rarely_called_equivalent():
+    """In 5 % of 10,000 samples at the margin, within three standard errors; one value shows nothing."""
+    rng = np.random.default_rng(3)
+    called = [p_equivalent(rng.normal(1, 0.3, 8), rng.normal(0, 0.2, 8), 1.0) < 0.05 for _ in range(10_000)]
+    assert np.mean(called) == pytest.approx(0.05, abs=0.0066)
+    assert p_equivalent([0.0], [0.0, 0.1], 1.0) == 1
