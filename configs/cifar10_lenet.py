@@ -34,8 +34,9 @@ The others have not been run at 1e-4 yet, so the configurations keep 1e-3.
 `spsa` has not been run yet; study/spsa has the same method with other settings.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 from jaxnets.config import Augment, Experiment, ImageData, Optim, Spsa
 from jaxnets.config.model import Init, LeNetConfig
@@ -154,6 +155,7 @@ def experiments() -> Iterator[Experiment]:
         "LeakyReLU, BatchNorm, dropout, augmentation, Kaiming start",
         replace(SUPER, init=KAIMING),
         data=AUGMENTED,
+        fitted={"model.init.dense_std": ("initial_loss",)},
         reported=dict(
             epochs=200,
             train_accuracy=71.38,
@@ -196,6 +198,7 @@ def _variant(
     reported: dict[str, float],
     data: ImageData = DATA,
     optim: Optim = ADAM,
+    fitted: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
 ) -> Experiment:
     """A row of table 1."""
     return Experiment(
@@ -207,4 +210,5 @@ def _variant(
         optim=optim,
         epochs=200,
         reported=reported,
+        fitted=fitted,
     )

@@ -2,13 +2,15 @@
 
 Each image is a sequence of 28 rows of 28 pixels; the last output is classified.
 
-    jaxnets run mnist_rows                         all eight settings, 3 seeds
+    jaxnets run mnist_rows                         all settings, 3 seeds
     jaxnets run mnist_rows/gru_128
     jaxnets run mnist_rows --data.source synthetic  on drawn shapes instead: 32 rows of 96 values
 
 Stated in the report: the hidden sizes, batches of 64, the epochs, and the optimizers of the re-runs with their rates.
 Inferred: Adam at 1e-2 for LSTM and GRU, since a later setting is said to lower the rate tenfold to 1e-3. The reported GRU is
-what that gives, in accuracy and loss. At 1e-2 plain RNNs end at chance, at 5e-3 where the report's do, so they have 5e-3.
+what that gives, in accuracy and loss.
+Fitted: Adam at 5e-3 for the plain RNNs. At 1e-2 they end at chance, at 5e-3 where the report's do, at 2e-3 above 90 %. The
+report gives all three cells the same settings; `rnn_128_fast` has the rate of LSTM and GRU, to compare them.
 Open there, chosen here: pixels in [0, 1], and a momentum of 0.9 for SGD. The report trains on all 60,000 images and has no
 validation split; here 5,000 of them are held out. As in the report, the last weights are tested.
 
@@ -19,23 +21,29 @@ AMD EPYC; minutes are for all seeds:
     rnn_256   16.2 ± 12.8    8 minutes        rnn_256_sgd       95.6 ± 0.6     3 minutes
     lstm_128  97.9 ± 0.3     3 minutes        gru_128           94.0 ± 1.8     3 minutes
     lstm_256  97.7 ± 0.6    11 minutes        gru_256           92.6 ± 1.5    11 minutes
+    rnn_128_fast  9.9 ± 0.4 (3 seeds), which is chance
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from jaxnets.config import Experiment, ImageData, Optim
 from jaxnets.config.model import CellName, RowRNNConfig
 
 ADAM = Optim("adam", lr=1e-2)
 SLOWER_ADAM = Optim("adam", lr=5e-3)
+FITTED = {"optim.lr": ("test_accuracy", "test_loss")}
 SGD = Optim("sgd", lr=1e-3, momentum=0.9)
 RMSPROP = Optim("rmsprop", lr=1e-3)
 
 
 def experiments() -> Iterator[Experiment]:
-    """The report's eight settings."""
-    yield _setting("rnn_128", "rnn", 128, SLOWER_ADAM, reported=dict(epochs=10, test_accuracy=38.69, test_loss=1.5545))
-    yield _setting("rnn_256", "rnn", 256, SLOWER_ADAM, reported=dict(epochs=10, test_accuracy=32.75, test_loss=1.6916))
+    """The report's eight settings, and the RNN at the rate of LSTM and GRU."""
+    rnn_128 = _setting("rnn_128", "rnn", 128, SLOWER_ADAM, reported=dict(epochs=10, test_accuracy=38.69, test_loss=1.5545))
+    yield replace(rnn_128, fitted=FITTED)
+    rnn_256 = _setting("rnn_256", "rnn", 256, SLOWER_ADAM, reported=dict(epochs=10, test_accuracy=32.75, test_loss=1.6916))
+    yield replace(rnn_256, fitted=FITTED)
+    yield replace(rnn_128, id="mnist_rows/rnn_128_fast", summary="RNN of 128 units by adam at 0.01", optim=ADAM)
     yield _setting("rnn_256_sgd", "rnn", 256, SGD, reported=dict(epochs=12, test_accuracy=82.40, test_loss=0.5863))
     yield _setting("rnn_128_rmsprop", "rnn", 128, RMSPROP, reported=dict(epochs=5, test_accuracy=95.99, test_loss=0.1433))
     yield _setting("lstm_128", "lstm", 128, ADAM, reported=dict(epochs=10, test_accuracy=92.69, test_loss=0.2517))

@@ -49,6 +49,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
         model=replace(DROPOUT, init=KAIMING),
         optim=PENALIZED,
         augment=JITTER,
+        fitted={"model.init.dense_std": ("initial_loss",)},
     ),
     "best": dict(
         summary="by SGD with momentum, with cutout, without dropout",

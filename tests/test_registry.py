@@ -8,6 +8,7 @@ import pytest
 
 from jaxnets import registry
 from jaxnets.cli import run
+from jaxnets.config import field_at
 from jaxnets.errors import UserError
 
 CONFIG_FILES = sorted(registry.config_folder().glob("*.py"))
@@ -105,6 +106,14 @@ REPORTED = re.compile(
     r"epochs|parameters|initial_loss|gpu_seconds|gpu_utilization|gpu_memory_gb"
     r"|(train|validation|test)_(accuracy|loss|psnr|nearest_accuracy)|test_accuracy/\w+"
 )
+
+
+def test_fitted_settings_exist_and_name_what_is_reported():
+    for experiment in registry.all_experiments().values():
+        for path, measures in experiment.fitted.items():
+            assert field_at(experiment, path) is not None
+            assert measures, (experiment.id, path)
+            assert all(REPORTED.fullmatch(name) for name in measures), (experiment.id, path)
 
 
 def test_reported_figures_have_names_that_tables_know():

@@ -79,6 +79,8 @@ def show(args: list[str]) -> int:
         print(f"{item['id']}: {item['summary']}  ({item['source']})")
         print(f"  parameters     {item['parameters']:,}")
         print("  reported       " + (", ".join(f"{k} {v:g}" for k, v in item["reported"].items()) or "nothing"))
+        if item["fitted"]:
+            print("  fitted         " + "; ".join(f"{path} to {', '.join(names)}" for path, names in item["fitted"].items()))
         state = "ready" if item["data_ready"] else f"not ready: {item['data_instructions']}"
         print(f"  data           {item['data']['source']}: {state}")
         for path, value in _flatten({k: item[k] for k in item if k not in _SHOWN_ELSEWHERE}):
@@ -87,7 +89,7 @@ def show(args: list[str]) -> int:
     return 0
 
 
-_SHOWN_ELSEWHERE = ("type", "id", "summary", "source", "reported", "parameters", "data_ready", "data_instructions")
+_SHOWN_ELSEWHERE = ("type", "id", "summary", "source", "reported", "fitted", "parameters", "data_ready", "data_instructions")
 
 
 def _flatten(tree: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:

@@ -6,7 +6,7 @@ here imports jax, so listing experiments is quick.
 """
 
 from jaxnets.config.data import Augment, BagOfWordsData, DataConfig, ImageData, NameData, PairData, ReviewData, TextData
-from jaxnets.config.experiment import Experiment, validate
+from jaxnets.config.experiment import Experiment, validate, without_description
 from jaxnets.config.fields import field_at, parse_field, with_field, with_fields
 from jaxnets.config.loss import Loss
 from jaxnets.config.model import (
@@ -68,4 +68,5 @@ __all__ = [
     "validate",
     "with_field",
     "with_fields",
+    "without_description",
 ]

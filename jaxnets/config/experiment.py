@@ -54,11 +54,18 @@ class Experiment:
     jaxnets.runs.sweep)."""
     reported: tyro.conf.Suppress[Mapping[str, float]] = dataclasses.field(default_factory=dict)
     """What the report measured, by name. Accuracies in percent, times in seconds, memory in GB."""
+    fitted: tyro.conf.Suppress[Mapping[str, tuple[str, ...]]] = dataclasses.field(default_factory=dict)
+    """Settings that the report leaves open and that were chosen because they give its figures: dotted path -> names in
+    `reported`. That these figures agree explains the report; it does not reproduce it independently."""
 
     @property
     def task(self) -> str:
         """The task's module: that of the model if it names one, otherwise that of the data."""
         return self.model.task or self.data.task
+
+    def fitted_to(self, measure: str) -> tuple[str, ...]:
+        """The settings that were fitted to a reported figure, by dotted path."""
+        return tuple(path for path, measures in self.fitted.items() if measure in measures)
 
     def total_steps(self, steps_per_epoch: int) -> int:
         """Length of training in steps."""
@@ -126,6 +133,11 @@ _LIMITS: Mapping[str, _Limit] = {
     "optim.spsa.gamma": ("must lie in (0, 1/2]", lambda value: 0 < value <= 0.5),
     "optim.spsa.num_perturbations": _POSITIVE,
 }
+
+
+def without_description(experiment: Experiment) -> Experiment:
+    """The experiment without the fields that only describe it: equal ones train alike."""
+    return dataclasses.replace(experiment, source="", summary="", reported={}, fitted={})
 
 
 def validate(experiment: Experiment) -> Experiment:

@@ -21,7 +21,7 @@ def to_json(config: Any) -> Any:
 
 
 def from_json(kind: Any, value: Any) -> Any:
-    """The inverse of `to_json`: an object of type `kind`, which is a dataclass, a tuple or a plain type.
+    """The inverse of `to_json`: an object of type `kind`, which is a dataclass, a tuple, a mapping or a plain type.
 
     A dict whose "type" names a subclass of `kind` becomes an object of that subclass. Keys that are not fields of the class
     are ignored. Raises UserError if there is no such subclass, for example because the config file that defines it has not
@@ -32,8 +32,10 @@ def from_json(kind: Any, value: Any) -> Any:
         hints = typing.get_type_hints(kind)
         names = {field.name for field in dataclasses.fields(kind)}
         return kind(**{name: from_json(hints[name], item) for name, item in value.items() if name in names})
+    inner = typing.get_args(kind)
+    if isinstance(value, dict) and inner:
+        return {key: from_json(inner[-1], item) for key, item in value.items()}
     if isinstance(value, list):
-        inner = typing.get_args(kind)
         return tuple(from_json(inner[0] if inner else Any, item) for item in value)
     return value
 

@@ -10,7 +10,6 @@ SHA256SUMS         checksums of all these, for a complete run: `sha256sum --chec
 checkpoints/       see jaxnets.training.checkpoint
 """
 
-import dataclasses
 import fcntl
 import hashlib
 import io
@@ -23,7 +22,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from jaxnets.config import Experiment, differences, from_json, to_json
+from jaxnets.config import Experiment, differences, from_json, to_json, without_description
 from jaxnets.errors import UserError, first_line
 from jaxnets.runs import files
 from jaxnets.runs.shape import ENVIRONMENT, EPOCH, STEP, SUMMARY, mismatch
@@ -103,7 +102,7 @@ class RunFolder:
     def _check(self, experiment: Experiment) -> None:
         # Another number of seeds or rate is another run; mixing them would spoil both. Texts may change. Fields that did not
         # exist when the run began have their defaults.
-        plain = lambda e: to_json(dataclasses.replace(e, summary="", source="", reported={}))
+        plain = lambda e: to_json(without_description(e))
         different = differences(plain(experiment), plain(self.experiment()))
         if different:
             raise UserError(

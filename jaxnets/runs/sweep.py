@@ -24,7 +24,7 @@ Setting = dict[str, Any]
 """Values by dotted path."""
 Train = Callable[[Experiment, Path], Json]
 """(experiment, folder) -> its summary."""
-_FORBIDDEN = ("id", "source", "summary", "reported", "grid", "seeds", "seed", "data.source", "data.synthetic")
+_FORBIDDEN = ("id", "source", "summary", "reported", "fitted", "grid", "seeds", "seed", "data.source", "data.synthetic")
 _FRESH = 1000
 """What is added to the root seed for the final run."""
 

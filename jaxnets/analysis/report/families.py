@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from jaxnets.analysis.report import plots
-from jaxnets.config import Experiment, to_json
+from jaxnets.config import Experiment, to_json, without_description
 from jaxnets.runs.folder import RunFolder
 
 Json = Mapping[str, Any]
@@ -46,7 +46,7 @@ def _batch_sizes(experiments: Sequence[Experiment], summaries: Sequence[Json]) -
     families: dict[tuple[str, str], dict[int, Any]] = {}
     for experiment, summary in zip(experiments, summaries, strict=True):
         data = replace(experiment.data, batch_size=1)
-        plain = replace(experiment, id="", source="", summary="", grad_accumulation_steps=1, reported={}, data=data)
+        plain = replace(without_description(experiment), id="", grad_accumulation_steps=1, data=data)
         if "accuracy" in summary["final"].get("validation", {}):
             sizes = families.setdefault((family_of(summary), json.dumps(to_json(plain))), {})
             sizes[experiment.data.batch_size] = summary

@@ -57,6 +57,8 @@ class Entry:
     rulings: tuple[Ruling, ...]
     on: tuple[str, ...] = ()
     """Where the evidence is not what the document describes: other data sets, shortened runs."""
+    fitted: tuple[str, ...] = ()
+    """Settings that were fitted to the reported figures that it compares: "optim.lr of mnist_rows/rnn_128"."""
 
     @property
     def n(self) -> int:
@@ -65,9 +67,12 @@ class Entry:
 
     @property
     def verdict(self) -> str:
-        """The decision in words: "holds", "undecided at n = 3", "holds on emnist36"."""
+        """The decision in words: "holds", "undecided at n = 3", "holds on emnist36", "does not hold (fitted)"."""
+        if self.decision == "not run":
+            return self.decision
         at = f" at n = {self.n}" if self.decision == "undecided" else ""
-        return self.decision + at + (f" on {', '.join(self.on)}" if self.on and self.decision != "not run" else "")
+        on = f" on {', '.join(self.on)}" if self.on else ""
+        return self.decision + at + on + (" (fitted)" if self.fitted else "")
 
     def to_json(self) -> dict[str, Any]:
         """The entry for `jaxnets claims --json`."""
@@ -82,6 +87,7 @@ class Entry:
             "decision": self.decision,
             "n": self.n,
             "on": list(self.on),
+            "fitted": list(self.fitted),
             "comparisons": [
                 {
                     **asdict(r.comparison),
@@ -109,7 +115,11 @@ def _entry(document: str, claim: Claim, evidence: Mapping[str, Evidence], synthe
     decisions = [ruling.decision for ruling in rulings]
     decision: Decision = next((d for d in ("does not hold", "not run", "undecided") if d in decisions), "holds")
     departed = dict.fromkeys(where for c in claim.compare for where in _departures(c, evidence))
-    return Entry(document, claim, decision, rulings, ("synthetic data",) if synthetic else tuple(departed))
+    if synthetic:
+        return Entry(document, claim, decision, rulings, ("synthetic data",))
+    sides = [side for comparison in claim.compare for side in _sides(comparison)]
+    fitted = dict.fromkeys(f"{path} of {id_}" for id_, measure in sides for path in evidence[id_].fitted_to(measure))
+    return Entry(document, claim, decision, rulings, tuple(departed), tuple(fitted))
 
 
 def _departures(comparison: Comparison, evidence: Mapping[str, Evidence]) -> list[str]:

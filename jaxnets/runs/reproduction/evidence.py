@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxnets.config import Experiment, differences, from_json, to_json
+from jaxnets.config import Experiment, differences, from_json, to_json, without_description
 from jaxnets.errors import UserError
 from jaxnets.runs import records
 from jaxnets.runs.folder import RunFolder, find_runs
@@ -97,8 +97,8 @@ def _rows(run: RunFolder) -> list[dict[str, Any]]:
 def settings(experiment: Experiment) -> Json:
     """The JSON of all that the results of one replica depend on."""
     data = replace(experiment.data, synthetic="")
-    same: dict[str, Any] = dict(id="", source="", summary="", reported={}, seeds=1, seed=0, grid={}, eval_batch_size=1)
-    return to_json(replace(experiment, **same, data=data, grad_accumulation_steps=1))
+    same: dict[str, Any] = dict(id="", seeds=1, seed=0, grid={}, eval_batch_size=1, grad_accumulation_steps=1)
+    return to_json(replace(without_description(experiment), **same, data=data))
 
 
 def departures(ours: Json, documented: Json) -> set[str]:
@@ -123,6 +123,10 @@ class Evidence:
     def exact(self) -> bool:
         """Whether there are runs, on the documented data, of the documented length."""
         return bool(self.records) and not self.dataset and self.epochs is None
+
+    def fitted_to(self, measure: str) -> tuple[str, ...]:
+        """The documented settings that were fitted to the reported figure of a measure, or to those it is made of."""
+        return tuple(path for name in GAPS.get(measure, (measure,)) for path in self.documented.fitted_to(name))
 
     def departs(self, measure: str) -> bool:
         """Whether runs depart from the documentation in what matters to a measure."""

@@ -5,14 +5,15 @@ from typing import Literal
 from jaxnets.runs.reproduction.evidence import COSTS, Evidence
 from jaxnets.runs.statistics import prediction_interval
 
-Verdict = Literal["reproduced", "ours higher", "ours lower", "undecided", "not run", "other data", ""]
+Verdict = Literal["reproduced", "reproduced (fitted)", "ours higher", "ours lower", "undecided", "not run", "other data", ""]
 """An empty one for what cannot be compared: figures that are not reported, and costs, which are the hardware's."""
 
 
 def verdict(evidence: Evidence, measure: str, reported: float | None) -> Verdict:
     """Whether a reported figure falls into the 95 % prediction interval of one further seed of ours.
 
-    It is undecided with one seed. The number of parameters has to be equal.
+    It is undecided with one seed. The number of parameters has to be equal. A figure to which a setting was fitted (see
+    `Experiment.fitted`) is "reproduced (fitted)": the agreement explains it.
     """
     if reported is None or measure in COSTS:
         return ""
@@ -28,5 +29,5 @@ def verdict(evidence: Evidence, measure: str, reported: float | None) -> Verdict
     else:
         low, high = prediction_interval(values)
     if low <= reported <= high:
-        return "reproduced"
+        return "reproduced (fitted)" if evidence.fitted_to(measure) else "reproduced"
     return "ours higher" if reported < low else "ours lower"

@@ -1,5 +1,6 @@
 """Rulings on claims whose truth is known."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -13,9 +14,14 @@ from tests.runs.reproduction.evidence_made import record
 BN, PLAIN, SUPER = "cifar10/lenet/bn", "cifar10/lenet/plain", "cifar10/lenet/super"
 
 
+def experiment(id_, **fitted):
+    """A registered one, with nothing fitted but what is given."""
+    return dataclasses.replace(registry.all_experiments()[id_], fitted=fitted)
+
+
 def rule(records, *compare, test="welch", synthetic=False):
     """The entry of a claim."""
-    known = {id_: evidence.of(registry.all_experiments()[id_], records, synthetic) for id_ in (BN, PLAIN, SUPER)}
+    known = {id_: evidence.of(experiment(id_), records, synthetic) for id_ in (BN, PLAIN, SUPER)}
     document = Document("D", "", "", (), (Claim("claim1", "", "", compare, test),))
     [entry] = claims.ledger(document, known, synthetic)
     return entry
@@ -41,6 +47,24 @@ def test_a_clear_difference_holds_and_its_reverse_does_not():
     assert ruling.effect == pytest.approx(2)
     assert ruling.reported == pytest.approx(60.77 - 58.98)
     assert ruling.p < claims.ALPHA / claims.LOOKS
+
+
+def test_a_claim_on_fitted_figures_says_so():
+    """A gap is made of two figures; a factor fitted to one of them is enough. What is not run has nothing to say."""
+    fitted = experiment(PLAIN, **{"optim.lr": ("train_accuracy",)})
+    runs = [record(BN, seeds(0.60)), record(PLAIN, seeds(0.58))]
+    known = {BN: evidence.of(experiment(BN), runs), PLAIN: evidence.of(fitted, runs)}
+    gap = Comparison(BN, "test_accuracy", PLAIN, than_measure="train_gap", more_than=0)
+
+    def verdict(comparison, known=known):
+        [entry] = claims.ledger(Document("D", "", "", (), (Claim("claim1", "", "", (comparison,)),)), known)
+        return entry.verdict, entry.to_json()["fitted"]
+
+    assert verdict(than(more_than=0)) == ("holds", [])
+    fitted = experiment(PLAIN, **{"optim.lr": ("test_accuracy",)})
+    known_again = {**known, PLAIN: evidence.of(fitted, runs)}
+    assert verdict(than(more_than=0), known_again) == ("holds (fitted)", [f"optim.lr of {PLAIN}"])
+    assert verdict(gap) == ("not run", [f"optim.lr of {PLAIN}"])
 
 
 def test_one_contradicted_comparison_refutes_the_claim_and_one_open_one_leaves_it_open():

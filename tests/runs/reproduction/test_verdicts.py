@@ -1,5 +1,7 @@
 """Reported figures against ours."""
 
+import dataclasses
+
 import pytest
 
 from jaxnets import registry
@@ -7,7 +9,7 @@ from jaxnets.runs.reproduction import evidence
 from jaxnets.runs.reproduction.verdicts import verdict
 from tests.runs.reproduction.evidence_made import record
 
-PLAIN = registry.all_experiments()["cifar10/lenet/plain"]
+PLAIN = dataclasses.replace(registry.all_experiments()["cifar10/lenet/plain"], fitted={})
 # Mean 50, standard deviation 1: one further draw falls within 4.3027 × √(4/3) = 4.97 with 95 %.
 VALUES = [0.49, 0.50, 0.51]
 
@@ -42,6 +44,14 @@ def test_a_figure_is_reproduced_if_one_more_seed_might_have_it(reported, expecte
 )
 def test_what_cannot_be_compared_is_said(known, expected):
     assert verdict(known, "test_accuracy", 50) == expected
+
+
+def test_a_figure_that_a_setting_was_fitted_to_says_so():
+    fitted = dataclasses.replace(PLAIN, fitted={"optim.lr": ("test_accuracy",)})
+    known = evidence.of(fitted, [record(PLAIN.id, VALUES)])
+    assert verdict(known, "test_accuracy", 50) == "reproduced (fitted)"
+    assert verdict(known, "test_accuracy", 60) == "ours lower"
+    assert verdict(known, "initial_loss", 2.8) == "reproduced"
 
 
 def test_sizes_are_equal_or_not_and_costs_are_not_compared():
