@@ -17,7 +17,7 @@ from benchmarks.torch import forms, twins
 from benchmarks.torch.training import image_tensor, make_augment, normalize, to_unit
 from benchmarks.torch.twins import IGNORED, Tensors
 from jaxnets.config import Experiment, Loss, Optim
-from jaxnets.config.model import Init
+from jaxnets.config.model import LanguageModelConfig, ModelConfig
 from jaxnets.data import pairs
 from jaxnets.data.store import Dataset
 from jaxnets.tasks import task as tasks
@@ -57,7 +57,7 @@ def train(experiment: Experiment, dataset: Dataset, seed: int) -> dict[str, Any]
     _refuse_what_is_missing(experiment)
     ours = tasks.build(experiment, dataset)
     _, module = twins.build_module(experiment.model, ours.sizes, ours.sample_inputs[0].shape[1:])
-    initialize(module, experiment.model.init)
+    initialize(module, experiment.model)
     batches = _BATCHES[task](experiment, dataset)
     optim = experiment.optim
     rule = forms.optimizer(optim, list(module.parameters()), fused=False)
@@ -107,8 +107,14 @@ def _refuse_what_is_missing(experiment: Experiment) -> None:
         raise ValueError(f"{experiment.id}: PyTorch's side does not implement {found[0]} as it is set")
 
 
-def initialize(module: nn.Module, init: Init) -> None:
-    """Initial values other than PyTorch's own, by torch.nn.init, of all dense layers and convolutions."""
+def initialize(module: nn.Module, config: ModelConfig) -> None:
+    """Initial values other than PyTorch's own, by torch.nn.init, of all dense layers and convolutions.
+
+    The embeddings of language models are those of PyTorch's word model example, as ours are.
+    """
+    init = config.init
+    if isinstance(config, LanguageModelConfig):
+        nn.init.uniform_(module.embed.weight, -0.1, 0.1)
     for layer in module.modules():
         if init.scheme == "torch" or not isinstance(layer, nn.Linear | nn.Conv2d):
             continue
