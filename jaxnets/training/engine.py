@@ -1,11 +1,12 @@
 """From an experiment and its data set to the compiled functions that training calls."""
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxnets import models
 from jaxnets.config import Experiment
@@ -23,6 +24,29 @@ from jaxnets.training.state import Stream, TrainState
 from jaxnets.training.step import make_evaluate, make_train_step, multi_step
 
 Array = jax.Array
+
+
+class Programs(NamedTuple):
+    """What an experiment computes, mapped over seeds and laid out, and not yet compiled.
+
+    Arguments and results are trees with a leading seed axis [S], but for the last argument, which all seeds share. Making
+    these touches no device; `Layout.platform` alone decides what they are lowered to.
+    """
+
+    task: Task
+    model: Any
+    layout: Layout
+    create: Any
+    """(keys [S], hyperparameters, variables by seed, variables for all) -> initial state."""
+    epoch_indices: Any
+    """(keys [S], epoch) -> indices [S, steps_per_epoch, ...]."""
+    train: Any
+    """(state, indices [S, K, ...], training arrays) -> (state, metrics [S, K]): K steps. The state is donated."""
+    evaluate: Callable[[str, bool], Any]
+    """(split, whether details are wanted) -> the function (variables, arrays) -> (metrics [S], details [S, ...])."""
+    hyperparams: Mapping[str, np.ndarray]
+    """Those that differ between replicas, [S] each."""
+    total_steps: int
 
 
 class Engine(NamedTuple):
@@ -49,6 +73,50 @@ class Engine(NamedTuple):
         return self.task.train_loader.steps
 
 
+def programs(experiment: Experiment, task: Task, layout: Layout) -> Programs:
+    """The programs of an experiment on its data. Raises UserError for sizes that do not fit."""
+    steps_per_epoch = task.train_loader.steps
+    total_steps = experiment.total_steps(steps_per_epoch)
+    if total_steps >= 2**31:
+        raise UserError(f"{experiment.id}: {total_steps:,} steps are more than can be counted; choose fewer epochs")
+    model = models.build(experiment.model, task.sizes)
+    swept = {path.removeprefix("optim."): np.asarray(values, np.float32) for path, values in experiment.grid.items()}
+    tx = optimizer.build(experiment.optim, total_steps, steps_per_epoch, swept=tuple(swept))
+    measure = optimizer.measure(experiment.optim, total_steps, steps_per_epoch) if experiment.optim.record else None
+    step = make_train_step(
+        model,
+        task.objective,
+        tx,
+        grad_accumulation_steps=experiment.grad_accumulation_steps,
+        eval_mode=experiment.optim.trainable == "head",
+        measure=measure,
+    )
+
+    def create(key: Array, hyperparams: Any, by_seed: Any, shared: Any) -> TrainState:
+        created = state.create(key, model, tx, task.sample_inputs, task.carry, {**by_seed, **shared})
+        return created._replace(opt_state=optimizer.with_hyperparams(created.opt_state, hyperparams))
+
+    def epoch_indices(key: Array, epoch: Array) -> Any:
+        return task.train_loader.epoch_indices(state.stream(key, Stream.ORDER), epoch)
+
+    def evaluate(split: str, details: bool) -> Any:
+        loader = task.eval_loader(split)
+        return jitted(make_evaluate(model, task.objective, loader, details, task.eval_carry))
+
+    jitted = functools.partial(parallel.jit_over_seeds, layout=layout)
+    return Programs(
+        task=task,
+        model=model,
+        layout=layout,
+        create=jitted(create),
+        epoch_indices=jitted(epoch_indices),
+        train=jitted(multi_step(step, task.train_loader), donate=True, batch_arg=1),
+        evaluate=evaluate,
+        hyperparams=swept,
+        total_steps=total_steps,
+    )
+
+
 def build(
     experiment: Experiment, dataset: Dataset, *, pretrained: Any = None, devices: Sequence[jax.Device] | None = None
 ) -> Engine:
@@ -62,43 +130,21 @@ def build(
       devices: where to run; by default on all devices.
     """
     task = tasks.build(experiment, dataset)
-    steps_per_epoch = task.train_loader.steps
-    total_steps = experiment.total_steps(steps_per_epoch)
-    if total_steps >= 2**31:
-        raise UserError(f"{experiment.id}: {total_steps:,} steps are more than can be counted; choose fewer epochs")
-    model = models.build(experiment.model, task.sizes)
-    hyperparams = {path.removeprefix("optim."): jnp.asarray(values) for path, values in experiment.grid.items()}
-    tx = optimizer.build(experiment.optim, total_steps, steps_per_epoch, swept=tuple(hyperparams))
-    measure = optimizer.measure(experiment.optim, total_steps, steps_per_epoch) if experiment.optim.record else None
-    step = make_train_step(
-        model,
-        task.objective,
-        tx,
-        grad_accumulation_steps=experiment.grad_accumulation_steps,
-        eval_mode=experiment.optim.trainable == "head",
-        measure=measure,
-    )
     layout, costs = parallel.choose_layout(experiment.seeds, task.examples_per_step, devices), Costs()
-    compile_over_seeds = functools.partial(parallel.compile_over_seeds, layout=layout, costs=costs)
-
-    def create(key: Array, hyperparams: Any, by_seed: Any, shared: Any) -> TrainState:
-        created = state.create(key, model, tx, task.sample_inputs, task.carry, {**by_seed, **shared})
-        return created._replace(opt_state=optimizer.with_hyperparams(created.opt_state, hyperparams))
-
-    def epoch_indices(key: Array, epoch: Array) -> Any:
-        return task.train_loader.epoch_indices(state.stream(key, Stream.ORDER), epoch)
-
-    create_all, indices_of_all = compile_over_seeds(create), compile_over_seeds(epoch_indices)
-    train = compile_over_seeds(multi_step(step, task.train_loader), donate=True, batch_arg=1)
+    made = programs(experiment, task, layout)
+    compiled = functools.partial(parallel.compiled_ahead, layout=layout, costs=costs, training=False)
+    create_all, indices_of_all = compiled(made.create), compiled(made.epoch_indices)
+    train = compiled(made.train, training=True)
     keys = state.replica_keys(experiment.seed, experiment.seeds)
 
     def init() -> TrainState:
         given = Pretrained({}, pretrained or {})
         if pretrained is None:
-            shapes, shape = _variable_shapes(experiment, task, model), task.sample_inputs[0].shape[1:]
-            given = pretrained_weights.load(model, shapes, shape, experiment.seeds)
+            shapes, shape = _variable_shapes(experiment, task, made.model), task.sample_inputs[0].shape[1:]
+            given = pretrained_weights.load(made.model, shapes, shape, experiment.seeds)
         # What was given may be on other devices than this program's.
         by_seed, shared = jax.tree.map(jnp.asarray, given.by_seed), jax.device_get(given.shared)
+        hyperparams = jax.tree.map(jnp.asarray, dict(made.hyperparams))
         return create_all(keys, hyperparams, by_seed, parallel.put_replicated(shared, layout.mesh))
 
     @functools.cache
@@ -106,19 +152,15 @@ def build(
         """The split on the devices, from its first use on."""
         return parallel.put_replicated(jax.tree.map(jnp.asarray, dict(task.arrays[split])), layout.mesh)
 
-    @functools.cache
-    def evaluator(split: str, details: bool) -> Callable:
-        loader = task.eval_loader(split)
-        return compile_over_seeds(make_evaluate(model, task.objective, loader, details, task.eval_carry))
-
+    evaluator = functools.cache(lambda split, details: compiled(made.evaluate(split, details)))
     return Engine(
         task=task,
-        model=model,
+        model=made.model,
         init=init,
         epoch_indices=lambda keys, epoch: indices_of_all(keys, jnp.asarray(epoch)),
         train=lambda state, indices: train(state, indices, arrays("train")),
         evaluate=lambda split, variables, details: evaluator(split, details)(variables, arrays(split)),
-        total_steps=total_steps,
+        total_steps=made.total_steps,
         num_parameters=count_parameters(experiment, task),
         layout=layout,
         costs=costs,

@@ -5,10 +5,10 @@ Two layouts over a mesh of one axis:
     seeds   each device trains its share of the replicas; nothing is communicated
     batch   each device takes its share of every batch; gradients are summed
 
-`compile_over_seeds` is how every function of a run is mapped over seeds, laid out and compiled. `data_parallel` compiles a
-training step of a program of your own. It comes in two modes: by default the step is written for the whole batch and the
-compiler splits it; `per_device=True` keeps pmap's contract, where the step sees one device's share and sums over the named
-axis itself.
+`jit_over_seeds` is how every function of a run is mapped over seeds and laid out; `compile_over_seeds` also compiles it.
+`data_parallel` compiles a training step of a program of your own. It comes in two modes: by default the step is written for
+the whole batch and the compiler splits it; `per_device=True` keeps pmap's contract, where the step sees one device's share
+and sums over the named axis itself.
 """
 
 import contextlib
@@ -37,11 +37,13 @@ class Layout(NamedTuple):
     split: Literal["seeds", "batch"]
     """What is split over the mesh."""
     mesh: Mesh
+    lowering_platform: str = ""
+    """What programs are lowered for, if it is not what the mesh is made of: "cuda" or "tpu", in a process without one."""
 
     @property
     def platform(self) -> str:
-        """The devices' platform: "cpu", "cuda", "tpu", …"""
-        return self.mesh.devices.flat[0].platform
+        """What programs are built for: "cpu", "gpu" or "cuda", "tpu", … Nothing else decides their form."""
+        return self.lowering_platform or self.mesh.devices.flat[0].platform
 
 
 def make_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
@@ -64,10 +66,8 @@ def choose_layout(seeds: int, batch_size: int, devices: Sequence[jax.Device] | N
     return Layout("seeds", make_mesh(devices[:1]))
 
 
-def compile_over_seeds(
-    function: Callable, layout: Layout, *, donate: bool = False, batch_arg: int | None = None, costs: Costs | None = None
-) -> Callable:
-    """Compiles a function of one replica for all replicas of a run.
+def jit_over_seeds(function: Callable, layout: Layout, *, donate: bool = False, batch_arg: int | None = None) -> Any:
+    """A function of one replica as a jitted function of all replicas of a run.
 
     The leading axis of every argument but the last, and of every result, is the seed. The last argument is shared.
 
@@ -81,11 +81,6 @@ def compile_over_seeds(
       layout: from `choose_layout`.
       donate: whether the buffers of the first argument are reused for the results.
       batch_arg: which argument holds the indices of batches [S, K, batch, …]; these are split under the layout "batch".
-      costs: where seconds of compilation and bytes of memory are added up.
-
-    Returns:
-      The function for all replicas. Programs are compiled at the first call for each shape; a program that needs more memory
-      than the device has raises OutOfMemory before it runs.
     """
 
     def over_seeds(*args: Any) -> Any:
@@ -105,12 +100,29 @@ def compile_over_seeds(
         return jax.shard_map(over_seeds, mesh=layout.mesh, in_specs=specs, out_specs=SPLIT, check_vma=False)(*args)
 
     out_shardings = NamedSharding(layout.mesh, REPLICATED) if layout.split == "batch" else None
-    jitted = jax.jit(over_devices, out_shardings=out_shardings, donate_argnums=0 if donate else ())
-    return _compiled_ahead(jitted, memory_limit(list(layout.mesh.devices.flat)), Costs() if costs is None else costs, donate)
+    return jax.jit(over_devices, out_shardings=out_shardings, donate_argnums=0 if donate else ())
 
 
-def _compiled_ahead(function: Any, limit: int, costs: Costs, training: bool) -> Callable:
+def compile_over_seeds(function: Callable, layout: Layout, *, costs: Costs | None = None, **options: Any) -> Callable:
+    """`jit_over_seeds`, compiled at the first call for each shape.
+
+    Seconds of compilation and bytes of memory are added up in `costs`. A program that needs more memory than the device has
+    raises OutOfMemory before it runs.
+    """
+    jitted = jit_over_seeds(function, layout, **options)
+    return compiled_ahead(jitted, layout, Costs() if costs is None else costs, options.get("donate", False))
+
+
+def shapes_of(tree: Any, layout: Layout, *, shared: bool = False) -> Any:
+    """Shapes, types and places of arguments of a `jit_over_seeds` function, from arrays or shapes; `shared`: of its last."""
+    spec = REPLICATED if shared or layout.split == "batch" else SPLIT
+    place = NamedSharding(layout.mesh, spec)
+    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place), tree)
+
+
+def compiled_ahead(function: Any, layout: Layout, costs: Costs, training: bool) -> Callable:
     """A jitted function that is compiled explicitly, so that its time and memory are known before it runs."""
+    limit = memory_limit(list(layout.mesh.devices.flat))
     executables: dict[Any, Callable] = {}
 
     def call(*args: Any) -> Any:

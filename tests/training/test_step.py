@@ -105,17 +105,13 @@ def test_replicas_are_independent_and_do_not_depend_on_their_number(arrays):
     assert not jnp.allclose(kernel[0], kernel[1])
 
 
-class OnAccelerator(parallel.Layout):
-    platform = "cuda"
-
-
 def test_vmap_and_map_over_seeds_agree(arrays):
     train = make_loader()
     run = multi_step(make_train_step(MODEL, OBJECTIVE, TX), train)
     states = jax.vmap(lambda key: state.create(key, MODEL, TX, INPUTS))(state.replica_keys(0, 2))
     indices = jax.vmap(lambda key: train.epoch_indices(key, 0)[:2])(states.key)
     mapped, _ = parallel.compile_over_seeds(run, ONE_DEVICE)(states, indices, arrays)
-    together, _ = parallel.compile_over_seeds(run, OnAccelerator(*ONE_DEVICE))(states, indices, arrays)
+    together, _ = parallel.compile_over_seeds(run, ONE_DEVICE._replace(lowering_platform="cuda"))(states, indices, arrays)
     chex.assert_trees_all_close(mapped.params, together.params, rtol=1e-4, atol=1e-5)
 
 
