@@ -5,6 +5,7 @@
 # make lint         style and types
 # make docs         the site of README, guides and docstrings, under build/docs
 # make newest       the fast tests and a run from end to end, on the newest Python there is with the newest jax
+# make test-accelerators   every program lowered at its full size, a dozen compiled for H100 and TPU v5e; without a device
 # make sanitize     the tests of the CPU kernels under address and undefined-behavior sanitizers
 # All make the environment first: $(VENV), from $(PYTHON).
 
@@ -27,7 +28,7 @@ SANITIZERS = -fsanitize=address,undefined -fno-sanitize-recover=all
 NEWER = $(firstword $(foreach version,3.13 3.12,$(lastword $(wildcard $(HOME)/.pyenv/versions/$(version).*/bin/python3)) \
   $(shell python$(version) -c 'import sys; print(sys.executable)' 2>/dev/null)))
 
-.PHONY: quickstart test test-data test-fast lint docs newest torch sanitize clean
+.PHONY: quickstart test test-data test-fast test-accelerators lint docs newest torch sanitize clean
 
 quickstart: $(VENV)/base
 	$(VENV)/bin/jaxnets run cifar10/lenet/bn cifar10/lenet/bn_dropout cifar10/lenet/super cifar10/lenet/best \
@@ -43,6 +44,12 @@ test-data: $(VENV)/test
 
 test-fast: $(VENV)/test
 	JAXNETS_TEST_UNOPTIMIZED=1 $(PYTEST) $(FAST)
+
+# In an environment of its own: with JAX's plugins in it every program that imports JAX looks for their devices.
+test-accelerators:
+	$(MAKE) VENV=.venv-accelerators .venv-accelerators/plan
+	JAXNETS_TEST_ACCELERATORS=1 JAX_PLATFORMS=cpu .venv-accelerators/bin/pytest --numprocesses $(JOBS) --durations 10 \
+	  tests/training/test_ahead.py tests/training/test_accelerators.py
 
 lint: $(VENV)/test
 	$(VENV)/bin/ruff check .
@@ -87,6 +94,10 @@ $(VENV)/test: $(VENV)/base
 	$(INSTALL) '.[test,lint]'
 	touch $@
 
+$(VENV)/plan: $(VENV)/test
+	$(PIP) 'jax[cuda12-local,tpu]'
+	touch $@
+
 # The names of the extra: to install the package once more would compile the kernels once more.
 $(VENV)/docs: $(VENV)/base
 	$(VENV)/bin/python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies']['docs'])" \
@@ -94,4 +105,4 @@ $(VENV)/docs: $(VENV)/base
 	touch $@
 
 clean:
-	rm -rf $(VENV) .venv-newest build *.egg-info jaxnets/nn/kernels/*.so
+	rm -rf $(VENV) .venv-newest .venv-accelerators build *.egg-info jaxnets/nn/kernels/*.so

@@ -1,10 +1,5 @@
-"""Counts the arithmetic of a training step: the operations of its matrix products and convolutions, from its jaxpr.
+"""Counts the arithmetic of a training step."""
 
-The compiled program's cost analysis does not serve here: XLA counts the body of a loop once, and does not look into native
-kernels.
-"""
-
-import math
 from collections.abc import Callable, Mapping
 from typing import Any
 from unittest import mock
@@ -13,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxnets.nn import kernels
+from jaxnets.training.arithmetic import jaxpr_flops
 
 
 def step_flops(step: Callable[..., Any], create: Callable[..., Any], batch: Mapping[str, Any]) -> float:
@@ -29,43 +25,3 @@ def step_flops(step: Callable[..., Any], create: Callable[..., Any], batch: Mapp
         traced = jax.make_jaxpr(step)(state, jax.tree.map(jnp.asarray, dict(batch)))
     jax.clear_caches()
     return jaxpr_flops(traced.jaxpr)
-
-
-def jaxpr_flops(jaxpr: Any) -> float:
-    """Operations of the products and convolutions in a jaxpr and all jaxprs nested in it. Of branches the longest counts."""
-    return sum(_COUNTERS.get(eqn.primitive.name, _nested)(eqn) for eqn in jaxpr.eqns)
-
-
-def _product(eqn: Any) -> float:
-    left, _ = (x.aval.shape for x in eqn.invars[:2])
-    (contracted, _), _ = eqn.params["dimension_numbers"]
-    return 2.0 * math.prod(eqn.outvars[0].aval.shape) * math.prod(left[axis] for axis in contracted)
-
-
-def _convolution(eqn: Any) -> float:
-    kernel, numbers = eqn.invars[1].aval.shape, eqn.params["dimension_numbers"]
-    outputs = kernel[numbers.rhs_spec[0]]
-    return 2.0 * math.prod(eqn.outvars[0].aval.shape) * math.prod(kernel) / outputs
-
-
-def _loop(eqn: Any) -> float:
-    return eqn.params["length"] * jaxpr_flops(eqn.params["jaxpr"].jaxpr)
-
-
-def _branches(eqn: Any) -> float:
-    return max(jaxpr_flops(branch.jaxpr) for branch in eqn.params["branches"])
-
-
-def _nested(eqn: Any) -> float:
-    params = [x for value in eqn.params.values() for x in (value if isinstance(value, tuple | list) else (value,))]
-    jaxprs = [getattr(x, "jaxpr", x) for x in params]
-    return sum(jaxpr_flops(x) for x in jaxprs if hasattr(x, "eqns"))
-
-
-_COUNTERS: dict[str, Callable[[Any], float]] = {
-    "dot_general": _product,
-    "conv_general_dilated": _convolution,
-    "scan": _loop,
-    "cond": _branches,
-}
-"""Functions (equation) -> operations, by primitive. All other primitives count what is nested in them."""

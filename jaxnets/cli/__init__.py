@@ -23,6 +23,7 @@ Classic small-network experiments, re-run in JAX with error bars over seeds.
   data show NAME          one data set: what it holds, whether it is ready, how to get it
   data prepare NAME       download a data set, or read it from --manual-dir, and store it for training
   run ID…                 train; any field of the configuration can be set, for example --optim.lr 3e-4
+  plan ID…                what training would take on an accelerator that is not here: memory, work, bounds of its time
   sweep ID                search hyperparameters: --over optim.lr=1e-3,1e-2 --over model.width=16,32
   report DIR…             make an HTML page with tables and plots of finished runs
 
@@ -50,6 +51,7 @@ COMMANDS = {
     "show": "experiments:show",
     "data": "data:data",
     "run": "run:run",
+    "plan": "plan:plan",
     "sweep": "sweep:sweep",
     "report": "report:report",
     "reproduce": "reproduce:reproduce",

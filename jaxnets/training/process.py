@@ -87,6 +87,12 @@ def standard_settings() -> Iterator[None]:
         yield
 
 
+def without_accelerators() -> None:
+    """Keeps JAX from starting accelerators, for a process that only compiles for them. Before the first use of a device."""
+    jax.config.update("jax_platforms", "cpu")
+    use_compilation_cache()
+
+
 def prepare() -> None:
     """All of the above, for a process of our own."""
     for name, value in (("enable_x64", False), ("disable_jit", False), ("numpy_dtype_promotion", "standard")):

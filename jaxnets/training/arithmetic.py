@@ -1,0 +1,49 @@
+"""Counts arithmetic: the operations of a program's matrix products and convolutions, from its jaxpr.
+
+The compiled program's cost analysis does not serve here: XLA counts the body of a loop once, leaves out library calls, and
+does not look into native kernels.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+
+def jaxpr_flops(jaxpr: Any) -> float:
+    """Operations of the products and convolutions in a jaxpr and all jaxprs nested in it. Of branches the longest counts."""
+    return sum(_COUNTERS.get(eqn.primitive.name, _nested)(eqn) for eqn in jaxpr.eqns)
+
+
+def _product(eqn: Any) -> float:
+    left, _ = (x.aval.shape for x in eqn.invars[:2])
+    (contracted, _), _ = eqn.params["dimension_numbers"]
+    return 2.0 * math.prod(eqn.outvars[0].aval.shape) * math.prod(left[axis] for axis in contracted)
+
+
+def _convolution(eqn: Any) -> float:
+    kernel, numbers = eqn.invars[1].aval.shape, eqn.params["dimension_numbers"]
+    outputs = kernel[numbers.rhs_spec[0]]
+    return 2.0 * math.prod(eqn.outvars[0].aval.shape) * math.prod(kernel) / outputs
+
+
+def _loop(eqn: Any) -> float:
+    return eqn.params["length"] * jaxpr_flops(eqn.params["jaxpr"].jaxpr)
+
+
+def _branches(eqn: Any) -> float:
+    return max(jaxpr_flops(branch.jaxpr) for branch in eqn.params["branches"])
+
+
+def _nested(eqn: Any) -> float:
+    params = [x for value in eqn.params.values() for x in (value if isinstance(value, tuple | list) else (value,))]
+    jaxprs = [getattr(x, "jaxpr", x) for x in params]
+    return sum(jaxpr_flops(x) for x in jaxprs if hasattr(x, "eqns"))
+
+
+_COUNTERS: dict[str, Callable[[Any], float]] = {
+    "dot_general": _product,
+    "conv_general_dilated": _convolution,
+    "scan": _loop,
+    "cond": _branches,
+}
+"""Functions (equation) -> operations, by primitive. All other primitives count what is nested in them."""
