@@ -1,6 +1,5 @@
 """Progress of training: a bar on a terminal, plain lines elsewhere."""
 
-import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,12 +14,12 @@ _SECONDS = 2.0
 """Between two lines while data are prepared."""
 
 
-class _Unheard:
-    """A stream that falls silent when nobody reads it any more, and says so by SIGPIPE: training then saves and stops."""
+class _Stream:
+    """A stream that falls silent from the first write that fails, and knows it."""
 
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream
-        self._broken = False
+        self.broken = False
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
@@ -33,12 +32,11 @@ class _Unheard:
         self._try(self._stream.flush)
 
     def _try(self, call: Callable[[], Any]) -> None:
-        if not self._broken:
+        if not self.broken:
             try:
                 call()
             except OSError:  # A closed pipe, a terminal that is gone, a full disk.
-                self._broken = True
-                signal.raise_signal(signal.SIGPIPE)
+                self.broken = True
 
 
 class Reporter:
@@ -46,10 +44,16 @@ class Reporter:
 
     def __init__(self, console: Console) -> None:
         self.console = console
-        self.console.file = cast(IO[str], _Unheard(console.file))
+        self._stream = _Stream(console.file)
+        self.console.file = cast(IO[str], self._stream)
         self._bar: Progress | None = None
         self._task: TaskID | None = None
         self._prepared_at = time.monotonic()
+
+    @property
+    def unheard(self) -> bool:
+        """Whether the output could not be written, so that nobody reads it: training then saves and stops."""
+        return self._stream.broken
 
     @contextmanager
     def run(self, title: str, total_steps: int, done: int) -> Iterator[None]:

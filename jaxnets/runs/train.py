@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -47,13 +48,13 @@ def train(
     """Trains all seeds of an experiment in `folder` and returns the summary.
 
     If `folder` holds an unfinished run of this experiment, training resumes from it, bit for bit on the same machine. A
-    finished run is not retrained; its summary is returned. Checkpoints are written every `checkpoint_every` seconds, on
-    one of jaxnets.training.signals.STOPPING, and at the end. `tensorboard` adds event files for TensorBoard.
+    finished run is not retrained; its summary is returned. Checkpoints are written every `checkpoint_every` seconds, when
+    a signal or unread output stops training, and at the end. `tensorboard` adds event files for TensorBoard.
 
     Raises:
       UserError: data missing or changed since the run began, sizes that do not fit, a folder of another experiment, a full
         disk.
-      Interrupted: after a signal.
+      Interrupted: after a signal, or when the output cannot be written.
     """
     experiment = catalog.with_absolute_source(experiment)
     dataset = catalog.open_data(experiment.data, reporter.preparation)
@@ -77,7 +78,8 @@ def train(
         engine.task.check_packages()
         checkpoints = stack.enter_context(contextlib.closing(Checkpoints(folder / "checkpoints")))
         received = stack.enter_context(signals.defer_signals())
-        session = _Session(experiment, dataset, engine, run, checkpoints, reporter, checkpoint_every, board, received)
+        stop = lambda: received[0] if received else int(reporter.unheard and signal.SIGPIPE)
+        session = _Session(experiment, dataset, engine, run, checkpoints, reporter, checkpoint_every, board, stop)
         try:
             return _train_to_the_end(session)
         except OutOfMemory as error:
@@ -95,8 +97,8 @@ class _Session(NamedTuple):
     reporter: Reporter
     checkpoint_every: float
     board: TensorBoard | None
-    signals: list[int]
-    """Numbers of the signals received."""
+    stop: Callable[[], int]
+    """The number of the signal that asks to stop, or 0."""
 
     @property
     def epochs(self) -> int:
@@ -136,8 +138,8 @@ def _train_to_the_end(session: _Session) -> Json:
         while position.step < engine.total_steps:
             _run_epoch(session, position)
         result = _finish(session, position)
-    if session.signals:
-        raise Interrupted(session.signals[0], f"{experiment.id}: finished, {session.run.path} is complete")
+    if number := session.stop():
+        raise Interrupted(number, f"{experiment.id}: finished, {session.run.path} is complete")
     return result
 
 
@@ -162,7 +164,7 @@ def _restore(session: _Session) -> _Position:
 
 def _is_save_due(session: _Session, position: _Position) -> bool:
     """Whether a signal asks for a checkpoint, or the time since the last one."""
-    return bool(session.signals) or time.perf_counter() - position.saved_at >= session.checkpoint_every
+    return bool(session.stop()) or time.perf_counter() - position.saved_at >= session.checkpoint_every
 
 
 def _save(session: _Session, position: _Position) -> None:
@@ -200,12 +202,12 @@ def _run_epoch(session: _Session, position: _Position) -> None:
 
 
 def _raise_if_interrupted(session: _Session, position: _Position) -> None:
-    """Raises Interrupted after a signal; the caller has saved."""
-    if session.signals:
+    """Raises Interrupted if something asks to stop; the caller has saved."""
+    if number := session.stop():
         weights.save(session.run.path, _selected(session, position), session.dataset)
         raise Interrupted(
-            session.signals[0],
-            f"{session.experiment.id}: {'its output cannot be written; ' if session.signals[0] == signal.SIGPIPE else ''}"
+            number,
+            f"{session.experiment.id}: {'its output cannot be written; ' if number == signal.SIGPIPE else ''}"
             f"stopped at step {position.step} of {session.engine.total_steps} and saved in "
             f"{session.run.path}; run the same command again to resume",
         )

@@ -9,23 +9,23 @@ from typing import Any
 
 
 class Interrupted(Exception):  # noqa: N818  # Nothing went wrong.
-    """Training stopped on a signal, after saving. `signal` is its number."""
+    """Training stopped on a signal, after saving. `signal` is its number; SIGPIPE stands for output that nobody reads."""
 
     def __init__(self, number: int, message: str) -> None:
         super().__init__(message)
         self.signal = number
 
 
-STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE)
-"""Ctrl-C, the request to end, a lost terminal, and output that nobody reads."""
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Ctrl-C, the request to end, and a lost terminal."""
 
 
 @contextlib.contextmanager
 def defer_signals() -> Iterator[list[int]]:
     """Collects the numbers of STOPPING in the list it yields. A second signal has its usual effect.
 
-    What is ignored, as SIGHUP under nohup, stays ignored, but for SIGPIPE, which Python always ignores. Only the main
-    thread of a process can receive signals: in another one the list stays empty.
+    What is ignored, as SIGHUP under nohup, stays ignored. Only the main thread of a process can receive signals: in another
+    one the list stays empty.
     """
     received: list[int] = []
     if threading.current_thread() is not threading.main_thread():
@@ -38,8 +38,7 @@ def defer_signals() -> Iterator[list[int]]:
         if number == signal.SIGINT and os.isatty(2):
             os.write(2, b"\njaxnets: saving; press Ctrl-C again to stop at once\n")  # print is not safe in a handler.
 
-    defers = lambda number: number == signal.SIGPIPE or signal.getsignal(number) != signal.SIG_IGN
-    before = {number: signal.signal(number, note) for number in STOPPING if defers(number)}
+    before = {number: signal.signal(number, note) for number in STOPPING if signal.getsignal(number) != signal.SIG_IGN}
     try:
         yield received
     finally:

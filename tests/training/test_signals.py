@@ -17,6 +17,15 @@ def test_a_signal_is_collected_and_its_handler_comes_back(number):
     assert signal.getsignal(number) == before
 
 
+def test_a_broken_pipe_is_nobodys_signal():
+    """Any library may write to one: Python raises BrokenPipeError there, and nothing else is stopped."""
+    before = signal.getsignal(signal.SIGPIPE)
+    with defer_signals() as received:
+        assert signal.getsignal(signal.SIGPIPE) == before
+        os.kill(os.getpid(), signal.SIGPIPE)
+        assert received == []
+
+
 def test_ctrl_c_twice_stops_at_once_and_says_so():
     with defer_signals() as received:
         os.kill(os.getpid(), signal.SIGINT)
