@@ -20,9 +20,22 @@ class Diverged(UserError):  # noqa: N818
 
 
 def first_line(error: BaseException) -> str:
-    """The first non-empty line of an error's text, for quoting a library's error inside a message of ours."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__
+    """The first non-empty line of an error's text, for quoting a library's error inside a message of ours.
+
+    Of a long one its beginning.
+    """
+    line = next(filter(None, map(str.strip, str(error).splitlines())), type(error).__name__)
+    return line if len(line) <= 300 else f"{line[:300]}…"
+
+
+def one_line(message: str) -> str:
+    r"""A message as it is printed: on one line, without control characters; of a very long one the two ends.
+
+    >>> one_line("no file\n'a\x1b[1m' here"), len(one_line("x" * 10_000)) < 2_000
+    ("no file 'a�[1m' here", True)
+    """
+    line = "".join(character if character.isprintable() else "�" for character in " ".join(message.split()))
+    return line if len(line) < 2_000 else f"{line[:1_200]} … {line[-600:]}"
 
 
 def did_you_mean(name: str, known: Iterable[str], otherwise: str) -> str:
@@ -43,6 +56,23 @@ def remedy(error: BaseException) -> str:
     """
     full = any(os.strerror(number) in str(error) for number in (errno.ENOSPC, errno.EDQUOT))
     return f"{'free space there' if full else 'when that is mended'}, {'then ' if full else ''}run the same command again"
+
+
+@contextlib.contextmanager
+def naming(what: str) -> Iterator[None]:
+    """Surrounds work on `what`: a UserError that does not name it begins with it.
+
+    >>> with naming("eng_fra"):
+    ...     raise UserError("there are only 3 pairs")
+    Traceback (most recent call last):
+    jaxnets.errors.UserError: eng_fra: there are only 3 pairs
+    """
+    try:
+        yield
+    except UserError as error:
+        if what in str(error):
+            raise
+        raise type(error)(f"{what}: {error}") from error
 
 
 @contextlib.contextmanager

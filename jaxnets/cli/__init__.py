@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from jaxnets import __version__
-from jaxnets.errors import UserError
+from jaxnets.errors import UserError, one_line
 
 USAGE = """\
 usage: jaxnets COMMAND [ARGUMENTS]
@@ -127,5 +127,5 @@ def _call(args: list[str]) -> int:
 def _fail(message: str, status: int = 2) -> int:
     """Prints one line and returns the status."""
     with contextlib.suppress(OSError):
-        print(f"jaxnets: {'error: ' if status == 2 else ''}{message}", file=sys.stderr, flush=True)
+        print(f"jaxnets: {'error: ' if status == 2 else ''}{one_line(message)}", file=sys.stderr, flush=True)
     return status

@@ -6,6 +6,7 @@ import io
 import itertools
 import re
 import typing
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -45,7 +46,7 @@ def parse(kind: Any, command: str, args: list[str], default: Any = None, descrip
     config = (tyro.conf.AvoidSubcommands,)
     errors = io.StringIO()
     try:
-        with contextlib.redirect_stderr(errors):
+        with contextlib.redirect_stderr(errors), warnings.catch_warnings(action="ignore"):
             options = tyro.cli(
                 kind, prog=f"jaxnets {command}", args=args, default=default, description=description, config=config
             )

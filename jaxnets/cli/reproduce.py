@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from jaxnets.cli.parse import optional, parse, shown_as
+from jaxnets.cli.parse import Limits, optional, parse, shown_as
 from jaxnets.errors import UserError
 
 if TYPE_CHECKING:
@@ -38,18 +38,18 @@ class ReproduceOptions:
     data: DataOptions = dataclasses.field(default_factory=DataOptions)
     only: Annotated[str, optional("ID,ID…")] = ""
     """Train for these tables, figures and claims alone: table1,figure9,claim3. The page has all of them."""
-    seeds: Annotated[int | None, optional("INT")] = None
+    seeds: Annotated[int | None, optional("INT"), Limits(1, 10_000)] = None
     """Replicas of each experiment. By default as many as the document plans: 8 of cheap nets."""
-    hours: Annotated[float | None, optional("FLOAT")] = None
+    hours: Annotated[float | None, optional("FLOAT"), Limits(0)] = None
     """Start no run that would take longer than this; add seeds for undecided claims as long as time is left. 0: only the
     page."""
     part: Annotated[str, optional("K/N")] = "1/1"
     """Train the K-th of N parts, for arrays of jobs with one OUT."""
-    epochs: Annotated[int | None, optional("INT")] = None
+    epochs: Annotated[int | None, optional("INT"), Limits(1)] = None
     """A shortened reproduction: epochs of every experiment."""
-    steps: Annotated[int | None, optional("INT")] = None
+    steps: Annotated[int | None, optional("INT"), Limits(1)] = None
     """A shortened reproduction: steps of every experiment."""
-    eval_examples: Annotated[int | None, optional("INT")] = None
+    eval_examples: Annotated[int | None, optional("INT"), Limits(1)] = None
     """A shortened reproduction: evaluate on at most this many examples of a split."""
     out: Path = Path("runs/reproduce")
     """Runs go to OUT/seed-R/ID, the page is OUT/DOCUMENT/index.html. What is there counts and is resumed."""

@@ -12,7 +12,7 @@ from rich.console import Console
 from jaxnets import registry
 from jaxnets.cli.parse import Limits, parse, take_args
 from jaxnets.config import Experiment, validate, with_fields
-from jaxnets.errors import UserError
+from jaxnets.errors import UserError, one_line
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,7 +68,7 @@ def _train_all(runs: list[RunOptions]) -> int:
                 if len(runs) == 1:
                     raise
                 failures.append(run.experiment.id)
-                print(f"jaxnets: error: {error}", file=sys.stderr)
+                print(f"jaxnets: error: {one_line(str(error))}", file=sys.stderr)
     except Interrupted as stop:
         print(f"jaxnets: {stop}", file=sys.stderr)
         return 128 + stop.signal

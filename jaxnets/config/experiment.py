@@ -8,11 +8,11 @@ from typing import Any, Literal
 import tyro
 
 from jaxnets.config.data import DataConfig
-from jaxnets.config.fields import can_exist, check_values, field_at
+from jaxnets.config.fields import can_exist, check_types, check_values, field_at
 from jaxnets.config.loss import Loss
 from jaxnets.config.model import ModelConfig
 from jaxnets.config.optim import UPDATE_RULES, Optim
-from jaxnets.errors import UserError
+from jaxnets.errors import UserError, naming
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,9 +84,13 @@ _RATE: _Limit = ("must be a finite number above 0", lambda value: 0 < value < ma
 _NOT_NEGATIVE: _Limit = ("must be a finite number, 0 or more", lambda value: 0 <= value < math.inf)
 _FRACTION: _Limit = ("must lie in [0, 1)", lambda value: 0 <= value < 1)
 _LIMITS: Mapping[str, _Limit] = {
+    "id": (
+        "must be family/variant, which a folder can be called",
+        lambda value: value.isprintable() and can_exist(value) and not {"", "..", "."} & set(value.split("/")),
+    ),
     "epochs": _POSITIVE,
     "steps": ("must be at least 1", lambda value: value is None or value >= 1),
-    "seeds": _POSITIVE,
+    "seeds": ("must lie in [1, 10000]", lambda value: 1 <= value <= 10_000),
     "seed": ("must lie in [0, 2**32)", lambda value: 0 <= value < 2**32),
     "eval_batch_size": _POSITIVE,
     "eval_examples": ("must be at least 1", lambda value: value is None or value >= 1),
@@ -142,6 +146,8 @@ def without_description(experiment: Experiment) -> Experiment:
 
 def validate(experiment: Experiment) -> Experiment:
     """Returns the experiment unchanged. Raises UserError that names the first field with an invalid value."""
+    with naming(str(experiment.id)):
+        check_types(experiment)
     for path, (words, holds) in _LIMITS.items():
         try:
             value = field_at(experiment, path)
@@ -153,10 +159,8 @@ def validate(experiment: Experiment) -> Experiment:
             is_valid = False
         if not is_valid:
             raise UserError(f"{experiment.id}: {path} {words}, got {value}")
-    try:
+    with naming(experiment.id):
         check_values(experiment)
-    except UserError as error:
-        raise UserError(f"{experiment.id}: {error}") from None
     if experiment.data.batch_size % experiment.grad_accumulation_steps:
         raise UserError(
             f"{experiment.id}: grad_accumulation_steps {experiment.grad_accumulation_steps} does not divide "

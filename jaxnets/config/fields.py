@@ -4,6 +4,7 @@ import ast
 import dataclasses
 import math
 import os
+import types
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -90,6 +91,37 @@ def parse_literal(text: str) -> Any:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError):
         return text
+
+
+def check_types(config: Any, prefix: str = "") -> None:
+    """Raises UserError for the first field, by its dotted path, whose value is of another type than the field's."""
+    for name, hint in typing.get_type_hints(type(config)).items():
+        if typing.get_origin(hint) is typing.ClassVar or not hasattr(config, name):
+            continue
+        value = getattr(config, name)
+        if not _fits(value, hint):
+            wanted = getattr(hint, "__name__", "") if isinstance(hint, type) else str(hint).replace("typing.", "")
+            raise UserError(f"{prefix}{name} must be {wanted}, got {str(value)[:60]!r}")
+        if dataclasses.is_dataclass(value):
+            check_types(value, f"{prefix}{name}.")
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether a value is of a type, as far as the type says. Integers are floats too, lists are tuples."""
+    origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Literal:
+        return value in inner
+    if origin in (typing.Union, types.UnionType):
+        return any(_fits(value, alternative) for alternative in inner)
+    if origin is tuple:
+        every = inner[0] if inner[-1] is Ellipsis else None
+        fitting = isinstance(value, tuple | list) and (every is not None or len(value) == len(inner))
+        return fitting and all(_fits(item, every or inner[i]) for i, item in enumerate(value))
+    if origin is Mapping:
+        return isinstance(value, Mapping) and all(_fits(k, inner[0]) and _fits(v, inner[1]) for k, v in value.items())
+    if hint in (int, float):
+        return isinstance(value, int if hint is int else int | float) and not isinstance(value, bool)
+    return not isinstance(hint, type) or isinstance(value, hint)
 
 
 def check_values(config: Any) -> None:

@@ -7,6 +7,7 @@ array_record files; `to_arrays` reads those back as NumPy arrays.
 import contextlib
 import io
 import logging
+import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -216,9 +217,10 @@ def _download_progress(builder: Builder, folder: Path) -> contextlib.AbstractCon
 def _size(folder: Path) -> int:
     """Bytes of all files in a folder, which may change meanwhile."""
     size = 0
-    for path in folder.rglob("*"):
-        with contextlib.suppress(OSError):
-            size += path.stat().st_size if path.is_file() else 0
+    for path, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(OSError):
+                size += (Path(path) / name).stat().st_size
     return size
 
 

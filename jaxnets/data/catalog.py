@@ -25,7 +25,7 @@ from jaxnets.data.dataset_builder import DatasetBuilder, content_hash
 from jaxnets.data.own import source as own
 from jaxnets.data.progress import Report, silent
 from jaxnets.data.store import Dataset, Prepared
-from jaxnets.errors import UserError, did_you_mean
+from jaxnets.errors import UserError, did_you_mean, naming
 
 _MODULES = (
     *(cifar10, tiny_imagenet, sun, mnist, nist36, emnist36, names, corpora, imdb, pairs),
@@ -78,7 +78,8 @@ def prepare(name: str, manual_dir: Path | None = None, report: Report = silent) 
 
 
 def _prepare(builder: DatasetBuilder, manual_dir: Path | None, report: Report) -> Path:
-    content = builder.prepare(manual_dir, report)
+    with naming(builder.name):
+        content = builder.prepare(manual_dir, report)
     if fault := builder.fault(Dataset(builder.name, *content)):
         raise UserError(
             f"{builder.name}: the files are not the whole published set: {fault}; fetch them again, or give data of your "

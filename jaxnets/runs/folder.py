@@ -22,7 +22,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from jaxnets.config import Experiment, differences, from_json, to_json, without_description
+from jaxnets.config import Experiment, differences, from_json, to_json, validate, without_description
 from jaxnets.errors import UserError, first_line
 from jaxnets.runs import files
 from jaxnets.runs.shape import ENVIRONMENT, EPOCH, STEP, SUMMARY, mismatch
@@ -127,7 +127,7 @@ class RunFolder:
         """The experiment this folder is a run of."""
         config = self.read("config.json", {"type": str})
         try:
-            return from_json(Experiment, config)
+            return validate(from_json(Experiment, config))
         except (UserError, KeyError, TypeError, ValueError, AttributeError) as error:
             raise UserError(f"{self.path / 'config.json'} is not a run's: {first_line(error)}") from None
 
@@ -255,4 +255,8 @@ def _layout(line: Json) -> Any:
 
 def find_runs(folder: Path) -> list[RunFolder]:
     """All run folders at or below `folder`, by path."""
-    return [RunFolder(path.parent) for path in sorted(folder.rglob("config.json"))]
+    found = []
+    for path, folders, names in os.walk(folder):  # Unlike rglob it passes over what a run at work removes meanwhile.
+        folders[:] = [name for name in folders if name != "checkpoints"]
+        found += [Path(path)] * ("config.json" in names)
+    return [RunFolder(path) for path in sorted(found)]

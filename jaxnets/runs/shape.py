@@ -4,6 +4,8 @@ from typing import Any
 
 Number = (int, float, None)
 """null stands for NaN and infinity, which JSON does not have."""
+ABSENT = object()
+"""Among the alternatives for a field: it may be missing."""
 _SPREAD = {"values": [Number], "mean": Number, "std": Number, "n": int}
 SUMMARY = {
     **dict.fromkeys(("id", "dataset", "select"), str),
@@ -29,7 +31,7 @@ def mismatch(value: Any, shape: Any, where: str = "") -> str:
     """Where and how `value` differs from `shape`, in a few words; empty if it does not.
 
     A shape is a type; None; a tuple of alternatives; a list with the shape of all items; a dict of the shapes of fields that
-    must be there, or with the key `str`, of all fields.
+    must be there unless ABSENT is an alternative, or with the key `str`, of all fields.
 
     >>> mismatch({"loss": [2.3, None], "step": 1}, {"loss": [Number], "step": int})
     ''
@@ -37,7 +39,7 @@ def mismatch(value: Any, shape: Any, where: str = "") -> str:
     'loss[1] is str; step is missing'
     """
     if isinstance(shape, tuple):
-        found = [mismatch(value, alternative, where) for alternative in shape]
+        found = [mismatch(value, alternative, where) for alternative in shape if alternative is not ABSENT]
         return min(found, key=bool) and found[0]
     if isinstance(shape, dict):
         if not isinstance(value, dict):
@@ -46,7 +48,9 @@ def mismatch(value: Any, shape: Any, where: str = "") -> str:
             shape = dict.fromkeys(value, shape[str])
         paths = {key: f"{where}.{key}" if where else str(key) for key in shape}
         parts = [
-            mismatch(value[key], shape[key], path) if key in value else f"{path} is missing" for key, path in paths.items()
+            mismatch(value[key], shape[key], path) if key in value else f"{path} is missing"
+            for key, path in paths.items()
+            if key in value or not (isinstance(shape[key], tuple) and ABSENT in shape[key])
         ]
     elif isinstance(shape, list):
         if not isinstance(value, list):

@@ -20,15 +20,15 @@ from jaxnets.data.store import Dataset
 from jaxnets.errors import UserError, first_line
 from jaxnets.models.named import as_tree, by_name
 from jaxnets.runs import files
-from jaxnets.runs.shape import mismatch
+from jaxnets.runs.shape import ABSENT
 
 WEIGHTS, NET = "weights.safetensors", "net.json"
 _FACTS = {
-    **{key: [str] for key in ("class_names", "categories", "tokens", "source_tokens", "target_tokens")},
-    **{key: [(int, float)] for key in ("mean", "std")},
-    "tokenizer": str,
+    **dict.fromkeys(("class_names", "categories", "tokens", "source_tokens", "target_tokens"), ([str], ABSENT)),
+    **dict.fromkeys(("mean", "std"), ([(int, float)], ABSENT)),
+    "tokenizer": (str, ABSENT),
 }
-_DESCRIPTION = {"name": str, "splits": {str: {str: {"dtype": str, "shape": [int]}}}, "meta": dict}
+_DESCRIPTION = {"name": str, "splits": {str: {str: {"dtype": str, "shape": [int]}}}, "meta": _FACTS}
 
 
 def save(folder: Path, variables: Mapping[str, Any], dataset: Dataset) -> None:
@@ -63,8 +63,6 @@ def load(folder: Path) -> tuple[dict[str, Any], Dataset]:
     try:
         tensors = deserialize(files.content(folder, WEIGHTS))
         dataset = store.undescribe(files.read_json(folder, NET, _DESCRIPTION))
-        if problem := mismatch(dict(dataset.meta), {key: shape for key, shape in _FACTS.items() if key in dataset.meta}):
-            raise UserError(f"{folder / NET} does not hold what a run writes: {problem[:200]}")
     except (ValueError, TypeError, safetensors.SafetensorError) as error:
         raise UserError(f"{folder}: {WEIGHTS} or {NET} cannot be read ({first_line(error)})") from None
     return as_tree(tensors), dataset

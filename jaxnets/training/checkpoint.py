@@ -1,9 +1,12 @@
 """Checkpoints by Orbax: everything a run needs to resume, bit for bit, as if it had never stopped."""
 
+import asyncio
+import contextlib
 import json
 import logging
 import shutil
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -63,7 +66,8 @@ class Checkpoints:
             progress=ocp.args.JsonSave({**snapshot.progress, "checksum": checksum}),
         )
         try:
-            self._manager.save(step, args=items, force=True)
+            with _patient_loops():
+                self._manager.save(step, args=items, force=True)
             self._read(step, arrays)
         except Exception as error:
             shutil.rmtree(self._folder / str(step), ignore_errors=True)
@@ -106,7 +110,8 @@ class Checkpoints:
             for item in jax.tree.map(_abstract, like)
         ]
         items = ocp.args.Composite(latest=args[0], best=args[1], progress=ocp.args.JsonRestore())
-        restored = self._manager.restore(step, args=items)
+        with _patient_loops():
+            restored = self._manager.restore(step, args=items)
         arrays, progress = (restored.latest, restored.best), dict(restored.progress)
         checksum = progress.pop("checksum", None)  # Those of jaxnets 0.2.0 have none.
         if checksum is not None and checksum != _checksum(jax.device_get(arrays), progress):
@@ -129,6 +134,30 @@ class Checkpoints:
     def close(self) -> None:
         """Releases Orbax's threads."""
         self._manager.close()
+
+
+class _PatientLoop(asyncio.SelectorEventLoop):
+    """Finishes its tasks before it closes."""
+
+    def close(self) -> None:
+        if not self.is_closed() and not self.is_running() and (tasks := asyncio.all_tasks(self)):
+            self.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+        super().close()
+
+
+@contextlib.contextmanager
+def _patient_loops() -> Iterator[None]:
+    """Event loops that are made inside are patient.
+
+    Orbax closes its own as soon as one array cannot be read. The threads that read the others then find it closed, and each
+    prints a traceback.
+    """
+    make = asyncio.new_event_loop
+    asyncio.new_event_loop = _PatientLoop
+    try:
+        yield
+    finally:
+        asyncio.new_event_loop = make
 
 
 def _checksum(arrays: Any, progress: dict[str, Any]) -> int:

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import os
 import re
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import jaxnets
 from jaxnets import registry
 from jaxnets.errors import UserError
 from jaxnets.runs import environment
-from jaxnets.runs.folder import RunFolder
+from jaxnets.runs.folder import RunFolder, find_runs
 from jaxnets.runs.statistics import mean_std
 from jaxnets.tasks.task import ImageGrid
 
@@ -198,3 +199,20 @@ def test_environment_names_versions_and_processor():
     described = environment.describe({"platform": "cpu"})
     assert set(described) == {"versions", "devices", "processor", "processor_features", "commit", "settings"}
     assert described["versions"]["jax"][0].isdigit()
+
+
+def test_runs_are_found_while_one_of_them_saves(tmp_path, monkeypatch):
+    """Folders of checkpoints come and go meanwhile."""
+    for name in ("a/b", "a", "c"):
+        (tmp_path / name / "checkpoints" / "8").mkdir(parents=True)
+        (tmp_path / name / "config.json").write_text("{}")
+    scandir = os.scandir
+
+    def vanish(path):
+        if Path(path).name in ("checkpoints", "8", "gone"):
+            raise FileNotFoundError(2, "No such file or directory", str(path))
+        return scandir(path)
+
+    (tmp_path / "gone").mkdir()
+    monkeypatch.setattr(os, "scandir", vanish)
+    assert [str(run.path.relative_to(tmp_path)) for run in find_runs(tmp_path)] == ["a", "a/b", "c"]

@@ -1,5 +1,6 @@
 """Checkpoints come back whole, bit for bit, and damaged ones are walked past."""
 
+import asyncio
 import contextlib
 import shutil
 
@@ -11,7 +12,7 @@ import orbax.checkpoint as ocp
 import pytest
 
 from jaxnets.errors import UserError
-from jaxnets.training.checkpoint import Checkpoints, Snapshot
+from jaxnets.training.checkpoint import Checkpoints, Snapshot, _patient_loops
 
 
 def snapshot(value, width=3):
@@ -151,3 +152,23 @@ def test_what_a_killed_save_left_is_removed(checkpoints, tmp_path):
     with contextlib.closing(Checkpoints(tmp_path / "checkpoints")) as opened:
         assert opened.restore(snapshot(0))[0].progress["step"] == 1
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["1"]
+
+
+def test_what_is_read_beside_a_damaged_array_is_awaited():
+    """Orbax does not: its threads then find a closed loop, and each prints a traceback."""
+    read = []
+
+    async def whole():
+        await asyncio.sleep(0.01)
+        read.append("whole")
+
+    async def damaged():
+        raise ValueError("damaged")
+
+    async def both():
+        await asyncio.gather(whole(), damaged())
+
+    closing = contextlib.closing
+    with _patient_loops(), closing(asyncio.new_event_loop()) as loop, pytest.raises(ValueError, match="damaged"):
+        loop.run_until_complete(both())
+    assert read == ["whole"]

@@ -23,6 +23,7 @@ from jaxnets.data.own.content import Content, refuse
 from jaxnets.data.own.folders import files_below
 from jaxnets.data.progress import Report, silent
 from jaxnets.data.store import Dataset
+from jaxnets.errors import naming
 
 _VERSION = 2
 """To be raised whenever a reader changes what it makes of the same files."""
@@ -79,7 +80,8 @@ def _prepare(config: DataConfig, path: Path | str, name: str, prefix: str, reade
     with store.preparing(name, report):
         if store.is_prepared(name):
             return
-        content: Content = reader.read(config, path, report)
+        with naming(str(path)):
+            content: Content = reader.read(config, path, report)
         meta = {
             **content.meta,
             "source": absolute(config.source),

@@ -29,12 +29,13 @@ import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from jaxnets import registry
 from jaxnets.config import Experiment
 from jaxnets.config.fields import user_path
 from jaxnets.errors import UserError, did_you_mean
+from jaxnets.runs.shape import ABSENT, mismatch
 from jaxnets.runs.statistics import TestName
 
 DRAWINGS = (
@@ -42,6 +43,24 @@ DRAWINGS = (
     *("images", "filters", "activations", "maximize"),
 )
 """What a figure can show of experiments; those of the second line need the trained net."""
+_TEXT, _TEXTS, _NUMBER = (str, ABSENT), ([str], ABSENT), (int, float, ABSENT)
+_ROW = {"label": str, "of": str, "reported": ({str: (int, float)}, ABSENT)}
+_PAGE = {"page": str, "errors": int, "characters": int}
+_ITEM = {
+    **{"id": str, "title": str, "section": _TEXT, "note": _TEXT, "measures": _TEXTS, "of": _TEXTS, "draw": _TEXTS},
+    **{"rows": ([_ROW], ABSENT), "confusion": ([[(int, float)]], ABSENT), "pages": ([_PAGE], ABSENT)},
+}
+_COMPARISON = {
+    **{"of": str, "measure": _TEXT, "than": _TEXT, "than_measure": _TEXT},
+    **{"factor": _NUMBER, "more_than": _NUMBER, "less_than": _NUMBER},
+}
+_CLAIM = {
+    **{"id": str, "says": str, "section": str, "measure": _TEXT, "test": _TEXT, "note": _TEXT, "compare": [_COMPARISON]},
+}
+_DOCUMENT = {
+    **{"title": str, "what": str, "item": ([_ITEM], ABSENT), "claim": ([_CLAIM], ABSENT)},
+    **{"stand_ins": ({str: str}, ABSENT), "seeds": ({str: int}, ABSENT)},
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -182,6 +201,8 @@ def load(name: str) -> Document:
         raise UserError(f"no document {name!r}: choose from {', '.join(names())}, or give the path of a .toml file")
     try:
         content = tomllib.loads(path.read_text("utf-8"))
+        if problem := mismatch(content, _DOCUMENT):
+            raise UserError(f"{path}: {problem[:200]}")
         document = Document(
             name=path.stem,
             title=content["title"],
@@ -193,9 +214,7 @@ def load(name: str) -> Document:
         )
     except tomllib.TOMLDecodeError as error:
         raise UserError(f"{path}: {error}") from None
-    except KeyError as error:
-        raise UserError(f"{path}: {error.args[0]} is missing") from None
-    except (TypeError, ValueError) as error:
+    except (OSError, TypeError, ValueError, RecursionError) as error:
         raise UserError(f"{path}: {error}") from None
     _check(document, path)
     return document
@@ -216,6 +235,8 @@ def _claim(content: Mapping[str, Any]) -> Claim:
 
 def _check(document: Document, path: Path) -> None:
     ids = [part.id for part in document.parts]
+    if not all(ids):
+        raise UserError(f"{path}: an id is empty")
     if doubled := [id_ for id_ in ids if ids.count(id_) > 1]:
         raise UserError(f"{path}: {doubled[0]} occurs twice")
     for part in document.parts:
@@ -225,9 +246,18 @@ def _check(document: Document, path: Path) -> None:
         if unknown := [name for name in item.draw if name not in DRAWINGS]:
             raise UserError(f"{path}: {item.id}: cannot draw {unknown[0]!r}; choose from {', '.join(DRAWINGS)}")
     for claim in document.claims:
+        if claim.test not in get_args(TestName):
+            raise UserError(f"{path}: {claim.id}: no test {claim.test!r}; choose from {', '.join(get_args(TestName))}")
         for comparison in claim.compare:
             if comparison.more_than is None and comparison.less_than is None:
                 raise UserError(f"{path}: {claim.id}: a comparison needs more_than or less_than")
+    compared = [comparison for claim in document.claims for comparison in claim.compare]
+    measures = [m for item in document.items for m in item.measures] + [
+        m for c in compared for m in (c.measure, c.than_measure)
+    ]
+    for measure in measures:
+        if "@" in measure and not re.fullmatch(r"[^@]*@[1-9][0-9]{0,8}", measure):
+            raise UserError(f"{path}: {measure!r} must end in @ and an epoch, counted from 1")
 
 
 def experiments(parts: Iterable[Item | Claim]) -> dict[str, Experiment]:
