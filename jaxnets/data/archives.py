@@ -1,13 +1,23 @@
-"""Finding and reading the files that publishers ship: folders, .zip and .tar.gz archives, plain text."""
+"""Finding and reading the files that publishers ship: folders, .zip and .tar.gz archives, plain text.
 
+Archives are read in memory and never unpacked to disk, so that names and links in them lead nowhere. What they may grow to
+is bounded.
+"""
+
+import gzip
 import hashlib
+import io
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
+from typing import IO
 
 from jaxnets.data.progress import Report, silent, track
 from jaxnets.errors import UserError, first_line
+
+_MOST = 2_000_000_000
+"""Bytes that a file may unpack to, several times what any of the published ones does."""
 
 
 def find(name: str, manual_dir: Path, places: tuple[str, ...], url: str) -> Path:
@@ -35,14 +45,39 @@ def members(name: str, path: Path, select: Callable[[str], bool], report: Report
 
     Hidden files are passed over, such as the halves that macOS adds, ._NAME.
 
-    Raises UserError, which starts with the data set's `name`, for an archive that is truncated, damaged or neither .zip nor
-    .tar.gz.
+    Raises UserError, which starts with the data set's `name`, for an archive that is truncated, damaged, neither .zip nor
+    .tar.gz, or larger inside than any published one.
     """
     visible = lambda inside: not any(part.startswith(".") for part in PurePosixPath(inside).parts)
     try:
         return dict(_members(path, lambda inside: visible(inside) and select(inside), report))
     except Exception as error:  # Readers of archives pass on any error of their parsers.
         raise UserError(f"{name}: {path} is truncated or damaged ({first_line(error)}); fetch it again") from None
+
+
+def gunzip(content: bytes) -> bytes:
+    """What a .gz file holds. Raises OSError, EOFError or zlib.error if it is damaged, and ValueError if it is too large."""
+    with gzip.open(io.BytesIO(content)) as packed:
+        return _Bounded(packed).read()
+
+
+class _Bounded:
+    """A stream that ends in a ValueError where it goes on for too long."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self._left = _MOST
+
+    def read(self, size: int = -1) -> bytes:
+        content = self._stream.read(self._left + 1 if size < 0 else min(size, self._left + 1))
+        self._left -= len(content)
+        _check_size(_MOST - self._left)
+        return content
+
+
+def _check_size(size: int) -> None:
+    if size > _MOST:
+        raise ValueError(f"it unpacks to more than {_MOST / 1e9:g} GB")
 
 
 def _members(path: Path, select: Callable[[str], bool], report: Report) -> Iterator[tuple[str, bytes]]:
@@ -55,11 +90,13 @@ def _members(path: Path, select: Callable[[str], bool], report: Report) -> Itera
     elif zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             names = [inside for inside in archive.namelist() if select(inside) and not inside.endswith("/")]
+            _check_size(sum(archive.getinfo(inside).file_size for inside in names))
             for inside in track(names, stage, report):
                 yield inside, archive.read(inside)
     else:
         size = path.stat().st_size // 1_000_000
-        with path.open("rb") as compressed, tarfile.open(fileobj=compressed, mode="r:gz") as archive:
+        with path.open("rb") as compressed, gzip.open(compressed) as packed:
+            archive = tarfile.open(fileobj=_Bounded(packed), mode="r|")  # type: ignore[call-overload]  # noqa: SIM115
             for i, member in enumerate(archive):
                 if select(member.name) and member.isfile():
                     yield member.name, archive.extractfile(member).read()  # type: ignore[union-attr]

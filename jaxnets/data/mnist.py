@@ -3,7 +3,6 @@
 The publishers' 60,000 training images are split at random into 55,000 and 5,000 for validation.
 """
 
-import gzip
 import struct
 import zlib
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import ClassVar
 import numpy as np
 import tensorflow_datasets as tfds
 
-from jaxnets.data import store
+from jaxnets.data import archives, store
 from jaxnets.data.builders import Builder, Columns, image_features, to_arrays
 from jaxnets.data.dataset_builder import DatasetBuilder, labeled_images
 from jaxnets.data.progress import Report, silent
@@ -104,7 +103,7 @@ def read_idx(content: bytes, path: str) -> np.ndarray:
     Raises UserError, which names `path`, if it is truncated or of another kind.
     """
     try:
-        content = gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
+        content = archives.gunzip(content) if content[:2] == b"\x1f\x8b" else content
         rank = content[3]
         shape = struct.unpack(f">{rank}I", content[4 : 4 + 4 * rank])
         if content[:3] != b"\0\0\x08":

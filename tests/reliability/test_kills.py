@@ -1,0 +1,185 @@
+"""Runs killed at random moments, some with their newest checkpoint damaged afterwards: each resumes bit for bit."""
+
+import collections
+import json
+import os
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from jaxnets.runs.folder import find_runs
+from tests.reliability.arguments import pick
+from tests.reliability.processes import kill_after, starter
+
+_SHARED = ("--data.source", "synthetic", "--checkpoint-every", "0")
+_IMAGE = ("cifar10/gray_cnn/best", "--model.width", "2", "--data.batch-size", "100", *_SHARED)
+COMMANDS = {
+    "image run": (("run", *_IMAGE, "--seeds", "2", "--epochs", "6"), 1),
+    "recurrent run": (("run", "names/char_rnn", "--model.hidden", "4", "--seeds", "1", "--epochs", "4", *_SHARED), 1),
+    "several devices": (("run", *_IMAGE, "--seeds", "2", "--epochs", "6"), 2),
+    "sweep": (
+        ("sweep", *_IMAGE, "--seeds", "1", "--epochs", "3", "--over", "optim.lr=1e-3,1e-2", "--over", "model.width=2,3"),
+        1,
+    ),
+}
+"""And on how many devices."""
+KILLS = {"short": {"image run": 3}, "full": dict.fromkeys(COMMANDS, 25)}
+
+
+def folders(out):
+    """The run folders of a command, by their place below `out`."""
+    return {str(run.path.relative_to(out)): run.path for run in find_runs(out)}
+
+
+def checkpoints(run):
+    """The steps of the complete checkpoints of a run folder, in order."""
+    return sorted(int(path.name) for path in (run / "checkpoints").glob("*") if path.name.isdigit())
+
+
+def is_finished(run):
+    return (run / "summary.json").exists()
+
+
+def recorded(out):
+    """Bytes of all records so far, which grow while something is trained."""
+    return sum((run / "metrics.jsonl").stat().st_size for run in folders(out).values() if (run / "metrics.jsonl").exists())
+
+
+def content(run):
+    """All that a run came to, but for times: weights, last training state, curves, summary."""
+    plain = lambda value: {k: v for k, v in value.items() if k not in ("seconds", "examples_per_second")}
+    last = run / "checkpoints" / str(checkpoints(run)[-1])
+    arrays = {
+        str(path.relative_to(last)): path.read_bytes()
+        for item in ("latest", "best")
+        for path in sorted((last / item).rglob("*"))
+        if path.is_file() and re.fullmatch(r"[\d.]+", path.name)
+    }
+    assert len(arrays) > 10
+    return {
+        **arrays,
+        "weights": (run / "weights.safetensors").read_bytes(),
+        "metrics": [plain(json.loads(line)) for line in (run / "metrics.jsonl").read_text().splitlines()],
+        "summary": plain(json.loads((run / "summary.json").read_text())),
+    }
+
+
+def damage(rng, run):
+    """Spoils the newest checkpoint, and says how."""
+    step = checkpoints(run)[-1]
+    newest = run / "checkpoints" / str(step)
+    files = sorted(path for path in newest.rglob("*") if path.is_file() and path.stat().st_size)
+    path = pick(rng, files)
+    data = bytearray(path.read_bytes())
+    what = pick(rng, ("truncated", "emptied", "bits flipped", "file missing", "all files emptied", "item missing"))
+    if what == "file missing":
+        path.unlink()
+    elif what == "item missing":
+        shutil.rmtree(newest / pick(rng, ("latest", "best", "progress")))
+    elif what == "all files emptied":  # What a power loss can leave.
+        for file in files:
+            file.write_bytes(b"")
+    elif what == "bits flipped":
+        for place in rng.integers(0, len(data), 3):
+            data[place] ^= 1 << rng.integers(8)
+        path.write_bytes(data)
+    else:
+        path.write_bytes(data[: 0 if what == "emptied" else int(rng.integers(len(data)))])
+    return what
+
+
+class Trial:
+    """One command that is killed and started again to its end, and what is known of its folder in between."""
+
+    def __init__(self, start, rng, name, out, reference):
+        self.start, self.rng, self.out, self.reference = start, rng, out, reference
+        self.command, self.devices = COMMANDS[name]
+        self.allowed = None
+        self.finished = {}
+        self.counts = collections.Counter()
+        out.mkdir()
+
+    def launch(self):
+        log = self.out.with_suffix(".log")
+        log.write_text("")
+        return self.start([*self.command, "--out", self.out], log, self.devices), log
+
+    def kill(self, seconds):
+        """Starts it, and kills it at a random moment: half of them from the start on, half after something was recorded."""
+        before = recorded(self.out)
+        command, log = self.launch()
+        if self.rng.random() < 0.3:
+            killed = kill_after(command, lambda: True, self.rng.uniform(0, seconds))
+        else:
+            growth = self.rng.integers(1, 4000)
+            killed = kill_after(command, lambda: recorded(self.out) >= before + growth, self.rng.uniform(0, 0.05))
+        self.check(command, log, killed)
+        if killed:
+            self.counts["kills"] += 1
+        return killed
+
+    def check(self, command, log, killed):
+        """What the process said and left."""
+        said = log.read_text()
+        assert "Traceback" not in said, said
+        assert killed or command.exitcode == 0, said
+        resumed = re.search(r"resuming \S+ at step (\d+)", said)
+        if resumed:
+            self.counts["resumed"] += 1
+            assert self.allowed, said
+            assert int(resumed[1]) in self.allowed, (self.allowed, said)
+        elif self.allowed and not killed:
+            raise AssertionError(f"it began anew, where it could go on from {self.allowed}: {said}")
+        for place, before in self.finished.items():
+            assert content(self.out / place) == before, f"{place} was finished, and was changed"
+        for place, run in folders(self.out).items():
+            if is_finished(run):
+                self.finished[place] = content(run)
+                assert self.finished[place] == self.reference[place], f"{place} is not the undisturbed run"
+
+    def look(self, spoil):
+        """Finds the checkpoints that the next process may go on from; damages the newest if `spoil` and one is before it."""
+        begun = [run for run in folders(self.out).values() if not is_finished(run)]
+        assert len(begun) <= 1, begun
+        steps = checkpoints(begun[0]) if begun else []
+        self.allowed = set(steps[-1:])
+        if spoil and len(steps) > 1:
+            self.counts[f"damaged: {damage(self.rng, begun[0])}"] += 1
+            self.counts["damaged"] += 1
+            self.allowed = set(steps[-2:])
+            return True
+        return False
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name", [name for name in COMMANDS if name in KILLS["short"] or os.environ.get("JAXNETS_RELIABILITY")]
+)
+def test_killed_runs_resume_bit_for_bit(name, tmp_path, few_shapes, full, seed):
+    rng = np.random.default_rng((seed, len(name)))
+    wanted, counts = KILLS["full" if full else "short"][name], collections.Counter()
+    with starter(Path(os.environ["JAXNETS_DATA"])) as start:
+        undisturbed = Trial(start, rng, name, tmp_path / "undisturbed", {})
+        command, log = undisturbed.launch()
+        command.join()
+        assert command.exitcode == 0, log.read_text()
+        reference = {place: content(run) for place, run in folders(undisturbed.out).items()}
+        while counts["kills"] < wanted:
+            trial = Trial(start, rng, name, tmp_path / f"run{counts['runs']}", reference)
+            is_damaged = False
+            # One run is killed in turn, until the trials are over or it comes to its end.
+            while counts["kills"] + trial.counts["kills"] < wanted and trial.kill(seconds=3):
+                # Two damaged ones in a row would leave nothing to go on from.
+                is_damaged = trial.look(spoil=not is_damaged and rng.random() < 0.7)
+            if set(trial.finished) != set(reference):
+                command, log = trial.launch()
+                command.join()
+                trial.check(command, log, False)
+            assert set(trial.finished) == set(reference)
+            shutil.rmtree(trial.out)
+            counts += trial.counts + collections.Counter(runs=1)
+    print(f"\n{name}: {dict(counts)}")
+    assert counts["damaged"] or not full
