@@ -1,6 +1,7 @@
 # make quickstart   trains four nets on synthetic data and names the report
 # make test         the whole test suite, but for
 # make test-data    the real data sets, which are read and checked where their files are at hand
+# make test-reliability  runs that are killed, malformed calls, damage, full disks, a soak: the long form, within half an hour
 # make test-fast    configs, registry, imports, update rules: the part without training, within a minute
 # make lint         style and types
 # make docs         the site of README, guides and docstrings, under build/docs
@@ -28,7 +29,7 @@ SANITIZERS = -fsanitize=address,undefined -fno-sanitize-recover=all
 NEWER = $(firstword $(foreach version,3.13 3.12,$(lastword $(wildcard $(HOME)/.pyenv/versions/$(version).*/bin/python3)) \
   $(shell python$(version) -c 'import sys; print(sys.executable)' 2>/dev/null)))
 
-.PHONY: quickstart test test-data test-fast test-accelerators lint docs newest torch sanitize clean
+.PHONY: quickstart test test-data test-reliability test-fast test-accelerators lint docs newest torch sanitize clean
 
 quickstart: $(VENV)/base
 	$(VENV)/bin/jaxnets run cifar10/lenet/bn cifar10/lenet/bn_dropout cifar10/lenet/super cifar10/lenet/best \
@@ -41,6 +42,10 @@ test: $(VENV)/test
 
 test-data: $(VENV)/test
 	$(PYTEST) tests/data/test_real_sets.py
+
+# The suite has a short form of these. Their tables are shown: how many trials of each kind there were, and what came of them.
+test-reliability: $(VENV)/test
+	JAXNETS_TEST_UNOPTIMIZED=1 JAXNETS_RELIABILITY=full timeout 3600 $(PYTEST) -rP tests/reliability
 
 test-fast: $(VENV)/test
 	JAXNETS_TEST_UNOPTIMIZED=1 $(PYTEST) $(FAST)

@@ -74,7 +74,7 @@ def _search(options: SweepOptions) -> int:
     groups = sweep.groups(experiment, settings)
     task = tasks.build(experiment, catalog.open_data(experiment.data, reporter.preparation))
     metric_names = engine.metric_names(experiment, task)
-    metric = sweep.parse_metric(options.metric or f"val_{metric_names[0]}", metric_names)
+    metric = sweep.parse_metric(f"val_{metric_names[0]}" if options.metric is None else options.metric, metric_names)
     print(f"{len(settings)} settings × {experiment.seeds} seeds in {len(groups)} programs")
     process.prepare()
     split_cpu(groups[0].experiment.seeds)

@@ -26,7 +26,7 @@ _MAX_LAYERS, _SEARCHED, _SHOWN = 6, 1000, 5
 def filters_view(options: options_of.FilterOptions, net: TrainedNet, cnn: TrainedCNN) -> Drawn:
     """The weights of one convolution, filter by filter, and their range."""
     convolutions = [layer.name for layer in cnn.filter_layers()]
-    layer = cnn.layer(options.layer or convolutions[0])
+    layer = cnn.layer(convolutions[0] if options.layer is None else options.layer)
     if layer.name not in convolutions:
         raise UserError(f"{layer.name} is not a convolution: choose from {', '.join(convolutions)}")
     kernel = filters.kernel(cnn.variables["params"], layer)
@@ -68,7 +68,7 @@ def activations_view(options: options_of.ActivationOptions, net: TrainedNet, cnn
 
 def maximize_view(options: options_of.MaximizeOptions, net: TrainedNet, cnn: TrainedCNN) -> Drawn:
     """Images that maximize the mean activation of channels of one layer, found by gradient ascent from noise."""
-    layer = cnn.layer(options.layer or cnn.filter_layers()[-1].name)
+    layer = cnn.layer(cnn.filter_layers()[-1].name if options.layer is None else options.layer)
     channels = _channels(options.channels, layer) or tuple(range(min(16, layer.channels)))
     ascent = maximize.Ascent(options.steps, options.rate, options.decay, options.variation, options.jitter)
     score = maximize.mean_activation(lambda images: cnn.features(images)[layer.name])
@@ -94,7 +94,7 @@ def deconvnet_view(options: options_of.DeconvnetOptions, net: TrainedNet, cnn: T
     # tanh saturates: many images would tie for the largest activation.
     saturates = getattr(net.experiment.model, "activation", "relu") == "tanh"
     candidates = cnn.filter_layers() if saturates else cnn.feature_layers()
-    layer = cnn.layer(options.layer or candidates[-1].name)
+    layer = cnn.layer(candidates[-1].name if options.layer is None else options.layer)
     if not layer.is_spatial:
         maps = [other.name for other in cnn.layers.values() if other.is_spatial]
         raise UserError(f"the outputs of {layer.name} are not maps: choose from {', '.join(maps)}")

@@ -121,7 +121,7 @@ def _fits(value: Any, hint: Any) -> bool:
         return isinstance(value, Mapping) and all(_fits(k, inner[0]) and _fits(v, inner[1]) for k, v in value.items())
     if hint in (int, float):
         return isinstance(value, int if hint is int else int | float) and not isinstance(value, bool)
-    return not isinstance(hint, type) or isinstance(value, hint)
+    return hint is Any or not isinstance(hint, type) or isinstance(value, hint)
 
 
 def check_values(config: Any) -> None:
@@ -168,9 +168,11 @@ def user_path(path: str | os.PathLike[str]) -> Path:
 
 def can_exist(path: str | Path) -> bool:
     """Whether a file may have this path: its parts have at most 255 bytes, and all together 4,095."""
-    return (
-        "\0" not in str(path) and all(len(os.fsencode(part)) <= 255 for part in Path(path).parts) and len(str(path)) < 4096
-    )
+    try:
+        parts = [os.fsencode(part) for part in Path(path).parts]
+    except UnicodeEncodeError:
+        return False
+    return "\0" not in str(path) and all(len(part) <= 255 for part in parts) and len(str(path)) < 4096
 
 
 def freeze(mapping: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -72,7 +72,7 @@ def read_as(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
     try:
         pixels = decode_oriented(path.read_bytes())
     except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from error
+        raise UserError(f"cannot read the picture {path}: {error.strerror}") from error
     if pixels is None:
         raise UserError(f"{path} is not a picture, or it is damaged")
     height, width, channels = shape

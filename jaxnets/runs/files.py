@@ -1,10 +1,11 @@
 """Files of a run: whole or absent when they are written, and checked when they are read."""
 
+import contextlib
 import hashlib
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -58,9 +59,20 @@ def replace(path: Path, content: bytes) -> None:
     temporary.replace(path)
 
 
+@contextlib.contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Surrounds work that writes to a run's folder. Raises UserError where the system refuses."""
+    try:
+        yield
+    except OSError as error:
+        raise cannot_write(folder, error) from error
+
+
 def cannot_write(folder: Path, error: OSError) -> UserError:
     """The error to raise where a run cannot write."""
-    return UserError(f"cannot write to {folder}: {error.strerror}; {remedy(error)} to resume from its last checkpoint")
+    return UserError(
+        f"cannot write to {folder}: {error.strerror or error}; {remedy(error)} to resume from its last checkpoint"
+    )
 
 
 def encode(value: Any) -> bytes:

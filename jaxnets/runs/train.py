@@ -15,7 +15,7 @@ from jaxnets.config import Experiment
 from jaxnets.data import catalog
 from jaxnets.data.store import Dataset
 from jaxnets.errors import Diverged, UserError
-from jaxnets.runs import environment, fingerprint, summary, weights
+from jaxnets.runs import environment, files, fingerprint, summary, weights
 from jaxnets.runs.clock import Clock
 from jaxnets.runs.folder import RunFolder
 from jaxnets.runs.progress import Reporter
@@ -52,8 +52,7 @@ def train(
     a signal or unread output stops training, and at the end. `tensorboard` adds event files for TensorBoard.
 
     Raises:
-      UserError: data missing or changed since the run began, sizes that do not fit, a folder of another experiment, a full
-        disk.
+      UserError: data missing or changed since the run began, sizes that do not fit, a folder of another run, a full disk.
       Interrupted: after a signal, or when the output cannot be written.
     """
     experiment = catalog.with_absolute_source(experiment)
@@ -63,6 +62,7 @@ def train(
     data = fingerprint.of(dataset)
     with contextlib.ExitStack() as stack:
         stack.enter_context(process.standard_settings())
+        stack.enter_context(files.writing(folder))
         run = stack.enter_context(contextlib.closing(RunFolder(folder)))
         run.open(experiment, {**environment.describe(parallel.describe_devices()), "data": data})
         if different := fingerprint.changes(run.environment().get("data"), data, dataset):
@@ -78,7 +78,7 @@ def train(
         engine.task.check_packages()
         checkpoints = stack.enter_context(contextlib.closing(Checkpoints(folder / "checkpoints")))
         received = stack.enter_context(signals.defer_signals())
-        stop = lambda: received[0] if received else int(reporter.unheard and signal.SIGPIPE)
+        stop = lambda: next(iter(received), int(reporter.unheard and signal.SIGPIPE))
         session = _Session(experiment, dataset, engine, run, checkpoints, reporter, checkpoint_every, board, stop)
         try:
             return _train_to_the_end(session)
@@ -272,7 +272,7 @@ def _end_epoch(session: _Session, position: _Position, epoch: int, rate: float) 
 
 
 def _report_failures(session: _Session, position: _Position, failed_at: np.ndarray) -> None:
-    id_, lr = session.experiment.id, session.experiment.optim.lr
+    id_ = session.experiment.id
     for seed in np.flatnonzero(failed_at >= 0):
         if seed not in position.reported_failures:
             position.reported_failures.add(int(seed))
@@ -284,7 +284,7 @@ def _report_failures(session: _Session, position: _Position, failed_at: np.ndarr
     if (failed_at >= 0).all():
         raise Diverged(
             f"{id_}: every seed's loss or weights became infinite or NaN (first at step {failed_at.min() + 1}); what was "
-            f"measured is in {session.run.path}; try a lower optim.lr (now {lr})"
+            f"measured is in {session.run.path}; try a lower optim.lr (now {session.experiment.optim.lr})"
         )
 
 

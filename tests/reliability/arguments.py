@@ -39,7 +39,8 @@ INTEGERS = {
     ("visualize", "{image}", "deconvnet"): ("--number", "--examples"),
     ("run", "cifar10/gray_cnn/best", "--data.source", "synthetic", "--steps", "1"): (
         "--epochs", "--steps", "--seeds", "--seed", "--eval-batch-size", "--eval-examples", "--grad-accumulation-steps",
-        "--data.batch-size", "--model.width", "--optim.warmup-epochs", "--data.augment.crop-padding", "--data.augment.cutout",
+        "--data.batch-size", "--model.width", "--optim.warmup-epochs", "--data.augment.crop-padding",
+        "--data.augment.cutout",
     ),
     ("sweep", "cifar10/gray_cnn/best", "--data.source", "synthetic", "--over", "optim.lr=1e-3"): ("--random", "--seeds"),
     ("reproduce", "S0", "--data.source", "synthetic"): ("--seeds", "--epochs", "--steps", "--eval-examples"),
@@ -48,8 +49,9 @@ FLOATS = {
     ("sample", "{names}"): ("--temperature",),
     ("visualize", "{image}", "maximize"): ("--rate", "--decay", "--variation"),
     ("run", "names/best", "--data.source", "synthetic", "--steps", "1"): (
-        "--checkpoint-every", "--optim.lr", "--optim.momentum", "--optim.weight-decay", "--model.dropout", "--optim.clip-norm",
-        "--loss.label-smoothing", "--optim.ema", "--data.augment.mixup", "--model.init.std", "--optim.args.b1",
+        "--checkpoint-every", "--optim.lr", "--optim.momentum", "--optim.weight-decay", "--model.dropout",
+        "--optim.clip-norm", "--loss.label-smoothing", "--optim.ema", "--data.augment.mixup", "--model.init.std",
+        "--optim.args.b1",
     ),
     ("reproduce", "S0", "--data.source", "synthetic"): ("--hours",),
 }  # fmt: skip
@@ -118,7 +120,7 @@ def words(rng, places):
         (["sweep", "cifar10/lenet/bn", "--data.source", "synthetic", "--over", text], (name, "over")),
         (["sweep", "cifar10/lenet/bn", "--data.source", "synthetic", "--over", f"optim.lr={text}"], (name, "over", "lr")),
         (["sweep", "cifar10/lenet/bn", "--data.source", "synthetic", "--over", f"{text}=1"], (name, "over", "field")),
-        (["sweep", "cifar10/lenet/bn", "--over", "optim.lr=1e-3", "--metric", text, "--data.source", "synthetic"], (name, "metric")),
+        (["sweep", "names/best", "--over", "optim.lr=1", "--metric", text, "--data.source", "synthetic"], (name, "metric")),
         (["reproduce", text, "--hours", "0"], (name, "document")),
         (["reproduce", "S0", "--only", text + "x", "--hours", "0"], (name, "only", "S0")),
         (["reproduce", "S0", "--part", text, "--hours", "0"], (name, "part")),

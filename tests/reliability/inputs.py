@@ -1,17 +1,11 @@
-"""Malformed files: configs, documents, runs, prepared sets, data of the user's own, published archives."""
+"""Malformed files: configs, documents, runs, prepared sets, data of the user's own, pictures, weights."""
 
-import gzip
 import io
-import pickle
 import shutil
-import tarfile
-import zipfile
 
 import numpy as np
-from PIL import Image
 
-from jaxnets.data import catalog
-from tests.reliability import damage
+from tests.reliability import damage, published
 from tests.reliability.arguments import pick
 from tests.reliability.trials import Trial
 
@@ -23,7 +17,7 @@ def experiments():
 _BAD_CONFIGS = (
     "", "x = 1", "def experiments(): return 3", "def experiments(): return None", "def experiments():\n    yield 3",
     "def experiments(): yield None", "def experiments(x): yield x", "experiments = 3", "raise SystemExit(0)",
-    "import sys; sys.exit('x')", "raise KeyboardInterrupt", "1/0", "import no_such_module", "def f(): f()\nf()", "(" * 300,
+    "import sys; sys.exit('x')", "1/0", "import no_such_module", "def f(): f()\nf()", "(" * 300,
     "raise Exception('a\\nb')",  "\0", "é = ", "return 1", "from jaxnets.config import nothing",
     "async def experiments(): yield 1", "def experiments(): yield {}", "raise StopIteration",
     "def experiments():\n    yield object()", "import os; os.chdir('/')\nraise ValueError", "class experiments: pass",
@@ -142,12 +136,6 @@ def prepared(rng, places):
     return Trial("prepared sets", f"{path.name} {what}", list(command), False, ("toy_names",))
 
 
-def _png(rng, side=12):
-    content = io.BytesIO()
-    Image.fromarray(rng.integers(0, 256, (side, side, 3), np.uint8)).save(content, "PNG")
-    return content.getvalue()
-
-
 def _npz(**arrays):
     content = io.BytesIO()
     np.savez(content, **arrays)
@@ -157,7 +145,9 @@ def _npz(**arrays):
 def own(rng, places):
     """Data of the user's own that is damaged, empty or of another form."""
     kind = pick(rng, ("names", "pairs", "reviews", "words", "npz", "pictures", "other"))
-    source = places.folder / {"names": "names", "pairs": "pairs.txt", "reviews": "reviews.csv", "words": "words.txt", "npz": "a.npz", "pictures": "pictures", "other": pick(rng, ("a.npz", "a.csv", "a.txt", "folder/"))}[kind]  # fmt: skip
+    other = ("a.npz", "a.csv", "a.txt", "folder/")
+    file = {"pairs": "pairs.txt", "reviews": "reviews.csv", "words": "words.txt", "npz": "a.npz", "other": pick(rng, other)}
+    source = places.folder / file.get(kind, kind)
     experiment = {
         "names": "names/best",
         "pairs": "translate/best",
@@ -175,7 +165,7 @@ def own(rng, places):
         for name in ("ab", "cd"):
             (source / name).mkdir(parents=True)
             for i in range(12):
-                (source / name / f"{i}.png").write_bytes(_png(rng))
+                (source / name / f"{i}.png").write_bytes(published.png(rng))
         target = pick(rng, sorted(source.rglob("*.png")))
     elif kind == "other":
         target = source if source.suffix else source / "b" / "c.png"
@@ -236,72 +226,10 @@ def own(rng, places):
     return Trial("own data", what, call, True, (source.name, "batch_size"))
 
 
-class _Evil:
-    def __reduce__(self):
-        return (open, ("/tmp/never", "w"))
-
-
-def _tar(members):
-    content = io.BytesIO()
-    with tarfile.open(fileobj=content, mode="w:gz") as archive:
-        for name, data in members.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(data)
-            archive.addfile(info, io.BytesIO(data))
-    return content.getvalue()
-
-
-def _zip(members):
-    content = io.BytesIO()
-    with zipfile.ZipFile(content, "w") as archive:
-        for name, data in members.items():
-            archive.writestr(name, data)
-    return content.getvalue()
-
-
-def archive(rng, places):
-    """Published files that are damaged, or hold something else."""
-    names = [f"data_batch_{i}" for i in range(1, 6)] + ["test_batch"]
-    batch = pick(rng, (pickle.dumps(_Evil()), pickle.dumps({b"data": np.zeros((10_000, 3), np.uint8), b"labels": [0] * 10_000}), b"", pickle.dumps([]), pickle.dumps(np.arange(3)), b"\x80\x04" + b"(" * 1000 + b"."))  # fmt: skip
-    reviews = {
-        f"aclImdb/{split}/{side}/{i}_{score}.txt": b"fine <br /> film"
-        for split in ("train", "test")
-        for side, score in (("pos", 9), ("neg", 2))
-        for i in range(3)
-    }
-    idx = lambda *shape: (
-        b"\0\0\x08" + bytes([len(shape)]) + b"".join(n.to_bytes(4, "big") for n in shape) + bytes(int(np.prod(shape)))
-    )
-    good = {
-        "cifar10": ("cifar-10-python.tar.gz", _tar({f"cifar-10-batches-py/{name}": batch for name in names})),
-        "imdb": ("aclImdb_v1.tar.gz", _tar(reviews)),
-        "names": ("data.zip", _zip({"data/names/Arabic.txt": b"Abc\nDef\n", "data/names/Greek.txt": b"Xyz"})),
-        "eng_fra": ("data.zip", _zip({"data/eng-fra.txt": b"I am.\tJe suis.\nGo.\tVa !\n"})),
-        "mnist": ("train-images-idx3-ubyte.gz", gzip.compress(idx(3, 28, 28))),
-        "tiny_imagenet": (
-            "tiny-imagenet-200.zip",
-            _zip({"tiny-imagenet-200/wnids.txt": b"n01\n", "tiny-imagenet-200/train/n01/images/n01_0.JPEG": _png(rng)}),
-        ),
-    }
-    name = pick(rng, sorted(set(good) & set(catalog.SETS)))
-    file, content = good[name]
-    raw = places.folder / "raw"
-    raw.mkdir()
-    if name == "mnist":
-        for other in ("train-labels-idx1-ubyte.gz", "t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"):
-            (raw / other).write_bytes(gzip.compress(idx(3, 28, 28) if "images" in other else idx(3)))
-    (raw / file).write_bytes(content)
-    what = damage.to_file(rng, raw / file) if rng.random() < 0.8 else "of another content"
-    places.use_store(places.folder / "store")
-    return Trial(
-        "published files", f"{name}: {what}", ["data", "prepare", name, "--manual-dir", str(raw)], True, (name, file)
-    )
-
-
 def picture(rng, places):
     """A page or picture that is damaged."""
     path = places.folder / "page.png"
-    content = pick(rng, (_png(rng, 1), _png(rng, 40), places.picture.read_bytes()))
+    content = pick(rng, (published.png(rng, 1), published.png(rng, 40), places.picture.read_bytes()))
     what, changed = damage.to_bytes(rng, content)
     path.write_bytes(changed)
     command = pick(rng, (["classify", "{image}", str(path)], ["ocr", "{image}", str(path)]))
@@ -317,4 +245,4 @@ def weights(rng, places):
     return Trial("weights", what, [*call, "--out", str(places.folder)], True, ("weights",))
 
 
-KINDS = (config, document, run_folder, prepared, own, archive, picture, weights)
+KINDS = (config, document, run_folder, prepared, own, published.archive, picture, weights)

@@ -7,6 +7,7 @@ copies are whole, and each starts in milliseconds where a new interpreter takes 
 import contextlib
 import multiprocessing
 import os
+import resource
 import signal
 import sys
 import time
@@ -29,8 +30,10 @@ def starter(data):
     context.set_forkserver_preload(_IMPORTED)
     started = []
 
-    def start(arguments, output, devices=1):
-        command = context.Process(target=_command, args=([str(a) for a in arguments], str(output), devices), daemon=True)
+    def start(arguments, output, devices=1, addresses=None):
+        """`addresses`: bytes that the process may map beyond those that it has when it starts."""
+        arguments = [str(argument) for argument in arguments]
+        command = context.Process(target=_command, args=(arguments, str(output), devices, addresses), daemon=True)
         command.start()
         started.append(command)
         return command
@@ -46,7 +49,7 @@ def starter(data):
         os.environ |= before
 
 
-def _command(arguments, output, devices):
+def _command(arguments, output, devices, addresses):
     """What the process does."""
     [threads] = [
         line.split()[1] for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("Threads")
@@ -61,6 +64,9 @@ def _command(arguments, output, devices):
     from jaxnets import cli
 
     jax.config.update("jax_num_cpu_devices", devices)
+    if addresses:
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + addresses, resource.RLIM_INFINITY))
     signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.exit(cli.main(arguments))
 

@@ -99,6 +99,8 @@ class Trial:
         self.command, self.devices = COMMANDS[name]
         self.allowed = None
         self.finished = {}
+        self.spoiled = set()
+        """Inodes of the checkpoints that were damaged: a new one may come under the same name."""
         self.counts = collections.Counter()
         out.mkdir()
 
@@ -140,18 +142,18 @@ class Trial:
                 self.finished[place] = content(run)
                 assert self.finished[place] == self.reference[place], f"{place} is not the undisturbed run"
 
-    def look(self, spoil):
-        """Finds the checkpoints that the next process may go on from; damages the newest if `spoil` and one is before it."""
+    def look(self):
+        """Finds the checkpoints that the next process may go on from; damages the newest of two now and then."""
         begun = [run for run in folders(self.out).values() if not is_finished(run)]
         assert len(begun) <= 1, begun
         steps = checkpoints(begun[0]) if begun else []
-        self.allowed = set(steps[-1:])
-        if spoil and len(steps) > 1:
+        inodes = [(begun[0] / "checkpoints" / str(step)).stat().st_ino for step in steps]
+        # Where both are damaged there is nothing to go on from.
+        if len(steps) > 1 and not self.spoiled & set(inodes) and self.rng.random() < 0.8:
             self.counts[f"damaged: {damage(self.rng, begun[0])}"] += 1
             self.counts["damaged"] += 1
-            self.allowed = set(steps[-2:])
-            return True
-        return False
+            self.spoiled.add(inodes[-1])
+        self.allowed = set(steps[-2:] if inodes and inodes[-1] in self.spoiled else steps[-1:])
 
 
 @pytest.mark.slow
@@ -169,11 +171,10 @@ def test_killed_runs_resume_bit_for_bit(name, tmp_path, few_shapes, full, seed):
         reference = {place: content(run) for place, run in folders(undisturbed.out).items()}
         while counts["kills"] < wanted:
             trial = Trial(start, rng, name, tmp_path / f"run{counts['runs']}", reference)
-            is_damaged = False
             # One run is killed in turn, until the trials are over or it comes to its end.
             while counts["kills"] + trial.counts["kills"] < wanted and trial.kill(seconds=3):
-                # Two damaged ones in a row would leave nothing to go on from.
-                is_damaged = trial.look(spoil=not is_damaged and rng.random() < 0.7)
+                trial.look()
+                print(name, dict(trial.counts), flush=True)
             if set(trial.finished) != set(reference):
                 command, log = trial.launch()
                 command.join()

@@ -105,10 +105,11 @@ def run_all(trials: Iterable[Trial]) -> list[str]:
         counts[trial.kind, "refused" if outcome.status else "done"] += 1
         if outcome.fault:
             counts[trial.kind, "faulty"] += 1
-            faults.append(
+            fault = (
                 f"trial {number}, {trial.kind}, {trial.what}:\n  jaxnets {' '.join(trial.arguments)[:600]}\n"
                 f"  {outcome.fault}\n  status {outcome.status}\n  {outcome.error[-600:]}"
             )
+            faults.append(fault.encode("utf-8", "backslashreplace").decode())
     print(f"\n{'MALFORMED':<28}{'refused':>9}{'done':>9}{'faulty':>9}")
     for kind in sorted({kind for kind, _ in counts}):
         print(f"{kind:<28}" + "".join(f"{counts[kind, what]:>9}" for what in ("refused", "done", "faulty")))

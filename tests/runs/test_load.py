@@ -102,7 +102,7 @@ def test_images_are_classified_as_in_evaluation(tmp_path, capsys, few_shapes):
         assert line == f"{few_shapes.meta['class_names'][best]}  {mean:.1f} ± {spread:.1f} %  {file}"
     with Image.open(tmp_path / "answers.png") as drawn:
         assert drawn.height > 200
-    for name, message in ((__file__, "is not a picture"), ("none.png", "cannot read none.png")):
+    for name, message in ((__file__, "is not a picture"), ("none.png", "cannot read the picture none.png")):
         status, _, error = ask(capsys, "classify", run, name)
         assert (status, message in error, len(error.splitlines())) == (2, True, 1)
 

@@ -23,7 +23,7 @@ from jaxnets.data.own.content import Content, refuse
 from jaxnets.data.own.folders import files_below
 from jaxnets.data.progress import Report, silent
 from jaxnets.data.store import Dataset
-from jaxnets.errors import naming
+from jaxnets.errors import first_line, naming
 
 _VERSION = 2
 """To be raised whenever a reader changes what it makes of the same files."""
@@ -44,7 +44,12 @@ def is_own(source: str, names: Any = ()) -> bool:
 
 def absolute(source: str) -> str:
     """An own source as it is recorded: the absolute path, whatever the folder one is in."""
-    return source if source.startswith(tfds_sets.PREFIX) else str(user_path(source).resolve())
+    if source.startswith(tfds_sets.PREFIX):
+        return source
+    try:
+        return str(user_path(source).resolve())
+    except (OSError, RuntimeError) as error:  # A link in a circle.
+        raise refuse(source, f"there is no such file or folder ({first_line(error)}); give another path") from None
 
 
 def label(source: str) -> str:
@@ -59,8 +64,15 @@ def label(source: str) -> str:
 def open_source(config: DataConfig, report: Report = silent) -> Dataset:
     """The data of an own source, which is read and stored first unless that has been done.
 
-    Raises UserError for a source that is missing or that the config's reader refuses.
+    Raises UserError for a source that is missing, may not be read, or is refused by the config's reader.
     """
+    try:
+        return _open(config, report)
+    except OSError as error:
+        raise refuse(config.source, f"{error.filename or 'it'} cannot be read: {error.strerror or error}") from error
+
+
+def _open(config: DataConfig, report: Report) -> Dataset:
     reader = _reader(config)
     path, files = _locate(config)
     options = {name: getattr(config, name) for name in reader.OPTIONS}
