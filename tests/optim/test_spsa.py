@@ -32,6 +32,43 @@ def test_cosine_with_the_gradient(directions):
     assert float(jnp.sqrt((cosines**2).mean())) == pytest.approx(expected, rel=0.15)
 
 
+@pytest.mark.parametrize("m", [1, 4])
+def test_the_variance_of_the_estimate(m):
+    """Of a linear function: E |ĝ - g|² = |g|² (n - 1) / m."""
+    n = 10
+    slopes = jnp.linspace(-1.0, 1.0, n)
+
+    def error(key):
+        tx = spsa_gradient(key, num_perturbations=m)
+        estimate, _ = tx.update(None, tx.init(slopes), jnp.zeros(n), value_fn=lambda x: x @ slopes)
+        return jnp.sum((estimate - slopes) ** 2)
+
+    errors = jax.jit(jax.vmap(error))(jax.random.split(jax.random.key(0), 4000))
+    assert float(errors.mean()) == pytest.approx(float(slopes @ slopes) * (n - 1) / m, rel=0.1)
+
+
+def test_the_asymptotic_rate_on_a_noisy_quadratic():
+    """With alpha = 1 and gamma = 1/6 the error falls as k^(-1/3) (Spall 1992, proposition 2)."""
+    tx = spsa(a=1.0, big_a=0.0, c=1.0, alpha=1.0, gamma=1 / 6)
+
+    def train(key):
+        def step(carry, k):
+            x, state = carry
+
+            def noisy(x):
+                own = jax.random.fold_in(jax.random.fold_in(key, k), jax.lax.bitcast_convert_type(x[0], jnp.uint32))
+                return jnp.sum(x**2) / 2 + jax.random.normal(own)
+
+            updates, state = tx.update(None, state, x, value_fn=noisy, key=key)
+            return (x + updates, state), jnp.sum(x**2)
+
+        return jax.lax.scan(step, (jnp.ones(2), tx.init(jnp.ones(2))), jnp.arange(3201))[1]
+
+    squares = jax.jit(jax.vmap(train))(jax.random.split(jax.random.key(0), 300)).mean(0)
+    rate = np.log(squares[3200] / squares[200]) / np.log(3200 / 200) / 2
+    assert rate == pytest.approx(-1 / 3, abs=0.06)
+
+
 def test_the_mean_of_many_estimates_is_the_gradient():
     x = {"a": jnp.array([1.0, -2.0]), "b": jnp.array(0.5)}
     loss = lambda p: jnp.sum(p["a"] ** 2) * p["b"]
@@ -79,7 +116,7 @@ def test_other_distributions():
         return jax.random.rademacher(signs, shape, dtype) * jax.random.uniform(sizes, shape, dtype, 0.5, 1.5)
 
     x = jnp.array([1.0, 2.0, 3.0])
-    tx = spsa_gradient(jax.random.key(0), num_perturbations=20_000, distribution=two_sided)
+    tx = spsa_gradient(jax.random.key(0), num_perturbations=20_000, directions=two_sided)
     estimate, _ = tx.update(None, tx.init(x), x, value_fn=lambda x: jnp.sum(x**2))
     np.testing.assert_allclose(estimate, 2 * x, atol=0.4)
 
@@ -132,7 +169,7 @@ def test_leaves_that_are_not_floating_stay():
     np.testing.assert_allclose(found["w"], [4.0, 0.0], atol=0.3)
     assert float(found["scale"]) == pytest.approx(1.0, abs=0.3)
     tx = spsa(
-        jax.random.key(0), a=2.0, big_a=10.0, distribution=lambda key, shape, dtype: jax.random.rademacher(key, shape, dtype)
+        jax.random.key(0), a=2.0, big_a=10.0, directions=lambda key, shape, dtype: jax.random.rademacher(key, shape, dtype)
     )
     state = tx.init(params)
     for _ in range(3):

@@ -81,7 +81,7 @@ def test_states_of_parameters_can_be_mapped(make):
 
 
 def test_hyperparameters_can_be_injected():
-    tx = optax.inject_hyperparams(spsa, static_args=("num_perturbations", "distribution"))(KEY, a=0.1, big_a=10.0)
+    tx = optax.inject_hyperparams(spsa, static_args=("num_perturbations", "directions"))(KEY, a=0.1, big_a=10.0)
     plain = spsa(KEY, a=0.1, big_a=10.0)
     state = tx.init(PARAMS)
     injected, _ = tx.update(None, state, PARAMS, value_fn=loss)
