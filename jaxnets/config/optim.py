@@ -81,6 +81,6 @@ class Optim:
         return 2 * self.spsa.num_perturbations if self.name == "spsa" else 1
 
 
-TRACED = ("lr", "momentum", "weight_decay", "clip", "spsa.a", "spsa.big_a", "spsa.c", "spsa.alpha", "spsa.gamma")
+TRACED = ("lr", "momentum", "weight_decay", "clip", "ema", "spsa.a", "spsa.big_a", "spsa.c", "spsa.alpha", "spsa.gamma")
 """Fields that a compiled step takes as values and not as constants, so that the replicas of one program can differ in them
 (see jaxnets.runs.sweep)."""

@@ -21,7 +21,7 @@ class AverageState(NamedTuple):
     """State of the rule."""
 
 
-def with_average(rule: optax.GradientTransformation, decay: float) -> optax.GradientTransformationExtraArgs:
+def with_average(rule: optax.GradientTransformation, decay: float | Array) -> optax.GradientTransformationExtraArgs:
     r"""The rule, unchanged, with an average of the weights in its state.
 
     After step :math:`t` the weights :math:`\theta_1, \dots, \theta_t` have the average
@@ -43,7 +43,7 @@ def with_average(rule: optax.GradientTransformation, decay: float) -> optax.Grad
 
     Args:
       rule: an optax transform.
-      decay: d, in (0, 1).
+      decay: d, in [0, 1). With 0 the average is the last weights.
     """
     rule = optax.with_extra_args_support(rule)
 
@@ -56,12 +56,7 @@ def with_average(rule: optax.GradientTransformation, decay: float) -> optax.Grad
         finite = functools.reduce(jnp.logical_and, [jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(new)])
         count = state.count + finite
         share = (1 - decay) / (1 - jnp.float32(decay) ** jnp.maximum(count, 1))
-        mix = lambda old, new: jnp.where(finite, old + (share * (new - old)).astype(old.dtype), old)
+        mix = lambda old, new: jnp.where(finite, ((1 - share) * old + share * new).astype(old.dtype), old)
         return updates, AverageState(jax.tree.map(mix, state.average, new), count, inner)
 
     return optax.GradientTransformationExtraArgs(init, update)
-
-
-def average(state: Any) -> Any:
-    """The averaged weights in an optimizer's state, or None if its rule does not average."""
-    return state.average if isinstance(state, AverageState) else None

@@ -45,14 +45,15 @@ def build(config: Optim, steps: int, steps_per_epoch: int, swept: Sequence[str] 
     values = {path: field_at(config, path) for path in TRACED}
     if config.args or config.name not in UPDATE_RULES:
         _check_args(config, lambda: _rule(config, values, steps, steps_per_epoch))
-    averaged = lambda rule: with_average(rule, config.ema) if config.ema else rule
 
     def rule(hyperparams: Mapping[str, Array]) -> _Transform:
-        full = _rule(config, {**values, **hyperparams}, steps, steps_per_epoch)
-        return only_head(full) if config.trainable == "head" else full
+        own = {**values, **hyperparams}
+        full = _rule(config, own, steps, steps_per_epoch)
+        trained = only_head(full) if config.trainable == "head" else full
+        return with_average(trained, own["ema"]) if _is_on(own["ema"]) else trained
 
     if not swept:
-        return averaged(rule({}))
+        return rule({})
 
     def init(params: Any) -> SweptState:
         hyperparams = {path: jnp.asarray(values[path], jnp.float32) for path in swept}
@@ -62,7 +63,7 @@ def build(config: Optim, steps: int, steps_per_epoch: int, swept: Sequence[str] 
         updates, inner = rule(state.hyperparams).update(updates, state.inner, params, **extra_args)
         return updates, SweptState(state.hyperparams, inner)
 
-    return averaged(optax.GradientTransformationExtraArgs(init, update))
+    return optax.GradientTransformationExtraArgs(init, update)
 
 
 def measure(config: Optim, steps: int, steps_per_epoch: int) -> Callable[[Any, Any, Array], dict[str, Array]]:
@@ -87,15 +88,18 @@ def measure(config: Optim, steps: int, steps_per_epoch: int) -> Callable[[Any, A
 
 def swept_values(state: Any) -> dict[str, Array]:
     """The hyper-parameters in the optimizer's state, by path: those in which replicas differ."""
-    state = state.inner if isinstance(state, AverageState) else state
     return dict(state.hyperparams) if isinstance(state, SweptState) else {}
 
 
 def with_hyperparams(state: Any, hyperparams: Mapping[str, Array]) -> Any:
     """The optimizer state with other values of the swept hyper-parameters; the state itself where there are none."""
-    if isinstance(state, AverageState):
-        return state._replace(inner=with_hyperparams(state.inner, hyperparams))
     return state._replace(hyperparams=dict(hyperparams)) if hyperparams else state
+
+
+def averaged_weights(state: Any) -> Any:
+    """The averaged weights in the optimizer's state, or None if its rule does not average."""
+    state = state.inner if isinstance(state, SweptState) else state
+    return state.average if isinstance(state, AverageState) else None
 
 
 def head(params: Mapping[str, Any]) -> Any:

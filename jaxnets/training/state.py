@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optax
 from jax import lax
 
-from jaxnets.optim.average import average
+from jaxnets.optim.optimizer import averaged_weights
 
 Array = jax.Array
 
@@ -42,7 +42,7 @@ class TrainState(NamedTuple):
     @property
     def eval_params(self) -> Any:
         """The parameters to evaluate and to save: the average of the weights, with `optim.ema`, or the last ones."""
-        averaged = average(self.opt_state)
+        averaged = averaged_weights(self.opt_state)
         return self.params if averaged is None else averaged
 
     @property

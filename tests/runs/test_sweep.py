@@ -29,10 +29,10 @@ SMALL = dataclasses.replace(
     LENET, data=dataclasses.replace(LENET.data, source="synthetic", batch_size=32), epochs=1, seeds=2, steps=3
 )
 OTHER = {
-    "lr": 0.03, "momentum": 0.5, "weight_decay": 0.1, "clip": 0.01,
+    "lr": 0.03, "momentum": 0.5, "weight_decay": 0.1, "clip": 0.01, "ema": 0.9,
     "spsa.a": 0.5, "spsa.big_a": 5.0, "spsa.c": 0.1, "spsa.alpha": 0.9, "spsa.gamma": 0.3,
 }  # fmt: skip
-OFF = {"momentum": 0.0, "weight_decay": 0.0, "clip": 0.0}
+OFF = {"momentum": 0.0, "weight_decay": 0.0, "clip": 0.0, "ema": 0.0}
 CHANGES = [*OTHER.items(), *OFF.items()]
 
 # A small net on noise: what is compared is the rule, and every rule and setting is a program of its own.
@@ -54,16 +54,16 @@ def by_rule(name):
         MLP,
         data=dataclasses.replace(MLP.data, batch_size=8),
         model=dataclasses.replace(MLP.model, hidden=(5,)),
-        optim=Optim(name, lr=0.01, momentum=0.9, weight_decay=0.01, clip=0.05, spsa=Spsa(a=0.1, c=0.5)),
+        optim=Optim(name, lr=0.01, momentum=0.9, weight_decay=0.01, clip=0.05, ema=0.5, spsa=Spsa(a=0.1, c=0.5)),
         seeds=2,
     )
 
 
 def trained(experiment):
-    """All parameters after an epoch of three steps, [seeds, parameters]."""
+    """All parameters after an epoch of three steps, as they would be evaluated, [seeds, parameters]."""
     built = engine.build(experiment, NOISE, devices=jax.devices()[:1])
     state = built.init()
-    params = built.train(state, built.epoch_indices(state.key, 0))[0].params
+    params = built.train(state, built.epoch_indices(state.key, 0))[0].eval_params
     return np.concatenate([np.reshape(leaf, (experiment.seeds, -1)) for leaf in jax.tree.leaves(params)], axis=1)
 
 
