@@ -11,7 +11,7 @@ import tarfile
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import Any, cast
 
 from jaxnets.data.progress import Report, silent, track
 from jaxnets.errors import UserError, first_line
@@ -64,7 +64,7 @@ def gunzip(content: bytes) -> bytes:
 class _Bounded:
     """A stream that ends in a ValueError where it goes on for too long."""
 
-    def __init__(self, stream: IO[bytes]) -> None:
+    def __init__(self, stream: gzip.GzipFile) -> None:
         self._stream = stream
         self._left = _MOST
 
@@ -96,9 +96,9 @@ def _members(path: Path, select: Callable[[str], bool], report: Report) -> Itera
     else:
         size = path.stat().st_size // 1_000_000
         with path.open("rb") as compressed, gzip.open(compressed) as packed:
-            archive = tarfile.open(fileobj=_Bounded(packed), mode="r|")  # type: ignore[call-overload]  # noqa: SIM115
-            for i, member in enumerate(archive):
+            tar = tarfile.open(fileobj=cast(Any, _Bounded(packed)), mode="r|")  # noqa: SIM115
+            for i, member in enumerate(tar):
                 if select(member.name) and member.isfile():
-                    yield member.name, archive.extractfile(member).read()  # type: ignore[union-attr]
+                    yield member.name, tar.extractfile(member).read()  # type: ignore[union-attr]
                 if i % 100 == 0:
                     report("reading the archive, MB", compressed.tell() // 1_000_000, size)
