@@ -93,7 +93,7 @@ def history(run: PathLike) -> dict[str, np.ndarray]:
 
 
 def load(run: PathLike, replica: int = 0) -> Any:
-    """The trained net in a run's folder, ready to be called. Neither its data set nor its checkpoints are needed.
+    """The trained net of a run, ready to be called. Neither its data set nor its checkpoints are needed.
 
     What it takes and gives depends on its task:
 
@@ -106,11 +106,11 @@ def load(run: PathLike, replica: int = 0) -> Any:
     The net's `meta` has class names and vocabulary, `model` and `variables` are Flax's.
 
     Args:
-      run: the folder.
+      run: its folder, or the name of a net that comes with jaxnets, such as "letters".
       replica: which of the run's seeds, counted from 0.
 
     Raises:
-      UserError: the folder has no weights, or no such replica.
+      UserError: there is no such run, or it has no weights or no such replica.
     """
     return runs_load.load(user_path(run), replica).predictor
 

@@ -30,10 +30,11 @@ Classic small-network experiments, re-run in JAX with error bars over seeds.
   reproduce DOCUMENT      train what a report's tables, figures and claims need, and make its page with our results
   claims [DOCUMENT…]      rule on what documents say of their experiments
 
+  nets                    the trained nets that come with jaxnets
   sample RUN              generate names, or text that continues a --prompt
   classify RUN INPUT…     tell the classes of pictures, or whether reviews are positive or negative
-  translate RUN TEXT…     translate French sentences into English
-  ocr RUN PAGE            read the text on an image of a page, with a net trained on nist36
+  translate [RUN] TEXT…   translate French sentences into English
+  ocr [RUN] PAGE          read the text on an image of a page
   visualize RUN VIEW      look inside a CNN: filters, activations, maximize, deconvnet, occlusion, transfer
   export RUN              write a net for PyTorch: its weights, and code that needs nothing else
 
@@ -42,7 +43,7 @@ Classic small-network experiments, re-run in JAX with error bars over seeds.
   bench [WORKLOAD…]       time training against PyTorch (needs a source checkout)
 
 `jaxnets COMMAND --help` lists the options of a command. An ID names one experiment (cifar10/lenet/super), a family
-(cifar10/lenet) or a config file of your own (mine.py). RUN is the folder of one run.
+(cifar10/lenet) or a config file of your own (mine.py). RUN is the folder of one run, or one of `jaxnets nets`.
 Exit status: 0 done, 1 some experiments failed, 2 bad input, 129, 130, 141 or 143 interrupted (128 + the signal).
 """
 
@@ -56,6 +57,7 @@ COMMANDS = {
     "report": "report:report",
     "reproduce": "reproduce:reproduce",
     "claims": "claims:claims",
+    "nets": "nets:nets",
     "sample": "inference:sample",
     "classify": "inference:classify",
     "translate": "inference:translate",

@@ -78,6 +78,8 @@ def _print_set(name: str) -> None:
             print(f"  {key.replace('_names', 'es'):<13} {len(values)}: {shown}")
     for key in (key for key in spec.meta if key.endswith("tokens")):
         print(f"  {key:<13} {len(spec.meta[key]):,}")
+    if builder.license:
+        print(f"  license       {builder.license}")
     print(f"  ready         {_READY[ready]} {store.root() / name}")
     print(f"  to get it     {catalog.instructions(name)}")
 

@@ -14,7 +14,8 @@ class ExportOptions:
     """Writes a trained net for use without jaxnets."""
 
     run: tyro.conf.Positional[Annotated[Path, shown_as("RUN")]]
-    """The folder of a run, for example runs/cifar10/lenet/bn."""
+    """The folder of a run, for example runs/cifar10/lenet/bn, or the name of a net that comes with jaxnets (see `jaxnets
+    nets`)."""
     out: Annotated[Path | None, optional("FOLDER")] = None
     """The folder to write to. Default: RUN/export."""
     format: Literal["pytorch", "onnx"] = "pytorch"

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from jaxnets.cli.parse import SEED, Limits, optional, parse, shown_as
+from jaxnets.cli.parse import SEED, Limits, optional, parse, shown_as, split_run
 from jaxnets.errors import UserError
+from jaxnets.runs import shipped
 
 if TYPE_CHECKING:
     from jaxnets.runs.load import TrainedNet
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
 @dataclasses.dataclass(frozen=True)
 class _Run:
     run: tyro.conf.Positional[Annotated[Path, shown_as("RUN")]]
-    """The folder of a run, for example runs/translate/gru."""
+    """The folder of a run, for example runs/names/best, or the name of a net that comes with jaxnets (see `jaxnets
+    nets`)."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,29 +59,30 @@ class ClassifyOptions(_Run):
 
 
 @dataclasses.dataclass(frozen=True)
-class TranslateOptions(_Run):
+class TranslateOptions:
     """Translates French sentences into English."""
 
-    sentences: tyro.conf.Positional[Annotated[tuple[str, ...], optional("TEXT…")]] = ()
-    """The sentences, each quoted as one argument."""
+    sentences: tyro.conf.Positional[Annotated[tuple[str, ...], optional("[RUN] TEXT…")]] = ()
+    """The sentences, each quoted as one argument. Before several, or before one: the folder of a run, for example
+    runs/translate/gru, or the name of a net that comes with jaxnets (see `jaxnets nets`). One sentence alone is for the net
+    called translate."""
     beam: Annotated[int, Limits(1, 1000)] = 1
     """Width of the beam search; 1 takes the most likely word at every step."""
     replica: int = 0
     """Which of the run's replicas to use, counted from 0; a run trains one per seed."""
 
 
-def _load(folder: Path, replica: int | None, command: str) -> "list[TrainedNet]":
-    """The trained net in a folder, or those of all replicas. Raises UserError for nets that belong to another command."""
+def _load(run: Path, replica: int | None, command: str) -> "list[TrainedNet]":
+    """The trained net of a run, or those of all replicas. Raises UserError for nets that belong to another command."""
     from jaxnets import registry  # Imported here because these import jax, which the help text does not need.
     from jaxnets.runs import load
-    from jaxnets.runs.folder import RunFolder
     from jaxnets.training import process
 
     process.prepare()
-    predictor = registry.resolve(RunFolder(folder).experiment().task).Predictor
+    predictor = registry.resolve(load.experiment(run).task).Predictor
     if predictor.command != command:
-        raise UserError(f"{folder}: this net cannot {command}; use `jaxnets {predictor.command}`")
-    return load.load_all(folder) if replica is None else [load.load(folder, replica)]
+        raise UserError(f"{run}: this net cannot {command}; use `jaxnets {predictor.command}`")
+    return load.load_all(run) if replica is None else [load.load(run, replica)]
 
 
 def _check(condition: bool, message: str) -> None:
@@ -132,8 +135,9 @@ def classify(args: list[str]) -> int:
 def translate(args: list[str]) -> int:
     """Prints the translation of each sentence on a line, and returns exit status 0."""
     options = parse(TranslateOptions, "translate", args)
-    _check(bool(options.sentences), 'translate needs a sentence, for example: jaxnets translate RUN "je suis content ."')
-    [net] = _load(options.run, options.replica, "translate")
-    for sentence in net.predictor.translate(options.sentences, options.beam):
+    run, sentences = split_run(options.sentences, shipped.TRANSLATOR)
+    _check(bool(sentences), 'translate needs a sentence, for example: jaxnets translate RUN "je suis content ."')
+    [net] = _load(run, options.replica, "translate")
+    for sentence in net.predictor.translate(sentences, options.beam):
         print(sentence)
     return 0

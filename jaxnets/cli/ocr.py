@@ -7,20 +7,20 @@ from typing import Annotated
 
 import tyro
 
-from jaxnets.cli.parse import optional, parse, shown_as
+from jaxnets.cli.parse import optional, parse, split_run
 from jaxnets.config import ImageData
 from jaxnets.data import text_files
 from jaxnets.errors import UserError
+from jaxnets.runs import shipped
 
 
 @dataclasses.dataclass(frozen=True)
 class OcrOptions:
     """Reads the capital letters and digits on a page and prints them, with spaces and line breaks."""
 
-    run: tyro.conf.Positional[Annotated[Path, shown_as("RUN")]]
-    """The folder of a run, for example runs/nist36/cnn."""
-    page: tyro.conf.Positional[Annotated[Path, shown_as("PAGE")]]
-    """An image file."""
+    page: tyro.conf.Positional[Annotated[tuple[str, ...], optional("[RUN] PAGE")]] = ()
+    """An image file. Before it, if the net called letters is not to read it: the folder of a run, for example
+    runs/nist36/cnn, or the name of another net that comes with jaxnets (see `jaxnets nets`)."""
     out: Annotated[Path | None, optional("FILE")] = None
     """Save the page here, with each letter framed and labeled as it was read, for example annotated.png."""
     truth: Annotated[Path | None, optional("FILE")] = None
@@ -36,7 +36,11 @@ class OcrOptions:
 def ocr(args: list[str]) -> int:
     """Prints the text, its error rate if --truth is given, and on stderr what is doubtful. Returns exit status 0."""
     options = parse(OcrOptions, "ocr", args)
-    for given in (options.page, options.truth, options.words):
+    run, pages = split_run(options.page, shipped.READER)
+    if len(pages) != 1:
+        raise UserError(f"ocr reads one page, not {len(pages)}; for example: jaxnets ocr RUN page.jpg")
+    path = Path(pages[0])
+    for given in (path, options.truth, options.words):
         if options.out and given and options.out.resolve() == given.resolve():
             raise UserError(f"--out {options.out} would overwrite {given}, which is read; name another file")
     truth = text_files.read("--truth", options.truth) if options.truth else None
@@ -51,15 +55,15 @@ def ocr(args: list[str]) -> int:
     from jaxnets.training import process
 
     process.prepare()
-    page = open_page(options.page, options.sheet)
-    net = load.load(options.run, options.replica)
+    page = open_page(path, options.sheet)
+    net = load.load(run, options.replica)
     if not isinstance(net.experiment.data, ImageData):
-        raise UserError(f"{options.run}: this net does not look at images; use one trained on nist36")
+        raise UserError(f"{run}: this net does not look at images; use one trained on nist36")
     names = net.spec.meta["class_names"]
     shape = net.spec.splits["train"]["image"].shape[1:]
     if shape != (SIDE, SIDE, 1) or not all(len(name) == 1 for name in names):
         raise UserError(
-            f"{options.run}: this net was not trained on letters of {SIDE}×{SIDE} gray pixels; use one trained on nist36"
+            f"{run}: this net was not trained on letters of {SIDE}×{SIDE} gray pixels; use one trained on nist36"
         )
     readable = frozenset(word for word in words if set(word) <= set(names))
     if options.words and not readable:
@@ -77,7 +81,7 @@ def ocr(args: list[str]) -> int:
             raise UserError(f"--out {options.out}: cannot be written ({error}); name a .png or .jpg file") from None
     found = notes(page, reading)
     if reading.left_over and not reading.text:
-        raise UserError(f"{options.page}: there is ink on the page but no letter; {'; '.join(found)}")
+        raise UserError(f"{path}: there is ink on the page but no letter; {'; '.join(found)}")
     for note in found:
-        print(f"{options.page}: {note}", file=sys.stderr)
+        print(f"{path}: {note}", file=sys.stderr)
     return 0

@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 
 import tyro
 
-from jaxnets.config.fields import check_values, parse_literal, user_path
+from jaxnets.config.fields import can_exist, check_values, parse_literal, user_path
 from jaxnets.errors import UserError
+from jaxnets.runs import shipped
 
 
 class Limits(NamedTuple):
@@ -73,6 +74,20 @@ def _with_user_paths(options: Any) -> Any:
         options,
         **{name: tuple(map(paths, value)) if isinstance(value, tuple) else paths(value) for name, value in found.items()},
     )
+
+
+def split_run(args: Sequence[str], name: str) -> tuple[Path, tuple[str, ...]]:
+    """(RUN, the inputs) of a command that can go without RUN: then its net is the one called `name` that comes with jaxnets.
+
+    RUN is the first of several arguments. One alone is the input, unless it is a run or the name of such a net.
+
+    >>> split_run(["runs/translate/gru", "je suis ici ."], "translate")
+    (PosixPath('runs/translate/gru'), ('je suis ici .',))
+    >>> split_run(["je suis ici ."], "translate")[1]
+    ('je suis ici .',)
+    """
+    is_run = len(args) > 1 or any(arg in shipped.names() or (can_exist(Path(arg)) and Path(arg).is_dir()) for arg in args)
+    return (Path(args[0]), tuple(args[1:])) if is_run else (shipped.FOLDER / name, tuple(args))
 
 
 def take_args(args: Sequence[str], prefix: str = "--optim.args.") -> tuple[list[str], dict[str, Any]]:

@@ -18,11 +18,10 @@ def visualize(args: list[str]) -> int:
     from jaxnets.analysis.visualize import network
     from jaxnets.cli import views
     from jaxnets.runs import load
-    from jaxnets.runs.folder import RunFolder
     from jaxnets.training import process
     from jaxnets.training.parallel import split_cpu
 
-    network.check_images(RunFolder(options.run).experiment(), options.run)
+    network.check_images(load.experiment(options.run), options.run)
     process.prepare()
     if isinstance(options, TransferOptions):
         split_cpu(options.seeds)

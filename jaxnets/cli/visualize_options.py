@@ -14,7 +14,8 @@ class ViewOptions:
     """Looks inside a trained CNN and writes a PNG file."""
 
     run: tyro.conf.Positional[Annotated[Path, shown_as("RUN")]]
-    """The folder of a run of a CNN, for example runs/cifar10/small_cnn."""
+    """The folder of a run of a CNN, for example runs/cifar10/small_cnn, or the name of a net that comes with jaxnets (see
+    `jaxnets nets`)."""
     what: tyro.conf.Positional[Literal["filters", "activations", "maximize", "deconvnet", "occlusion", "transfer"]]
     """The view. `jaxnets visualize RUN VIEW --help` lists the options of each."""
     out: Annotated[Path | None, optional("FOLDER")] = None

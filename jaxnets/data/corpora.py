@@ -22,6 +22,7 @@ from jaxnets.data.progress import Report, silent
 from jaxnets.data.store import Prepared
 
 _SHAKESPEARE_URL = "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt"
+_SHAKESPEARE_LICENSE = "public domain: Shakespeare's plays"
 _WIKITEXT_SITE = "https://raw.githubusercontent.com/pytorch/examples/main/word_language_model/data/wikitext-2/"
 _WIKITEXT_FILES = {
     "train": ("train.txt", 10_797_148, "9e9fa1ad55b1c2c95b08e37dd8e653f638fac2c6de904b79e813611eefbc985f"),
@@ -126,6 +127,7 @@ SETS = (
         source=TinyShakespeare,
         files="input.txt or tinyshakespeare/",
         published="0907d4c32f2c5601",
+        license=_SHAKESPEARE_LICENSE,
     ),
     DatasetBuilder(
         name="shakespeare_words",
@@ -136,6 +138,7 @@ SETS = (
         source=TinyShakespeare,
         files="input.txt or tinyshakespeare/",
         published="61e0300f182898d6",
+        license=_SHAKESPEARE_LICENSE,
     ),
     DatasetBuilder(
         name="wikitext2",

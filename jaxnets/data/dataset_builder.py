@@ -50,6 +50,8 @@ class DatasetBuilder:
     published: str = ""
     """`content_hash` of what is made of the publisher's files, or the hash "files" of these where that may depend on the
     machine, as pixels of a decoded JPEG do; empty where the publisher's files are not known."""
+    license: str = ""
+    """Under which the publishers give it away; empty where they state none."""
 
     @property
     def synthetic(self) -> bool:

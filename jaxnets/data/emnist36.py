@@ -16,13 +16,14 @@ from jaxnets.data import archives, glyphs36, nist36, store
 from jaxnets.data.builders import Builder, Columns, image_features, to_arrays
 from jaxnets.data.dataset_builder import DatasetBuilder
 from jaxnets.data.letter_form import letter_forms
-from jaxnets.data.mnist import Mnist, check_labels, read_digits, read_idx
+from jaxnets.data.mnist import LICENSE, Mnist, check_labels, read_digits, read_idx
 from jaxnets.data.progress import Report, silent
 from jaxnets.data.store import Prepared
 from jaxnets.errors import UserError
 
 _URL = "https://biometrics.nist.gov/cs_links/EMNIST/gzip.zip"
 _LETTERS = "emnist-letters-{}-{}-ubyte.gz"
+_LICENSE = f"EMNIST: of NIST Special Database 19, https://www.nist.gov/open/license; {LICENSE}"
 _CLASSES = len(nist36.CLASS_NAMES)
 _SEED = 36
 _FILES = "EMNIST's gzip.zip or a folder emnist/ of its letters, and MNIST's four *-ubyte.gz files or a folder mnist/ of them"
@@ -114,6 +115,7 @@ SETS = (
         source=Emnist36,
         files=_FILES,
         published="5eb83bedf6284db2",
+        license=_LICENSE,
     ),
     DatasetBuilder(
         name="emnist36_large",
@@ -124,6 +126,7 @@ SETS = (
         source=Emnist36Large,
         files=_FILES,
         published="817607d498089fdb",
+        license=_LICENSE,
     ),
     DatasetBuilder(
         name="letters36",
@@ -134,6 +137,7 @@ SETS = (
         source=Emnist36Large,
         files=_FILES,
         published="817607d498089fdb",
+        license=_LICENSE,
     ),
 )
 

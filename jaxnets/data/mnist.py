@@ -19,6 +19,8 @@ from jaxnets.data.store import Prepared
 from jaxnets.errors import UserError
 
 CLASS_NAMES = tuple("0123456789")
+LICENSE = "MNIST: CC BY-SA 3.0, LeCun and Cortes, derived from NIST's data"
+"""As the documentation of Keras states it; the publishers' page is gone."""
 _SIZES, _SHAPE = {"train": 55_000, "validation": 5_000, "test": 10_000}, (28, 28, 1)
 _SPLIT_SEED = 55_000
 _SITE = "https://storage.googleapis.com/cvdf-datasets/mnist/"
@@ -70,6 +72,7 @@ SETS = (
         source=Mnist,
         files="the four *-ubyte.gz files, or a folder mnist/ of them",
         published="4cd25876f1cefc38",
+        license=LICENSE,
     ),
 )
 

@@ -94,6 +94,7 @@ SETS = (
         source=EnglishFrench,
         files="data.zip, data/ or eng-fra.txt",
         published="8f6e8000a7748e6b",
+        license="CC BY 2.0 FR, the contributors of https://tatoeba.org",
     ),
 )
 

@@ -50,7 +50,7 @@ def load(model: Any, like: Mapping[str, Any], shape: Sequence[int], seeds: int) 
       seeds: of the run to come.
 
     Returns:
-      The variables in float32, in the structure of `like`.
+      The variables, in the structure and types of `like`.
 
     Raises:
       UserError: the file cannot be downloaded or read, holds another net, or too few seeds.
@@ -82,7 +82,9 @@ def _from_run(given: Mapping[str, np.ndarray], like: Mapping[str, Any], seeds: i
         raise UserError(
             f"model.weights: {origin} has the weights of {found} seeds, and this run {seeds} seeds; choose --seeds {found}"
         )
-    variables = as_tree({name: given[name][:seeds] if found > 1 else given[name][0] for name in kept})
+    types = {name: leaf.dtype for name, leaf in by_name(like).items()}  # The file's may be rounded to float16.
+    tensors = {name: given[name].astype(types[name]) for name in kept}
+    variables = as_tree({name: tensor[:seeds] if found > 1 else tensor[0] for name, tensor in tensors.items()})
     return Pretrained(variables, {}) if found > 1 else Pretrained({}, variables)
 
 

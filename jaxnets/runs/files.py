@@ -27,7 +27,7 @@ def content(folder: Path, name: str) -> bytes:
     except OSError as error:
         raise UserError(f"{folder / name} cannot be read: {error.strerror}") from None
     expected = {file: digest for digest, _, file in (line.partition("  ") for line in sums.splitlines())}
-    if name in expected and expected[name] != hashlib.sha256(found).hexdigest():
+    if expected and expected.get(name) != hashlib.sha256(found).hexdigest():
         raise UserError(f"{folder / name} is damaged: it is not what the run wrote, by its checksum in {SUMS}")
     return found
 

@@ -10,7 +10,7 @@ from jaxnets import models, registry
 from jaxnets.config import Experiment
 from jaxnets.data.store import Dataset
 from jaxnets.errors import UserError, first_line
-from jaxnets.runs import weights
+from jaxnets.runs import shipped, weights
 from jaxnets.runs.folder import RunFolder
 from jaxnets.tasks import task as tasks
 
@@ -32,21 +32,32 @@ class TrainedNet(NamedTuple):
         return predictor(self.model, self.variables, self.spec.meta, self.experiment)
 
 
-def load(folder: Path, replica: int = 0) -> TrainedNet:
-    """One net of a run folder: its best weights by validation, or its last, as the experiment says.
+def load(run: Path, replica: int = 0) -> TrainedNet:
+    """One net of a run: its best weights by validation, or its last, as the experiment says.
 
-    Neither the data set nor the machine of the training is needed. Raises UserError for a folder without weights and for a
-    replica that is not there.
+    Neither the data set nor the machine of the training is needed.
+
+    Args:
+      run: its folder, or the name of a net that comes with jaxnets (see jaxnets.runs.shipped).
+      replica: which of its seeds, counted from 0.
+
+    Raises:
+      UserError: a folder without weights, or a replica that is not there.
     """
-    experiment = RunFolder(folder).experiment()
-    if not 0 <= replica < experiment.seeds:
-        raise UserError(f"{folder} has replicas 0 to {experiment.seeds - 1}, not {replica}")
-    return _load(folder, experiment)[replica]
+    seeds = experiment(run).seeds
+    if not 0 <= replica < seeds:
+        raise UserError(f"{run} has replicas 0 to {seeds - 1}, not {replica}")
+    return load_all(run)[replica]
 
 
-def load_all(folder: Path) -> list[TrainedNet]:
-    """The nets of all replicas of a run folder, as `load` gives one."""
-    return _load(folder, RunFolder(folder).experiment())
+def experiment(run: Path) -> Experiment:
+    """What a run trained. `run` is as in `load`."""
+    return RunFolder(shipped.locate(run)).experiment()
+
+
+def load_all(run: Path) -> list[TrainedNet]:
+    """The nets of all replicas of a run, as `load` gives one."""
+    return _load(shipped.locate(run), experiment(run))
 
 
 def _load(folder: Path, experiment: Experiment) -> list[TrainedNet]:
@@ -62,5 +73,6 @@ def _load(folder: Path, experiment: Experiment) -> list[TrainedNet]:
     expected, found = (jax.tree.map(np.shape, tree) for tree in (like, jax.tree.map(lambda x: x[0], variables)))
     if expected != found:
         raise UserError(f"{folder}: {weights.WEIGHTS} holds another net than config.json describes")
-    of_replica = lambda i: jax.tree.map(lambda x: x[i], variables)
+    # Those of shipped nets are rounded to float16.
+    of_replica = lambda i: jax.tree.map(lambda x, like: x[i].astype(like.dtype, copy=False), variables, like)
     return [TrainedNet(experiment, model, of_replica(i), spec) for i in range(experiment.seeds)]

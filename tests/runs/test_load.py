@@ -125,7 +125,7 @@ def test_images_are_classified_as_in_evaluation(tmp_path, capsys, few_shapes):
         ("translate", "translate/best", ("je " * 10,), "has 10 words and marks; the net was trained on at most 9"),
         ("translate", "translate/best", (" ?!"[:1],), "has no words to translate"),
         ("translate", "names/char_rnn", ("je suis",), "this net cannot translate; use `jaxnets sample`"),
-        ("translate", "nowhere", ("je suis",), "has no config.json"),
+        ("translate", "nowhere", ("je suis",), "no such run"),
     ],
 )
 def test_bad_questions_get_one_line(runs, capsys, command, id_, args, message):

@@ -144,7 +144,7 @@ def test_an_empty_page(tmp_path, capsys):
         (("page.png", "--words", "marks.txt"), "no word in it consists of the net's characters"),
         (("page.png", "--out", "a.unknown"), "name a .png or .jpg file"),
         (("page.png", "--out", "no/such/folder/a.png"), "cannot be written"),
-        ((), "jaxnets: error: missing PAGE; see --help"),
+        ((), "run: no such file"),
     ],
 )
 def test_bad_input_gets_one_line(page, tmp_path, capsys, monkeypatch, args, message):

@@ -247,7 +247,7 @@ def test_a_net_without_images_is_refused_before_it_is_loaded(runs, capsys, monke
         ("lenet/bn", "transfer", ("--data", "toy_names"), "data set toy_names has no labeled images"),
         ("lenet/bn", "transfer", ("--data", "mnist"), "data set mnist is not prepared"),
         ("../names/char_rnn", "filters", (), "this net is a CharRNN, not a CNN for images"),
-        ("nowhere", "filters", (), "has no config.json"),
+        ("nowhere", "filters", (), "no such run"),
     ],
 )
 def test_mistakes_get_one_line(runs, capsys, run, what, options, message):
