@@ -111,6 +111,21 @@ def segmentation(lines: Sequence[Line], truth: Array, text: str) -> Segmentation
     )
 
 
+def touching(letters: Array) -> int:
+    """How many letters come within two pixels of another, among their numbers on the page as it was drawn, int [H, W]."""
+    found: set[int] = set()
+    pairs = (
+        (letters[:, 2:], letters[:, :-2]),
+        (letters[2:], letters[:-2]),
+        (letters[1:, 1:], letters[:-1, :-1]),
+        (letters[1:, :-1], letters[:-1, 1:]),
+    )
+    for one, other in pairs:
+        near = (one != other) & (one > 0) & (other > 0)
+        found |= {*one[near].tolist(), *other[near].tolist()}
+    return len(found)
+
+
 def _number(box: Any, ink: Array, truth: Array, amounts: Array) -> int:
     """The number of the letter that a piece is; 0 if it is none."""
     inside = truth[box.top : box.bottom, box.left : box.right]
@@ -152,6 +167,7 @@ def main(args: list[str]) -> int:
             found = segmentation(find_lines(page.ink), _as_opened(drawn.letters, page), drawn.text)
             digest = hashlib.sha256(np.asarray(drawn.picture).tobytes()).hexdigest()
             about = {"seed": options.seed, "pixels_sha256": digest, "settings": drawn.settings, **found._asdict()}
+            about["touching"] = touching(drawn.letters)
             rows.append(_row(path.stem, about, page, drawn.text, nets, options))
     for path in sorted(options.scans.glob("*.jpg")) if options.scans else ():
         text = text_files.read("--truth", (options.truth or options.scans) / f"{path.stem}.txt").strip()
@@ -159,7 +175,18 @@ def main(args: list[str]) -> int:
         apart = [[len(word) for word in line] for line in find_lines(page.ink)]
         about = {"segmented": apart == [[len(word) for word in line.split()] for line in text.splitlines()]}
         rows.append(_row(path.stem, about, page, text, nets, options))
-    for key in ("letters", "found", "extra", "spaces", "spaces_missed", "spaces_added", "lines", "lines_kept", "characters"):
+    for key in (
+        "letters",
+        "touching",
+        "found",
+        "extra",
+        "spaces",
+        "spaces_missed",
+        "spaces_added",
+        "lines",
+        "lines_kept",
+        "characters",
+    ):
         print(f"{key:<16} {sum(row.get(key, 0) for row in rows):,}")
     for net in rows[0]["errors"] if rows else ():
         print(f"errors {net}: {sum(row['errors'][net][0] for row in rows):,}")

@@ -44,6 +44,13 @@ def test_a_page_that_was_taken_apart_perfectly(drawn):
     assert (found.extra, found.spaces_missed, found.spaces_added) == (0, 0, 0)
 
 
+def test_letters_that_touch_are_counted():
+    page = np.zeros((9, 30), int)
+    page[2:6, 2:6], page[2:6, 7:12], page[2:6, 15:20], page[6:9, 20:24], page[2:6, 26:28] = 1, 2, 3, 4, 5
+    assert reading.touching(page) == 4
+    assert reading.touching(np.where(page % 2, page, 0)) == 0
+
+
 def test_every_fault_is_counted(drawn):
     whole = reading.segmentation(pieces(drawn), drawn.letters, drawn.text)
     lines = pieces(drawn)
