@@ -22,11 +22,12 @@ from benchmarks import harness
 from benchmarks.harness import OURS
 from jaxnets import registry
 from jaxnets.cli.parse import parse
-from jaxnets.config import Experiment, differences, to_json, with_fields
+from jaxnets.config import Experiment, from_json, to_json, with_fields
 from jaxnets.data import catalog
 from jaxnets.data.store import Dataset
 from jaxnets.errors import UserError, extra
 from jaxnets.runs import records, statistics
+from jaxnets.runs.reproduction import evidence
 
 Row = dict[str, Any]
 THEIRS = "torch"
@@ -132,16 +133,16 @@ def theirs(family: Family, seeds: Sequence[int]) -> Row:
     return {name: [one[name] for one in trained] for name in trained[0]}
 
 
-def settings(family: Family) -> Any:
-    """All that a family's results depend on, but the seeds, as JSON."""
-    experiment = replace(experiment_of(family), seeds=1, reported={}, summary="")
-    return {**to_json(experiment), "examples": family.examples}
+def config_of(family: Family) -> Any:
+    """The family's settings as JSON, for its rows."""
+    return {**to_json(experiment_of(family)), "examples": family.examples}
 
 
 def rows_of(name: str, rows: Sequence[Row]) -> dict[str, list[Row]]:
     """The rows of a family by side, those alone that were trained as the family is now."""
-    now = settings(FAMILIES[name])
-    same = [row for row in rows if row["family"] == name and not list(differences(row["config"], now))]
+    plain = lambda config: (evidence.settings(from_json(Experiment, config)), config["examples"])
+    now = plain(config_of(FAMILIES[name]))
+    same = [row for row in rows if row["family"] == name and plain(row["config"]) == now]
     return {side: [row for row in same if row["side"] == side] for side in SIDES}
 
 
@@ -248,7 +249,7 @@ def main(args: Sequence[str]) -> int:
                 "n": len(seeds),
                 **results,
                 "seconds": round(time.perf_counter() - start, 1),
-                "config": settings(family),
+                "config": config_of(family),
                 **facts(),
             }
             harness.append(options.json, row)

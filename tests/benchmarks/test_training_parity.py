@@ -20,7 +20,7 @@ def made(name, side, seeds, accuracy, **changes):
         "seeds": list(seeds),
         "accuracy": [accuracy + 1e-4 * seed for seed in seeds],
         "train_loss": [[2.0, 1.0 + 1e-3 * seed] for seed in seeds],
-        "config": {**training_parity.settings(FAMILIES[name]), **changes},
+        "config": {**training_parity.config_of(FAMILIES[name]), **changes},
     }
 
 
@@ -35,6 +35,8 @@ def test_rows_of_other_settings_do_not_count():
     rows = [made("lenet", side, range(4), 0.5, examples=7) for side in (OURS, THEIRS)]
     assert len(list(training_parity.missing("lenet", rows, 4))) == 2
     assert training_parity.compare("lenet", rows) is None
+    described = [made("lenet", side, range(4), 0.5, summary="another", reported={}) for side in (OURS, THEIRS)]
+    assert training_parity.compare("lenet", described) is not None
 
 
 @pytest.mark.parametrize(("gap", "verdict"), [(0.0, "equivalent"), (0.008, "equivalent"), (0.02, "different")])
