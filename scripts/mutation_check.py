@@ -53,8 +53,16 @@ MUTATIONS = (
     Mutation("tasks/decode.py", "jnp.where(has_ended, end_log_probs, log_probs)", "log_probs", "tests/tasks/test_decode.py"),
     Mutation("tasks/language_model.py", 'x * (1 - batch["reset"])', "x", "tests/models/test_sequence_models.py"),
     Mutation("optim/optimizer.py", "optax.chain(*clip, *decay, rule)", "optax.chain(rule, *clip, *decay)", "tests/optim"),
-    Mutation("optim/spsa.py", "/ (2 * size)", "/ size", "tests/optim"),
+    Mutation("optim/spsa.py", "jnp.where(step == 0, 0, change", "jnp.where(step == 0, 0, 2 * change", "tests/optim"),
     Mutation("optim/spsa.py", "-a / (count + 1.0 + big_a)", "-a / (count + big_a)", "tests/optim"),
+    Mutation(
+        "optim/spsa.py", "values[0::2] - values[1::2]", "values[0::2] + values[1::2]", "tests/optim/test_spsa_options.py"
+    ),
+    Mutation(
+        "optim/guards.py", "(before - state.value) ** 2 / 2", "(before - state.value) ** 2", "tests/optim/test_guards.py"
+    ),
+    Mutation("optim/second_order.py", "(2 * size**2)", "size**2", "tests/optim/test_second_order.py"),
+    Mutation("optim/gains.py", "(k + big_a) ** alpha", "(k + 1 + big_a) ** alpha", "tests/optim/test_gains.py"),
     Mutation(
         "nn/rnn.py",
         "jnp.concatenate([dr, dz, dn * r], axis=-1)",

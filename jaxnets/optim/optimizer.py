@@ -13,8 +13,12 @@ from jaxnets.config import TRACED, Optim, field_at
 from jaxnets.config.optim import UPDATE_RULES
 from jaxnets.errors import UserError, first_line
 from jaxnets.optim.average import AverageState, with_average
+from jaxnets.optim.directions import NAMED
+from jaxnets.optim.gains import scale_by_calibrated_gain
+from jaxnets.optim.guards import blocking
 from jaxnets.optim.schedules import learning_rate
-from jaxnets.optim.spsa import spsa, spsa_gradient
+from jaxnets.optim.second_order import scale_by_spsa_hessian
+from jaxnets.optim.spsa import spsa_gradient
 
 Array = jax.Array
 _Transform: TypeAlias = optax.GradientTransformationExtraArgs
@@ -38,7 +42,7 @@ def build(config: Optim, steps: int, steps_per_epoch: int, swept: Sequence[str] 
       swept: paths in jaxnets.config.TRACED. These hyper-parameters become part of the transform's state, so that each
         replica can have its own (see `with_hyperparams`); until they are set they have the config's values.
 
-    Its `update` takes optax's extra arguments `value_fn` and `key`, which SPSA needs.
+    Its `update` takes optax's extra arguments: `value`, `grad` and `value_fn`, which line searches need, and SPSA's `key`.
 
     Raises UserError for arguments that the rule's factory does not take.
     """
@@ -70,12 +74,14 @@ def measure(config: Optim, steps: int, steps_per_epoch: int) -> Callable[[Any, A
     """The function (gradients, state, step) -> {"gradient_norm": …, "learning_rate": …} of the step about to be taken.
 
     Args are those of `build`, and the state is its transform's. SPSA, which never reads a gradient, has no norm; its rate is
-    a / (step + 1 + A)^alpha.
+    a / (step + 1 + A)^alpha, which is not known here where a is calibrated.
     """
 
     def measured(grads: Any, state: Any, step: Array) -> dict[str, Array]:
         values = {path: field_at(config, path) for path in TRACED} | swept_values(state)
         if config.name == "spsa" and config.spsa.rule == "sgd":
+            if config.spsa.calibrate:
+                return {}
             rate = values["spsa.a"] / (step + 1.0 + values["spsa.big_a"]) ** values["spsa.alpha"]
         else:
             rate = learning_rate(config, values["lr"], steps, steps_per_epoch)(step)
@@ -120,7 +126,9 @@ def only_head(rule: optax.GradientTransformation) -> _Transform:
         updates: Any, state: Any, params: Any, value_fn: Callable[[Any], Array] | None = None, **extra_args: Any
     ) -> Any:
         if value_fn is not None:
-            extra_args["value_fn"] = lambda head_params: value_fn({**params, "head": head_params})
+            extra_args["value_fn"] = lambda head_params, key=None: value_fn({**params, "head": head_params})
+        if "grad" in extra_args:
+            extra_args["grad"] = head(extra_args["grad"])
         head_updates, state = rule.update(head(updates), state, head(params), **extra_args)
         return {**jax.tree.map(jnp.zeros_like, params), "head": head_updates}, state
 
@@ -130,11 +138,7 @@ def only_head(rule: optax.GradientTransformation) -> _Transform:
 def _rule(config: Optim, values: Mapping[str, Any], steps: int, steps_per_epoch: int) -> _Transform:
     rate = learning_rate(config, values["lr"], steps, steps_per_epoch)
     if config.name == "spsa":
-        a, big_a, c, alpha, gamma = (values[f"spsa.{name}"] for name in ("a", "big_a", "c", "alpha", "gamma"))
-        if config.spsa.rule == "adam":
-            estimate = spsa_gradient(c=c, gamma=gamma, num_perturbations=config.spsa.num_perturbations)
-            return optax.chain(estimate, optax.adam(rate))
-        return spsa(a=a, big_a=big_a, c=c, alpha=alpha, gamma=gamma, num_perturbations=config.spsa.num_perturbations)
+        return _spsa(config, values, rate)
     momentum = values["momentum"] if _is_on(values["momentum"]) else None
     fixed: Mapping[str, Any] = {
         "sgd": {"momentum": momentum},
@@ -151,6 +155,31 @@ def _rule(config: Optim, values: Mapping[str, Any], steps: int, steps_per_epoch:
     max_norm = jnp.where(values["clip"] > 0, values["clip"], jnp.inf)
     clip = [optax.clip_by_global_norm(max_norm)] if _is_on(values["clip"]) else []
     return optax.with_extra_args_support(optax.chain(*clip, *decay, rule))
+
+
+def _spsa(config: Optim, values: Mapping[str, Any], rate: optax.Schedule) -> _Transform:
+    """SPSA: what estimates, then what makes steps of estimates and may refuse them."""
+    fields = config.spsa
+    a, big_a, c, alpha, gamma = (values[f"spsa.{name}"] for name in ("a", "big_a", "c", "alpha", "gamma"))
+    options: Any = {
+        "num_perturbations": fields.num_perturbations,
+        "difference": fields.difference,
+        "at_once": fields.at_once or None,
+    }
+    if fields.directions in NAMED:
+        options["directions"] = NAMED[fields.directions]
+    if fields.rule == "adam":
+        rule = optax.adam(rate)
+    elif fields.calibrate:
+        rule = scale_by_calibrated_gain(fields.calibrate, big_a, alpha)
+    else:
+        rule = optax.scale_by_schedule(lambda count: -a / (count + 1.0 + big_a) ** alpha)
+    if fields.trust_region:
+        rule = optax.chain(rule, optax.clip_by_global_norm(fields.trust_region))
+    if fields.blocking:
+        rule = blocking(rule, fields.blocking)
+    hessian = [] if fields.hessian == "none" else [scale_by_spsa_hessian(gamma=gamma, kind=fields.hessian)]
+    return optax.chain(spsa_gradient(c=c, gamma=gamma, **options), *hessian, rule)
 
 
 def _is_on(value: Any) -> bool:
@@ -186,8 +215,8 @@ def _check_args(config: Optim, make: Callable[[], _Transform]) -> None:
 
     def one_step(params: Any) -> Any:
         rule = make()
-        loss = lambda params: jnp.square(params["w"]).sum()
-        extra_args = {"value": loss(params), "value_fn": loss, "key": jax.random.key(0)}
+        loss = lambda params, key=None: jnp.square(params["w"]).sum()
+        extra_args = {"value": loss(params), "grad": params, "value_fn": loss, "key": jax.random.key(0)}
         return rule.update(params, rule.init(params), params, **extra_args)
 
     try:

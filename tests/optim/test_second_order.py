@@ -60,11 +60,11 @@ def test_an_ill_conditioned_quadratic_is_descended_faster(kind):
 
     def train(*second):
         keys = jax.random.split(KEY, 2)
-        scaled = [scale_by_spsa_hessian(keys[0], kind=kind, num_perturbations=4, floor=0.1)] if second else []
-        rate = 0.1 if second else 0.004  # The longest at which the plain rule does not diverge is near 2/100/4.
+        scaled = [scale_by_spsa_hessian(keys[0], kind=kind, num_perturbations=64, floor=0.1)] if second else []
+        rate = 0.1 if second else 0.015  # The longest at which the plain rule does not diverge is near 2/100.
         # The Hessian is estimated before it is used.
         gain = optax.scale_by_schedule(lambda count: -rate * (count >= (100 if second else 0)))
-        tx = optax.chain(spsa_gradient(keys[1]), *scaled, gain)
+        tx = optax.chain(spsa_gradient(keys[1], num_perturbations=64), *scaled, gain)
 
         def step(carry, _):
             x, state = carry

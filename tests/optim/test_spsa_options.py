@@ -118,13 +118,13 @@ def test_a_mask_leaves_the_rest_where_it_is(mask):
 
 
 def test_complex_leaves_have_the_conjugate_gradient():
-    params = {"z": jnp.array([1.0 + 2.0j, -0.5 + 0.3j]), "x": jnp.array([0.7])}
+    params = {"z": jnp.array([0.5 + 0.8j, -0.5 + 0.3j]), "x": jnp.array([0.7])}
     function = lambda p: jnp.sum(jnp.abs(p["z"] ** 2 + p["x"]) ** 2)
     found = estimate(params, function, num_perturbations=20_000)
     expected = jax.tree.map(jnp.conj, jax.grad(function)(params))
     chex.assert_trees_all_equal_shapes_and_dtypes(found, expected)
-    chex.assert_trees_all_close(found, expected, atol=1.0)
-    tx = spsa(KEY, a=0.05, num_perturbations=8)
+    chex.assert_trees_all_close(found, expected, atol=0.3)
+    tx = spsa(KEY, a=0.05, big_a=0.0, num_perturbations=8)
     z, state = params["z"], tx.init(params["z"])
     for _ in range(60):
         updates, state = tx.update(None, state, z, value_fn=lambda z: jnp.sum(jnp.abs(z - 1j) ** 2))
@@ -168,7 +168,7 @@ def test_a_step_with_a_value_that_is_not_finite_is_refused_and_counted(bad):
         updates, state = tx.update(None, state, x, value_fn=wall)
         np.testing.assert_array_equal(updates, 0)
         assert int(state[0].refused) == count
-    updates, state = tx.update(None, state, x - 0.5, value_fn=wall)
+    updates, state = tx.update(None, state, x - 0.4, value_fn=wall)
     assert (updates != 0).all()
     assert int(state[0].refused) == 2
 
