@@ -136,6 +136,10 @@ _LIMITS: Mapping[str, _Limit] = {
     "optim.spsa.alpha": ("must lie in (0, 1]", lambda value: 0 < value <= 1),
     "optim.spsa.gamma": ("must lie in (0, 1/2]", lambda value: 0 < value <= 0.5),
     "optim.spsa.num_perturbations": _POSITIVE,
+    "optim.spsa.at_once": _NOT_NEGATIVE,
+    "optim.spsa.calibrate": _NOT_NEGATIVE,
+    "optim.spsa.trust_region": _NOT_NEGATIVE,
+    "optim.spsa.blocking": _NOT_NEGATIVE,
 }
 
 

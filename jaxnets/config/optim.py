@@ -30,7 +30,24 @@ class Spsa:
     gamma: float = 0.101
     """Decay exponent of the perturbation size, in (0, 1/2]."""
     num_perturbations: int = 1
-    """Perturbations averaged in one gradient estimate, at least 1. Each costs two evaluations of the loss."""
+    """Perturbations averaged in one gradient estimate, at least 1. Each costs two evaluations of the loss, or one."""
+    directions: Literal["rademacher", "gaussian", "orthogonal", "coordinates", "low_rank"] = "rademacher"
+    """Perturbations: random signs; normal numbers; signs orthogonal to each other; one parameter at a time, by c times the
+    root of their number; or, for matrices, products of two normal vectors (see jaxnets.optim.directions)."""
+    difference: Literal["two_sided", "one_sided"] = "two_sided"
+    """Evaluates both sides of a perturbation, or one side and, once for all perturbations of a step, the middle."""
+    at_once: int = 0
+    """Evaluations made together, 0 or more: fewer need less memory; directions are drawn again then. 0: all of a step."""
+    hessian: Literal["none", "diagonal", "full"] = "none"
+    """Divides the estimate by an estimated Hessian (2-SPSA), for four more evaluations; a full one needs few parameters."""
+    calibrate: float = 0.0
+    """Size of each parameter's first move, 0 or more: a is then chosen accordingly from the estimates of the first 25 steps,
+    which move nothing. 0: a is used."""
+    trust_region: float = 0.0
+    """Largest norm of a step, 0 or more; longer ones are scaled down to it. 0: no limit."""
+    blocking: float = 0.0
+    """Refuses steps after which the batch's loss is worse by more than this many standard deviations of its noise, 0 or
+    more, for one more evaluation. 0: none is refused, unless a loss is not finite."""
     rule: Literal["sgd", "adam"] = "sgd"
     """What uses the estimate: gradient descent with Spall's decaying step sizes, or Adam at the rate optim.lr, for which a,
     big_a and alpha have no effect."""
@@ -77,8 +94,12 @@ class Optim:
 
     @property
     def evaluations_per_step(self) -> int:
-        """Loss evaluations in one step: two for each perturbation of SPSA. A gradient counts as one."""
-        return 2 * self.spsa.num_perturbations if self.name == "spsa" else 1
+        """Loss evaluations in one step: those of SPSA's estimates and of blocking. A gradient counts as one."""
+        if self.name != "spsa":
+            return 1
+        m = self.spsa.num_perturbations
+        gradient = 2 * m if self.spsa.difference == "two_sided" else m + 1
+        return gradient + 4 * (self.spsa.hessian != "none") + (self.spsa.blocking > 0)
 
 
 TRACED = ("lr", "momentum", "weight_decay", "clip", "ema", "spsa.a", "spsa.big_a", "spsa.c", "spsa.alpha", "spsa.gamma")

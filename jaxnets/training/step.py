@@ -36,8 +36,8 @@ def make_train_step(
     Args:
       model: a Linen module.
       objective: its inputs, loss and metrics.
-      tx: the update rule. Its `update` is given `value`, `value_fn` (a function from parameters to the loss on this batch),
-        and `key`, which rules such as SPSA use.
+      tx: the update rule. Its `update` is given `value`, `grad` and `value_fn` (a function from parameters to the loss on
+        this batch), which line searches use, and `key`, which rules such as SPSA use.
       axis_name: for pmap's contract. The step then runs once per device on that device's share of the batch, and sums
         losses, gradients and metrics over the named axis itself. By default it sees the whole batch.
       grad_accumulation_steps: splits the batch into this many equal microbatches and sums their gradients, so that only one
@@ -84,7 +84,9 @@ def make_train_step(
             measured = measure(grads, state.opt_state, state.step)
             metrics = metrics | {name: Mean(value, jnp.ones_like(value)) for name, value in measured.items()}
         optim_key = stream(state.key, Stream.OPTIM)
-        updates, opt_state = tx.update(grads, state.opt_state, state.params, value=loss, value_fn=mean_loss, key=optim_key)
+        value_fn = lambda params, key=None: mean_loss(params)  # Line searches of optax hand all they are given on to it.
+        extra_args = {"value": loss, "grad": grads, "value_fn": value_fn, "key": optim_key}
+        updates, opt_state = tx.update(grads, state.opt_state, state.params, **extra_args)
         params = optax.apply_updates(state.params, updates)
         # A finite loss can have gradients that are not; what was computed from them must not be kept.
         finite = [jnp.isfinite(leaf).all() for leaf in jax.tree.leaves((loss, params, model_state))]
