@@ -32,3 +32,13 @@ def test_every_difference_names_tests_that_exist(section):
 
 def test_every_test_of_differences_is_on_the_page():
     assert functions(DIFFERENCES) == {function for file, function in named_tests(PAGE) if file == DIFFERENCES}
+
+
+def test_the_code_on_the_page_of_spsa_runs(capsys):
+    page = (ROOT / "docs" / "spsa.md").read_text()
+    names: dict = {}
+    for code in re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL):
+        exec(code, names)
+    before, after = (float(number) for number in re.findall(r"([\d.]+)%", capsys.readouterr().out))
+    assert after < before / 3
+    assert names["tx"].init(names["w"]) is not None
