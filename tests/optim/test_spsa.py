@@ -183,7 +183,6 @@ def test_leaves_that_are_not_floating_stay():
     ("params", "loss", "message"),
     [
         ({"w": jnp.ones(2), "key": jax.random.key(0)}, lambda p: p["w"].sum(), "key is a random key"),
-        ({"w": jnp.ones(2, complex)}, lambda p: jnp.abs(p["w"]).sum(), "w is complex"),
         (jnp.ones(2), lambda p: (p.sum(), {"accuracy": 1.0}), "the loss alone"),
         (jnp.ones(2), lambda p: p, "the loss alone"),
     ],
