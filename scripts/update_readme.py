@@ -20,12 +20,17 @@ RESULTS = ROOT / "benchmarks" / "results"
 PAGES = ("README.md", "RESULTS.md")
 sys.path.insert(0, str(ROOT))
 
-from benchmarks import harness, reported  # noqa: E402
+from benchmarks import harness, reported, spsa_memory, spsa_peers  # noqa: E402
+
+SPSA = {"spsa peers": spsa_peers.table, "spsa memory": spsa_memory.table}
 
 
 def table(path: Path) -> str:
-    """The Markdown table of one file: runs beside reported metrics, or benchmarks beside PyTorch."""
+    """The Markdown table of one file: runs beside reported metrics, benchmarks beside PyTorch, or SPSA beside its peers."""
     rows = records.read(path)
+    if rows[0]["kind"] in SPSA:
+        circumstances = f"{rows[0]['hardware']}; jax {rows[0]['versions']['jax']}; raw data in `{path.name}`"
+        return f"{SPSA[rows[0]['kind']](rows)}\n\n{circumstances}\n"
     if rows[0]["kind"] != "benchmark":
         return tables.of_file(path)
     first = rows[0]

@@ -1,0 +1,230 @@
+"""SPSA beside its peers at equal evaluations of the same noisy functions, 20 seeds each. No times are taken.
+
+python -m benchmarks.spsa_peers [PROBLEM …] [--json FILE]
+
+    jaxnets               calibrated a, two-sided, random signs
+    jaxnets, blocking     the same; steps worse by 2 standard deviations of the noise are refused
+    jaxnets, orthogonal   the same with 8 orthogonal directions a step
+    jaxnets, 2-SPSA       the same behind the diagonal of an estimated Hessian
+    Spall in NumPy        the textbook's loop with the same rule for a; independent of ours
+    Qiskit                qiskit-algorithms' SPSA with its own calibration
+    nevergrad SPSA        nevergrad's SPSA
+    nevergrad (1+1)       nevergrad's OnePlusOne, an evolution strategy, for scale
+
+Every method may evaluate the function as often as `evaluations` says, calibration included, from the same start; the row
+has the function's value without noise where each seed ends. Qiskit and nevergrad are left out where their packages are
+missing (`pip install '.[peers]'`).
+"""
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from benchmarks import harness
+from benchmarks.facts import facts
+from jaxnets.optim.directions import orthogonal
+from jaxnets.optim.gains import scale_by_calibrated_gain
+from jaxnets.optim.guards import blocking
+from jaxnets.optim.second_order import scale_by_spsa_hessian
+from jaxnets.optim.spsa import spsa_gradient
+
+SEEDS, EVALUATIONS, CALIBRATION = 20, 2000, 25
+
+
+class Problem(NamedTuple):
+    """A function to minimize. `xp` is numpy or jax.numpy, so that all methods evaluate the same."""
+
+    value: Callable[[Any, Any], Any]
+    """(xp, x [n]) -> the value without noise."""
+    start: np.ndarray
+    noise: float
+    """Standard deviation of what is added to each value."""
+    c: float
+    """Size of perturbations, for every method that takes one."""
+    first_step: float
+    """Size of the first move, for every method that is calibrated by one."""
+
+
+def _quadratic(n: int) -> Problem:
+    curvature = np.linspace(1, 10, n)
+    return Problem(lambda xp, x: 0.5 * xp.mean(xp.asarray(curvature) * x**2), np.ones(n), 0.01, 0.1, 0.05)
+
+
+def _data(examples: int, features: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(examples, features))
+    return x, np.sign(x @ rng.normal(size=features) + 0.5 * rng.normal(size=examples))
+
+
+def _logistic() -> Problem:
+    x, sign = _data(200, 20)
+    margin = lambda xp, w: xp.asarray(sign) * (xp.asarray(x) @ w)
+    return Problem(
+        lambda xp, w: xp.mean(xp.logaddexp(0, -margin(xp, w))) + 0.005 * xp.sum(w**2), np.zeros(20), 0.01, 0.1, 0.1
+    )
+
+
+def _errors() -> Problem:
+    x, sign = _data(200, 20)
+    share = lambda xp, w: xp.mean((xp.asarray(sign) * (xp.asarray(x) @ w) <= 0) * 1.0)
+    return Problem(share, np.full(20, 0.1), 0.0, 0.3, 0.1)
+
+
+def _rosenbrock(n: int) -> Problem:
+    value = lambda xp, x: xp.sum(100 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2)
+    return Problem(value, np.array([-1.2, 1.0] * (n // 2)), 0.0, 0.01, 0.02)
+
+
+PROBLEMS: dict[str, Callable[[], Problem]] = {
+    "Rosenbrock, 2": lambda: _rosenbrock(2),
+    "Rosenbrock, 10": lambda: _rosenbrock(10),
+    **{f"noisy quadratic, {n:,}": lambda n=n: _quadratic(n) for n in (10, 100, 1000, 10_000)},
+    "error count, 20": _errors,
+    "logistic regression, 20": _logistic,
+}
+
+
+def _ours(problem: Problem, evaluations: int, per_step: int, *after: Any, number: int = 1, **options: Any) -> list[float]:
+    """Final values by seed of a chain of our transforms, the seeds mapped in one program."""
+    steps = evaluations // per_step
+    gain = scale_by_calibrated_gain(problem.first_step, big_a=0.1 * steps, steps=CALIBRATION // number)
+    *middle, wrap = after or (lambda rule: rule,)
+    tx = optax.chain(spsa_gradient(c=problem.c, num_perturbations=number, **options), *middle, wrap(gain))
+    start = jnp.asarray(problem.start, jnp.float32)
+
+    def train(key: jax.Array) -> jax.Array:
+        def step(carry: Any, k: jax.Array) -> tuple[Any, None]:
+            x, state = carry
+
+            def noisy(x: jax.Array) -> jax.Array:  # Noise of its own at every point and step, as the peers' calls have.
+                bits = jax.lax.bitcast_convert_type(x, jnp.uint32) * jnp.arange(1, 2 * x.size, 2, dtype=jnp.uint32)
+                own = jax.random.fold_in(jax.random.fold_in(key, k), bits.sum(dtype=jnp.uint32))
+                return problem.value(jnp, x) + problem.noise * jax.random.normal(own)
+
+            updates, state = tx.update(None, state, x, value_fn=noisy, key=jax.random.fold_in(key, steps))
+            return (optax.apply_updates(x, updates), state), None
+
+        (x, _), _ = jax.lax.scan(step, (start, tx.init(start)), jnp.arange(steps))
+        return problem.value(jnp, x)
+
+    return [float(value) for value in jax.jit(jax.vmap(train))(jax.random.split(jax.random.key(0), SEEDS))]
+
+
+def _noisy(problem: Problem, rng: np.random.Generator) -> Callable[[np.ndarray], float]:
+    return lambda x: float(problem.value(np, np.asarray(x))) + problem.noise * rng.standard_normal()
+
+
+def _spall(problem: Problem, evaluations: int, seed: int) -> np.ndarray:
+    """Spall's loop (1998) in NumPy: 25 estimates at the start choose a."""
+    rng = np.random.default_rng(seed)
+    function, x, n = _noisy(problem, rng), problem.start.copy(), len(problem.start)
+    steps, alpha, gamma = evaluations // 2, 0.602, 0.101
+    big_a = 0.1 * steps
+    slope = lambda delta, c: (function(x + c * delta) - function(x - c * delta)) / (2 * c)
+    size = np.mean([abs(slope(rng.choice((-1.0, 1.0), n), problem.c)) for _ in range(CALIBRATION)])
+    a = problem.first_step * (big_a + 1) ** alpha / max(size, 1e-12)
+    for k in range(1, steps - CALIBRATION + 1):
+        delta = rng.choice((-1.0, 1.0), n)
+        x = x - a / (k + big_a) ** alpha * slope(delta, problem.c / k**gamma) / delta
+    return x
+
+
+def _qiskit(problem: Problem, evaluations: int, seed: int) -> np.ndarray:
+    from qiskit_algorithms.optimizers import SPSA
+    from qiskit_algorithms.utils import algorithm_globals
+
+    algorithm_globals.random_seed = seed
+    function = _noisy(problem, np.random.default_rng(seed))
+    # Its calibration takes 50 evaluations, and it evaluates the last point once.
+    optimizer = SPSA(maxiter=(evaluations - 51) // 2)
+    return np.asarray(optimizer.minimize(function, problem.start).x)
+
+
+def _nevergrad(name: str) -> Callable[[Problem, int, int], np.ndarray]:
+    def run(problem: Problem, evaluations: int, seed: int) -> np.ndarray:
+        import nevergrad
+
+        space = nevergrad.p.Array(init=problem.start)
+        space.random_state.seed(seed)
+        optimizer = nevergrad.optimizers.registry[name](parametrization=space, budget=evaluations)
+        return np.asarray(optimizer.minimize(_noisy(problem, np.random.default_rng(seed))).value)
+
+    return run
+
+
+OURS: dict[str, Callable[[Problem, int], list[float]]] = {
+    "jaxnets": lambda problem, evaluations: _ours(problem, evaluations, 2),
+    "jaxnets, blocking": lambda problem, evaluations: _ours(problem, evaluations, 4, blocking),
+    "jaxnets, orthogonal": lambda problem, evaluations: _ours(problem, evaluations, 16, number=8, directions=orthogonal),
+    "jaxnets, 2-SPSA": lambda problem, evaluations: _ours(
+        problem, evaluations, 6, scale_by_spsa_hessian(jax.random.key(1), problem.c, kind="diagonal"), lambda rule: rule
+    ),
+}
+PEERS: dict[str, Callable[[Problem, int, int], np.ndarray]] = {
+    "Spall in NumPy": _spall,
+    "Qiskit": _qiskit,
+    "nevergrad SPSA": _nevergrad("SPSA"),
+    "nevergrad (1+1)": _nevergrad("OnePlusOne"),
+}
+
+
+def measure(name: str, evaluations: int = EVALUATIONS, seeds: int = SEEDS) -> list[dict[str, Any]]:
+    """A row for each method on one problem; peers whose package is missing are named on the terminal and left out."""
+    problem, rows = PROBLEMS[name](), []
+    for method, run in {**OURS, **PEERS}.items():
+        try:
+            if method in OURS:
+                values = run(problem, evaluations)  # type: ignore[call-arg]
+            else:
+                ends = [run(problem, evaluations, seed) for seed in range(seeds)]  # type: ignore[call-arg]
+                values = [float(problem.value(np, x)) for x in ends]
+        except ImportError as error:
+            print(f"{method} is left out: {error}", file=sys.stderr)
+            continue
+        rows.append(
+            {
+                "kind": "spsa peers",
+                "problem": name,
+                "method": method,
+                "evaluations": evaluations,
+                "noise": problem.noise,
+                "start": float(problem.value(np, problem.start)),
+                "values": values,
+            }
+        )
+    return rows
+
+
+def table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Medians over seeds, a line for each problem and a column for each method; a value that is not finite counts as inf."""
+    methods = list(dict.fromkeys(row["method"] for row in rows))
+    lines = [f"| problem, parameters | start | {' | '.join(methods)} |", "| :-- | --: |" + " --: |" * len(methods)]
+    for problem in dict.fromkeys(row["problem"] for row in rows):
+        of = {row["method"]: row for row in rows if row["problem"] == problem}
+        medians = [f"{np.median(np.nan_to_num(of[m]['values'], nan=np.inf)):.2g}" if m in of else "–" for m in methods]
+        lines.append(f"| {problem} | {next(iter(of.values()))['start']:.3g} | {' | '.join(medians)} |")
+    return "\n".join(lines)
+
+
+def main(args: list[str]) -> int:
+    """Prints the table, and appends the rows to a file."""
+    file = Path(args[args.index("--json") + 1]) if "--json" in args else None
+    names = [arg for arg in args if arg in PROBLEMS] or list(PROBLEMS)
+    rows = []
+    for name in names:
+        for row in measure(name):
+            rows.append(row)
+            if file:
+                harness.append(file, {**row, **facts()})
+        print(table(rows), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    harness.start(main)

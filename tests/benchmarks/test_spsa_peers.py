@@ -1,0 +1,52 @@
+"""SPSA beside its peers: every method gets the same number of evaluations, and rows become a table."""
+
+import sys
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from benchmarks import spsa_memory, spsa_peers
+
+
+@pytest.mark.parametrize("name", spsa_peers.PROBLEMS)
+def test_a_problem_has_the_same_values_for_all_methods(name):
+    problem = spsa_peers.PROBLEMS[name]()
+    x = problem.start + np.random.default_rng(0).normal(size=problem.start.shape)
+    assert float(problem.value(jnp, jnp.asarray(x, jnp.float32))) == pytest.approx(float(problem.value(np, x)), rel=1e-4)
+
+
+def test_spall_in_numpy_descends_with_all_its_evaluations(monkeypatch):
+    calls, noisy = [], spsa_peers._noisy
+
+    def counted(problem, rng):
+        function = noisy(problem, rng)
+        return lambda x: calls.append(1) or function(x)
+
+    monkeypatch.setattr(spsa_peers, "_noisy", counted)
+    problem = spsa_peers.PROBLEMS["noisy quadratic, 10"]()
+    end = spsa_peers._spall(problem, 400, seed=0)
+    assert len(calls) == 400
+    assert problem.value(np, end) < problem.value(np, problem.start) / 10
+
+
+def test_missing_packages_are_left_out(monkeypatch, capsys):
+    monkeypatch.setattr(spsa_peers, "SEEDS", 2)
+    monkeypatch.setattr(spsa_peers, "OURS", {"jaxnets": spsa_peers.OURS["jaxnets"]})
+    for package in ("qiskit_algorithms", "qiskit_algorithms.optimizers", "nevergrad"):
+        monkeypatch.setitem(sys.modules, package, None)
+    rows = spsa_peers.measure("noisy quadratic, 10", evaluations=400, seeds=2)
+    assert [row["method"] for row in rows] == ["jaxnets", "Spall in NumPy"]
+    assert all(len(row["values"]) == 2 and max(row["values"]) < row["start"] / 10 for row in rows)
+    assert "Qiskit is left out" in capsys.readouterr().err
+    last = spsa_peers.table(rows).splitlines()[-1]
+    assert last.startswith("| noisy quadratic, 10 | 2.75 | ")
+
+
+def test_scratch_of_evaluations_in_turn_does_not_grow_with_perturbations():
+    axis, size, config, shape = next(iter(spsa_memory.cases()))
+    of = {rule: spsa_memory.scratch_bytes(spsa_memory.RULES[rule], config, shape) for rule in list(spsa_memory.RULES)[3:]}
+    together, in_turn = of.values()
+    assert in_turn < together / 2
+    rows = [{"axis": axis, "size": size, "rule": rule, "scratch_bytes": number} for rule, number in of.items()]
+    assert spsa_memory.table(rows).splitlines()[-1].startswith("| LeNet, batch 32 |")
