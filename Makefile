@@ -5,6 +5,7 @@
 # make test-fast    configs, registry, imports, update rules: the part without training, within a minute
 # make lint         style and types
 # make docs         the site of README, guides and docstrings, under build/docs
+# make wheel-trial  a wheel, installed in fresh environments outside the checkout, with and without a compiler
 # make newest       the fast tests and a run from end to end, on the newest Python there is with the newest jax
 # make test-accelerators   every program lowered at its full size, a dozen compiled for H100 and TPU v5e; without a device
 # make sanitize     the tests of the CPU kernels under address and undefined-behavior sanitizers
@@ -25,11 +26,15 @@ FAST = tests/config tests/optim tests/test_architecture.py tests/test_readme.py 
 # The kernels' tests once more, with kernels that check every access (GCC's sanitizers), by each of their instruction sets.
 SANITIZERS = -fsanitize=address,undefined -fno-sanitize-recover=all
 
+# Every supported interpreter there is, for make wheel-trial.
+PYTHONS = $(foreach version,3.11 3.12 3.13,$(lastword $(wildcard $(HOME)/.pyenv/versions/$(version).*/bin/python3) \
+  $(shell python$(version) -c 'import sys; print(sys.executable)' 2>/dev/null)))
+
 # Interpreters newer than the oldest supported one, the newest first; pyenv keeps them beside each other.
 NEWER = $(firstword $(foreach version,3.13 3.12,$(lastword $(wildcard $(HOME)/.pyenv/versions/$(version).*/bin/python3)) \
   $(shell python$(version) -c 'import sys; print(sys.executable)' 2>/dev/null)))
 
-.PHONY: quickstart test test-data test-reliability test-fast test-accelerators lint docs newest torch sanitize clean
+.PHONY: quickstart test test-data test-reliability test-fast test-accelerators lint docs newest wheel-trial torch sanitize clean
 
 quickstart: $(VENV)/base
 	$(VENV)/bin/jaxnets run cifar10/lenet/bn cifar10/lenet/bn_dropout cifar10/lenet/super cifar10/lenet/best \
@@ -84,6 +89,9 @@ sanitize: $(VENV)/test
 	  ASAN_OPTIONS=detect_leaks=0 sh -c 'for set in avx512 avx2 base; do \
 	    JAXNETS_CPU_KERNELS=$$set $(VENV)/bin/pytest tests/nn || exit 1; done'; status=$$?; \
 	  $(VENV)/bin/python setup.py --quiet build_ext --inplace --force; exit $$status
+
+wheel-trial:
+	scripts/wheel_trial.sh build/wheel-trial $(PYTHONS)
 
 # PyTorch's CPU build, for the parity tests, the benchmarks and ONNX files alone.
 torch: $(VENV)/test
