@@ -20,7 +20,7 @@ RESULTS = ROOT / "benchmarks" / "results"
 PAGES = ("README.md", "RESULTS.md")
 sys.path.insert(0, str(ROOT))
 
-from benchmarks import harness, reported, spsa_memory, spsa_peers  # noqa: E402
+from benchmarks import harness, reported, spsa_memory, spsa_peers, training_parity  # noqa: E402
 
 SPSA = {"spsa peers": spsa_peers.table, "spsa memory": spsa_memory.table}
 
@@ -28,12 +28,15 @@ SPSA = {"spsa peers": spsa_peers.table, "spsa memory": spsa_memory.table}
 def table(path: Path) -> str:
     """The Markdown table of one file: runs beside reported metrics, benchmarks beside PyTorch, or SPSA beside its peers."""
     rows = records.read(path)
-    if rows[0]["kind"] in SPSA:
-        circumstances = f"{rows[0]['hardware']}; jax {rows[0]['versions']['jax']}; raw data in `{path.name}`"
-        return f"{SPSA[rows[0]['kind']](rows)}\n\n{circumstances}\n"
-    if rows[0]["kind"] != "benchmark":
-        return tables.of_file(path)
     first = rows[0]
+    if first["kind"] in SPSA:
+        return f"{SPSA[first['kind']](rows)}\n\n{first['hardware']}; jax {first['versions']['jax']}; raw data in `{path.name}`\n"
+    if first["kind"] == "training parity":
+        compared = [found for name in training_parity.FAMILIES if (found := training_parity.compare(name, rows))]
+        versions = f"jax {first['versions']['jax']}, torch {first['versions']['torch']}"
+        return f"{training_parity.table(compared)}\n\n{first['hardware']}; {versions}; raw data in `{path.name}`\n"
+    if first["kind"] != "benchmark":
+        return tables.of_file(path)
     versions = f"jax {first['versions']['jax']}, torch {first['versions']['torch']}"
     rounds = " or ".join(str(n) for n in sorted({row["n"] for row in rows}))
     return f"{harness.table(rows)}\n\n{first['hardware']}; {versions}; n = {rounds} rounds; raw data in `{path.name}`\n"
