@@ -30,7 +30,8 @@ def table(path: Path) -> str:
     rows = records.read(path)
     first = rows[0]
     if first["kind"] in SPSA:
-        return f"{SPSA[first['kind']](rows)}\n\n{first['hardware']}; jax {first['versions']['jax']}; raw data in `{path.name}`\n"
+        circumstances = f"{first['hardware']}; jax {first['versions']['jax']}; raw data in `{path.name}`"
+        return f"{SPSA[first['kind']](rows)}\n\n{circumstances}\n"
     if first["kind"] == "training parity":
         compared = [found for name in training_parity.FAMILIES if (found := training_parity.compare(name, rows))]
         versions = f"jax {first['versions']['jax']}, torch {first['versions']['torch']}"
