@@ -59,7 +59,7 @@ for python in "${@:-python3}"; do
 
   # Without a compiler: none is on the path, nor named by the environment.
   copy "$here/source"
-  "$bin/python" $PIP install setuptools wheel
+  "$bin/python" $PIP install "setuptools>=77" wheel
   PATH=$bin CC=no-compiler CXX=no-compiler "$bin/python" $PIP wheel --no-deps --no-build-isolation --wheel-dir "$here/plain" "$here/source"
   "$bin/python" $PIP install --force-reinstall --no-deps "$here"/plain/*.whl
   "$bin/python" -c "from jaxnets.nn import kernels; assert kernels.backend() == 'xla', kernels.backend()"
