@@ -37,7 +37,7 @@ def test_missing_packages_are_left_out(monkeypatch, capsys):
         monkeypatch.setitem(sys.modules, package, None)
     rows = spsa_peers.measure("noisy quadratic, 10", evaluations=400, seeds=2)
     assert [row["method"] for row in rows] == ["jaxnets", "Spall in NumPy"]
-    assert all(len(row["values"]) == 2 and max(row["values"]) < row["start"] / 10 for row in rows)
+    assert all(len(row["values"]) == 2 and max(row["values"]) < row["start"] / 2 for row in rows)
     assert "Qiskit is left out" in capsys.readouterr().err
     last = spsa_peers.table(rows).splitlines()[-1]
     assert last.startswith("| noisy quadratic, 10 | 2.75 | ")
