@@ -3,7 +3,9 @@
 Everything follows from the program that the device's compiler makes for a whole epoch: nothing is run.
 """
 
+import contextlib
 import re
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -77,7 +79,7 @@ def estimate(experiment: Experiment, dataset: Any, on: str, count: int = 1) -> E
     steps = parallel.steps_per_call(task.train_loader.steps, layout.platform)
     arguments = ahead.train_arguments(made, experiment.seeds, steps)
     traced = made.train.trace(*arguments)
-    with memory.watched():
+    with memory.watched(), _uncached():
         try:
             compiled = traced.lower().compile()
         except jax.errors.JaxRuntimeError as error:
@@ -103,6 +105,18 @@ def estimate(experiment: Experiment, dataset: Any, on: str, count: int = 1) -> E
         fastest=fastest,
         slowest=slowest,
     )
+
+
+@contextlib.contextmanager
+def _uncached() -> Iterator[None]:
+    """Keeps programs out of JAX's cache on disk, from which those for devices that are not here cannot be read again."""
+    name = "jax_persistent_cache_min_compile_time_secs"
+    kept = jax.config.values[name]
+    jax.config.update(name, 1e9)
+    try:
+        yield
+    finally:
+        jax.config.update(name, kept)
 
 
 def _shares(layout: parallel.Layout) -> int:

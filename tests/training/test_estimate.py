@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import jax
 import pytest
 
 from jaxnets import registry
@@ -32,6 +33,16 @@ def test_an_experiment_in_numbers():
     assert images < one.needed.total < two.needed.total < 3 * images
     assert one.fits
     assert 0 < one.fastest < one.slowest
+
+
+def test_nothing_is_left_in_the_cache_that_cannot_be_read_again(monkeypatch):
+    """JAX would warn at the second reading, and a run would then empty the cache as damaged."""
+    setting = lambda: jax.config.values["jax_persistent_cache_min_compile_time_secs"]
+    before, seen, compile_ = setting(), [], jax.stages.Lowered.compile
+    monkeypatch.setattr(jax.stages.Lowered, "compile", lambda self: seen.append(setting()) or compile_(self))
+    of(replace(MLP, seeds=1))
+    assert seen == [1e9]
+    assert setting() == before
 
 
 def test_time_lies_between_all_at_once_and_one_after_the_other():
