@@ -79,7 +79,8 @@ def time_to_accuracy(name: str, rounds: int) -> Row:
     source = "cifar10" if store.is_prepared("cifar10") else "shapes10"
     dataset, target = catalog.open_dataset(source), TARGETS[source]
     built = engine.build(experiment, dataset)
-    initial_states = _initial_states(built, rounds + 1)  # The first one is for the warm-up.
+    # The first one is for the warm-up. Rounds that something disturbed are run again, with the first ones in the end.
+    initial_states = _initial_states(built, rounds + 1)
     epochs: dict[str, list[int]] = {}
     """Epochs until the target, by side and training."""
 
@@ -93,7 +94,7 @@ def time_to_accuracy(name: str, rounds: int) -> Row:
 
     def run(steps: int) -> None:
         del steps
-        current = [initial_states[len(epochs.get(OURS, ()))]]
+        current = [initial_states[len(epochs.get(OURS, ())) % len(initial_states)]]
 
         def train(number: int) -> None:
             current[0] = _after_epoch(built, current[0], number)
@@ -109,7 +110,7 @@ def time_to_accuracy(name: str, rounds: int) -> Row:
 
         def run(steps: int) -> None:
             del steps
-            trainer.restart(*weights[len(epochs.get(side, ()))])
+            trainer.restart(*weights[len(epochs.get(side, ())) % len(weights)])
             train_to_target(side, lambda number: trainer.epoch(), lambda: trainer.accuracy(*validation))
 
         return run

@@ -19,7 +19,7 @@ Image.open("pets/cat/1.jpg").save("photo.jpg")
 Image.open("pets/dog/0.png").save("another.png")
 
 GOOD, BAD = ("excellent", "moving", "brilliant", "fine"), ("awful", "dull", "poor", "tedious")
-with Path("reviews.csv").open("w", newline="") as file:
+with Path("reviews.csv").open("w", newline="", encoding="utf-8") as file:
     rows = csv.writer(file)
     rows.writerow(["text", "label"])
     for i in range(400):

@@ -92,6 +92,7 @@ class RunFolder:
         try:
             fcntl.flock(self._locked, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            self.close()
             raise UserError(f"another process is running in {self.path}; wait for it, or choose another --out") from None
 
     def close(self) -> None:

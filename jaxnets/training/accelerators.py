@@ -196,7 +196,7 @@ def _silence() -> Iterator[None]:
     """Keeps what the plugins' C++ prints off the terminal while they are loaded: that there is no such device here."""
     kept = os.dup(2)
     try:
-        with open(os.devnull, "w") as nothing:  # noqa: PTH123  # A descriptor is needed.
+        with open(os.devnull, "wb") as nothing:  # noqa: PTH123  # A descriptor is needed.
             os.dup2(nothing.fileno(), 2)
         yield
     finally:

@@ -9,7 +9,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed: its side of the benchmarks is not tested")
 
-from benchmarks import data, harness, measurements  # noqa: E402
+from benchmarks import contention, data, harness, measurements  # noqa: E402
 from benchmarks.torch import forms, training, twins  # noqa: E402
 from benchmarks.workloads import WORKLOADS, prepare  # noqa: E402
 from jaxnets import registry  # noqa: E402
@@ -214,6 +214,7 @@ def test_time_to_accuracy_counts_epochs_until_the_target(small, monkeypatch):
     monkeypatch.setattr(engine, "build", build)
     monkeypatch.setattr(training.Trainer, "accuracy", accuracy)
     monkeypatch.setattr(measurements, "TARGETS", {"shapes10": 0.9})
+    monkeypatch.setattr(contention, "disturbance", lambda usage, cores: None)  # Other tests run.
     row = measurements.time_to_accuracy("lenet_super", 7)
     assert (row["dataset"], row["target"]) == ("shapes10", 0.9)
     assert set(row["epochs"]) == set(SIDES)

@@ -48,4 +48,5 @@ def make_run(folder, id_, test=(0.60, 0.62), synthetic=False, failed=(-1, -1), f
                 "reported": all_experiments()[id_].reported,
             }
         )
+    run.close()
     return run
