@@ -93,7 +93,9 @@ def in_processes(*calls):
             found.put(repr(error))
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # Python warns of forks beside jax's threads.
+        # Python and jax warn of forks beside jax's threads.
+        for kind in (DeprecationWarning, RuntimeWarning):
+            warnings.simplefilter("ignore", kind)
         processes = [fork.Process(target=run, args=(call,)) for call in calls]
         for process in processes:
             process.start()
