@@ -3,8 +3,8 @@
 JAX's compilers for CUDA devices and TPUs come with its plugins and run without a device: `devices` describes one to them.
 The memory, bandwidth and shape of NVIDIA's cards are those that XLA keeps for this (xla/backends/gpu/target_config/specs in
 github.com/openxla/xla; for the RTX 4090 NVIDIA's Ada whitepaper); products in float32 are TF32's, JAX's default there.
-Rates without sparsity, links and all of TPUs are the makers' published figures as they are commonly quoted, not compared with
-the data sheets one by one: do so before money depends on them.
+Rates without sparsity, links and all of TPUs are the makers' published figures as they are commonly quoted, not compared
+with the data sheets one by one: do so before money depends on them.
 """
 
 import contextlib
