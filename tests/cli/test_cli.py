@@ -33,7 +33,7 @@ def call(capsys, *args):
         ([*RUN, "--optim.lr", "fast"], "--optim.lr: could not convert string to float: 'fast'"),
         ([*RUN, "--seeds", "2.5"], "--seeds"),
         ([*RUN, "--seeds"], "Missing value for argument '--seeds'"),
-        ([*RUN, "--seeds", "0"], "seeds must be at least 1, got 0"),
+        ([*RUN, "--seeds", "0"], "seeds must lie in [1, 10000], got 0"),
         ([*RUN, "--data.batch-size", "-1"], "data.batch_size must be at least 1, got -1"),
         ([*RUN, "--optim.name", "adagrad"], "optim.name must be sgd, adam, adamw, rmsprop, spsa, an optax factory"),
         (
