@@ -2,6 +2,7 @@
 
 import ast
 import dataclasses
+import functools
 import math
 import os
 import types
@@ -12,6 +13,9 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from jaxnets.errors import UserError, did_you_mean
+
+type_hints: Callable[[Any], Mapping[str, Any]] = functools.cache(typing.get_type_hints)
+"""The types of a class's fields by name, evaluated once: every experiment is checked whenever any is listed."""
 
 
 def field_at(config: Any, path: str) -> Any:
@@ -64,7 +68,7 @@ def parse_field(config: Any, path: str, text: str) -> Any:
         parent = field_at(config, owner) if owner else config
         if isinstance(parent, Mapping):
             return parse_literal(text)
-        hint = typing.get_type_hints(type(parent))[name]
+        hint = type_hints(type(parent))[name]
         field_at(parent, name)
     except (AttributeError, KeyError):
         raise _unknown(config, path) from None
@@ -95,7 +99,7 @@ def parse_literal(text: str) -> Any:
 
 def check_types(config: Any, prefix: str = "") -> None:
     """Raises UserError for the first field, by its dotted path, whose value is of another type than the field's."""
-    for name, hint in typing.get_type_hints(type(config)).items():
+    for name, hint in type_hints(type(config)).items():
         if typing.get_origin(hint) is typing.ClassVar or not hasattr(config, name):
             continue
         value = getattr(config, name)

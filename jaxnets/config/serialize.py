@@ -5,6 +5,7 @@ import typing
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from jaxnets.config.fields import type_hints
 from jaxnets.errors import UserError
 
 
@@ -29,7 +30,7 @@ def from_json(kind: Any, value: Any) -> Any:
     """
     if dataclasses.is_dataclass(kind):
         kind = _subclass(kind, value["type"])
-        hints = typing.get_type_hints(kind)
+        hints = type_hints(kind)
         names = {field.name for field in dataclasses.fields(kind)}
         return kind(**{name: from_json(hints[name], item) for name, item in value.items() if name in names})
     inner = typing.get_args(kind)
