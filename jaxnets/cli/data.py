@@ -12,6 +12,7 @@ import tyro
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from jaxnets.cli.columns import aligned
 from jaxnets.cli.parse import parse
 from jaxnets.data import catalog, store
 from jaxnets.data.progress import Report
@@ -58,9 +59,7 @@ def _print_status() -> None:
     for name, builder in catalog.SETS.items():
         download = "none" if builder.synthetic else catalog.megabytes(builder) or "by hand"
         rows.append((name, catalog.state(name), download, _sizes(catalog.element_spec(name))))
-    widths = [max(len(row[i]) for row in rows) for i in range(3)]
-    for row in rows:
-        print("  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]]))
+    print(aligned(rows))
     print(f"\nPrepared sets are stored in {store.root()}. How to get one: jaxnets data show SET")
     if again := [name for name, ready, *_ in rows if ready in (store.OUTDATED, store.DAMAGED)]:
         print(f"To be prepared again before use: {', '.join(again)}")

@@ -6,6 +6,7 @@ from typing import Any
 
 import tyro
 
+from jaxnets.cli.columns import aligned
 from jaxnets.cli.parse import parse
 from jaxnets.data import catalog
 from jaxnets.runs import shipped
@@ -38,9 +39,7 @@ def nets(args: list[str]) -> int:
         figure = tables.format_mean_std(net["test"][name], tables.factor(name))
         unit = {"accuracy": "% right", "bits": "bits a letter", "bleu": "BLEU"}[name]
         rows.append([net["name"], net["command"], net["summary"], net["dataset"], f"{figure} {unit}", str(net["seeds"])])
-    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header) - 1)]
-    for row in (header, *rows):
-        print("  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]]))
+    print(aligned([header, *rows]))
     print(f"\nmean ± standard deviation over seeds; records in {shipped.RESULTS}. The data:")
     for dataset in dict.fromkeys(net["dataset"] for net in found):
         builder = catalog.get(dataset)

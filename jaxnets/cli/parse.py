@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 
 import tyro
 
+from jaxnets import registry
+from jaxnets.config import validate, with_fields
 from jaxnets.config.fields import can_exist, check_values, parse_literal, user_path
 from jaxnets.errors import UserError
 from jaxnets.runs import shipped
@@ -64,6 +66,31 @@ def parse(kind: Any, command: str, args: list[str], default: Any = None, descrip
                 bound = f"at least {limits.least:g}" if value < limits.least else f"at most {limits.most:,g}"
                 raise UserError(f"{name} must be {bound}, got {value:g}")
     return options
+
+
+def parse_experiments(kind: Any, command: str, args: Sequence[str], example: str, what: str) -> list[Any]:
+    """The options of a command on experiments, ID… and then settings of them all: an object of `kind` for each.
+
+    Args:
+      kind: the options, of which "experiment" is made of its id and the settings.
+      command: as it is typed.
+      args: its arguments.
+      example: what follows the command in an example, for the message where no id is given.
+      what: what it does, for its help.
+
+    Raises UserError for an unknown id and for settings that cannot be.
+    """
+    names = list(itertools.takewhile(lambda arg: not arg.startswith("-"), args))
+    rest, changes = take_args(args[len(names) :])
+    if not names and not {"-h", "--help"} & set(rest):
+        raise UserError(f"{command} needs the id of an experiment first, for example: jaxnets {command} {example}")
+    experiments = registry.select(names or ["cifar10/lenet/super"])
+    description = f"{what}. The defaults below are those of {experiments[0].id}."
+    title = f"{command} {' '.join(names) or 'ID…'}"
+    parsed = [parse(kind, title, rest, kind(each), description) for each in experiments]
+    return [
+        dataclasses.replace(options, experiment=validate(with_fields(options.experiment, changes))) for options in parsed
+    ]
 
 
 def _with_user_paths(options: Any) -> Any:

@@ -1,7 +1,6 @@
 """`jaxnets run`."""
 
 import dataclasses
-import itertools
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -9,9 +8,8 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
-from jaxnets import registry
-from jaxnets.cli.parse import Limits, parse, take_args
-from jaxnets.config import Experiment, validate, with_fields
+from jaxnets.cli.parse import Limits, parse_experiments
+from jaxnets.config import Experiment
 from jaxnets.errors import UserError, one_line
 
 
@@ -33,16 +31,8 @@ def run(args: list[str]) -> int:
 
     Returns the exit status: 0, 1 if some experiments failed, 128 + the signal's number after one that stops it.
     """
-    names = list(itertools.takewhile(lambda arg: not arg.startswith("-"), args))
-    rest, changes = take_args(args[len(names) :])
-    if not names and not {"-h", "--help"} & set(rest):
-        raise UserError("run needs the id of an experiment first, for example: jaxnets run cifar10/lenet/super --epochs 5")
-    experiments = registry.select(names or ["cifar10/lenet/super"])
-    description = (
-        f"Trains experiments, each with several seeds at once. The defaults below are those of {experiments[0].id}."
-    )
-    runs = [parse(RunOptions, f"run {' '.join(names) or 'ID…'}", rest, RunOptions(e), description) for e in experiments]
-    runs = [dataclasses.replace(run, experiment=validate(with_fields(run.experiment, changes))) for run in runs]
+    what = "Trains experiments, each with several seeds at once"
+    runs = parse_experiments(RunOptions, "run", args, "cifar10/lenet/super --epochs 5", what)
     return _train_all(runs)
 
 
