@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import tyro
 
 from jaxnets import registry
+from jaxnets.cli.columns import aligned
 from jaxnets.cli.parse import parse, shown_as
 from jaxnets.config import Experiment, to_json
 
@@ -38,10 +39,7 @@ def list_all(args: list[str]) -> int:
         print(json.dumps([{key: to_json(getattr(e, key)) for key in keys} for e in experiments], indent=1))
         return 0
     lines = [(e.id, e.dataset, e.source, _headline(e), e.summary) for e in experiments]
-    lines.insert(0, ("ID", "DATA", "SOURCE", "REPORTED", "WHAT"))
-    widths = [max(len(line[i]) for line in lines) for i in range(4)]
-    for line in lines:
-        print("  ".join([text.ljust(width) for text, width in zip(line, widths, strict=False)] + [line[4]]))
+    print(aligned([("ID", "DATA", "SOURCE", "REPORTED", "WHAT"), *lines]))
     return 0
 
 
@@ -62,8 +60,7 @@ def show(args: list[str]) -> int:
     for experiment in experiments:
         own = catalog.is_own(experiment.data.source)
         ready = own or catalog.is_ready(experiment.dataset)
-        dataset = catalog.open_data(experiment.data) if own else catalog.element_spec(experiment.dataset)
-        task = tasks.build(experiment, dataset)
+        task = tasks.build(experiment, catalog.spec_of(experiment.data))
         shown.append(
             {
                 **to_json(experiment),

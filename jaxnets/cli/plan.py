@@ -1,16 +1,14 @@
 """`jaxnets plan`."""
 
 import dataclasses
-import itertools
 import sys
 from typing import Annotated, Any
 
 import tyro
 
-from jaxnets import registry
 from jaxnets.analysis.report import tables
-from jaxnets.cli.parse import parse, take_args
-from jaxnets.config import Experiment, validate, with_field, with_fields
+from jaxnets.cli.parse import parse_experiments
+from jaxnets.config import Experiment, validate, with_field
 from jaxnets.data import catalog
 from jaxnets.errors import UserError
 
@@ -50,15 +48,9 @@ class PlanOptions:
 
 def plan(args: list[str]) -> int:
     """Compiles the training of experiments for a device, and prints a table of what it takes."""
-    names = list(itertools.takewhile(lambda arg: not arg.startswith("-"), args))
-    rest, changes = take_args(args[len(names) :])
-    if not names and not {"-h", "--help"} & set(rest):
-        raise UserError("plan needs the id of an experiment first, for example: jaxnets plan cifar10/lenet/super --on h100")
-    experiments = registry.select(names or ["cifar10/lenet/super"])
-    description = f"Says what training would take on a device. The defaults below are those of {experiments[0].id}."
-    plans = [parse(PlanOptions, f"plan {' '.join(names) or 'ID…'}", rest, PlanOptions(e), description) for e in experiments]
-    options = plans[0]
-    chosen = [validate(with_fields(each.experiment, changes)) for each in plans]
+    what = "Says what training would take on a device"
+    plans = parse_experiments(PlanOptions, "plan", args, "cifar10/lenet/super --on h100", what)
+    options, chosen = plans[0], [each.experiment for each in plans]
     sizes = _batch_sizes(options.batch_size)
     if sizes:
         chosen = [validate(with_field(each, "data.batch_size", size)) for each in chosen for size in sizes]
@@ -106,13 +98,11 @@ def _row(experiment: Experiment, on: str, count: int, measure: bool) -> tuple[di
     from jaxnets.training import estimate
     from jaxnets.training.memory import OutOfMemory
 
-    own = catalog.is_own(experiment.data.source)
-    dataset = catalog.open_data(experiment.data) if own else catalog.element_spec(experiment.dataset)
     cells: dict[str, Any] = {"experiment": experiment.id, "batch": f"{experiment.data.batch_size:,}"}
     if "gpu_seconds" in experiment.reported:
         cells["reported"] = f"{experiment.reported['gpu_seconds'] / 3600:.2f}"
     try:
-        found = estimate.estimate(experiment, dataset, on, count)
+        found = estimate.estimate(experiment, catalog.spec_of(experiment.data), on, count)
     except OutOfMemory as error:
         cells |= {"fits": "no", "GB": f"{error.memory.total / 1e9:.1f}" if error.memory.total else "too many"}
         return cells, error.explain(experiment)

@@ -64,7 +64,7 @@ def megabytes(builder: DatasetBuilder) -> str:
 
 def element_spec(name: str) -> Dataset:
     """The shapes, types and meta data of a set: of the prepared set if it can be used, else as its file states them."""
-    return load(name) if is_ready(name) else get(name).element_spec()
+    return _found(name)[1] or get(name).element_spec()
 
 
 def prepare(name: str, manual_dir: Path | None = None, report: Report = silent) -> Path:
@@ -106,13 +106,18 @@ def is_ready(name: str) -> bool:
 
 def state(name: str) -> str:
     """As `store.state`; also DAMAGED for arrays that cannot be read, and OUTDATED for those of another version of a set."""
+    return _found(name)[0]
+
+
+def _found(name: str) -> tuple[str, Dataset | None]:
+    """(the state of a set, the set if it can be used)."""
     if (found := store.state(name)) != store.READY:
-        return found
+        return found, None
     try:
         dataset = store.load(name)
     except UserError:
-        return store.DAMAGED
-    return store.OUTDATED if get(name).fault(dataset) else store.READY
+        return store.DAMAGED, None
+    return (store.OUTDATED, None) if get(name).fault(dataset) else (store.READY, dataset)
 
 
 def load(name: str) -> Dataset:
@@ -158,6 +163,11 @@ def open_data(config: DataConfig, report: Report = silent) -> Dataset:
     if is_own(config.source):
         return own.open_source(config, report)
     return open_dataset(config.dataset, config.synthetic)
+
+
+def spec_of(config: DataConfig) -> Dataset:
+    """The shapes, types and meta data of a config's data set, which need not be prepared unless it is the user's own."""
+    return open_data(config) if is_own(config.source) else element_spec(config.dataset)
 
 
 def with_absolute_source(experiment: Experiment) -> Experiment:

@@ -13,7 +13,6 @@ import jax
 from jaxnets import registry
 from jaxnets.config import Experiment, to_json
 from jaxnets.data import catalog
-from jaxnets.data.store import Dataset
 from jaxnets.runs.reproduction.evidence import Record
 from jaxnets.tasks import task as tasks
 from jaxnets.training import engine as engines
@@ -75,12 +74,14 @@ class Paces:
 
 def steps(experiment: Experiment) -> int:
     """Steps of the whole training of an experiment, whose data need not be prepared."""
-    return experiment.steps or experiment.epochs * tasks.build(experiment, _spec(experiment)).train_loader.steps
+    return (
+        experiment.steps or experiment.epochs * tasks.build(experiment, catalog.spec_of(experiment.data)).train_loader.steps
+    )
 
 
 def measure(experiment: Experiment) -> Pace:
     """Times steps of one replica in batches of _BATCH at most, on zeros of the data's shapes."""
-    spec = _spec(experiment)
+    spec = catalog.spec_of(experiment.data)
     batch = min(experiment.data.batch_size, _BATCH)
     small = replace(experiment, seeds=1, grad_accumulation_steps=1, data=replace(experiment.data, batch_size=batch))
     few = {split: {name: array[:_EXAMPLES] for name, array in fields.items()} for split, fields in spec.splits.items()}
@@ -94,12 +95,6 @@ def measure(experiment: Experiment) -> Pace:
         state = jax.block_until_ready(engine.train(state, first))[0]
         timed += 1
     return Pace(_EVALUATION * (time.perf_counter() - ready) / timed / batch, ready - started, measured=True)
-
-
-def _spec(experiment: Experiment) -> Dataset:
-    if catalog.is_own(experiment.data.source):
-        return catalog.open_data(experiment.data)
-    return catalog.element_spec(experiment.dataset)
 
 
 def _recorded(record: Record) -> Pace:
@@ -116,7 +111,7 @@ def _work(experiment: Experiment) -> str:
     model = {name: value for name, value in to_json(experiment.model).items() if name != "init" and not _is_rate(value)}
     data = to_json(experiment.data)
     shape = {name: data[name] for name in ("type", "window", "max_length", "gray") if name in data}
-    spec = _spec(experiment)
+    spec = catalog.spec_of(experiment.data)
     shrink = data.get("shrink", 1)
     fields = {name: [size // shrink for size in array.shape[1:-1]] for name, array in spec.splits["train"].items()}
     sizes = [(name, len(spec.meta[name])) for name in sorted(spec.meta) if name.startswith(_VOCABULARIES)]
