@@ -178,20 +178,14 @@ class RunFolder:
     def append(self, lines: Sequence[Json]) -> None:
         """Adds lines to metrics.jsonl."""
         text = "".join(json.dumps(files.finite(line)) + "\n" for line in lines)
-        try:
-            with (self.path / "metrics.jsonl").open("a", encoding="utf-8") as file:
-                file.write(text)
-        except OSError as error:
-            raise files.cannot_write(self.path, error) from error
+        with files.writing(self.path), (self.path / "metrics.jsonl").open("a", encoding="utf-8") as file:
+            file.write(text)
         self.recorded += len(lines)
 
     def sync(self) -> None:
         """Has metrics.jsonl on the disk before a checkpoint counts on it."""
-        try:
-            with (self.path / "metrics.jsonl").open("a", encoding="utf-8") as file:
-                os.fsync(file.fileno())
-        except OSError as error:
-            raise files.cannot_write(self.path, error) from error
+        with files.writing(self.path), (self.path / "metrics.jsonl").open("a", encoding="utf-8") as file:
+            os.fsync(file.fileno())
 
     def forget_after(self, step: int, recorded: int | None = None) -> list[str]:
         """Drops what was recorded after `step`, which a resumed run will record again.
@@ -212,13 +206,11 @@ class RunFolder:
         """Writes SHA256SUMS, then summary.json, which marks the run complete."""
         names = ("config.json", "environment.json", "metrics.jsonl", "images.npz", "net.json", "weights.safetensors")
         content = files.encode(summary)
-        try:
+        with files.writing(self.path):
             contents = {name: (self.path / name).read_bytes() for name in names if (self.path / name).exists()}
             sums = {name: hashlib.sha256(part).hexdigest() for name, part in {**contents, "summary.json": content}.items()}
             files.replace(self.path / files.SUMS, "".join(f"{digest}  {name}\n" for name, digest in sums.items()).encode())
             files.replace(self.path / "summary.json", content)
-        except OSError as error:
-            raise files.cannot_write(self.path, error) from error
 
     def write_images(self, images: Mapping[str, ImageGrid]) -> None:
         """Writes images.npz, if there are any."""
@@ -227,10 +219,8 @@ class RunFolder:
         arrays = {f"{caption}/{field}": value for caption, grid in images.items() for field, value in grid._asdict().items()}
         content = io.BytesIO()
         np.savez_compressed(content, **arrays)
-        try:
+        with files.writing(self.path):
             files.replace(self.path / "images.npz", content.getvalue())
-        except OSError as error:
-            raise files.cannot_write(self.path, error) from error
 
     def images(self) -> dict[str, ImageGrid]:
         """What `write_images` wrote, by caption."""

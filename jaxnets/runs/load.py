@@ -44,10 +44,10 @@ def load(run: Path, replica: int = 0) -> TrainedNet:
     Raises:
       UserError: a folder without weights, or a replica that is not there.
     """
-    seeds = experiment(run).seeds
-    if not 0 <= replica < seeds:
-        raise UserError(f"{run} has replicas 0 to {seeds - 1}, not {replica}")
-    return load_all(run)[replica]
+    trained = experiment(run)
+    if not 0 <= replica < trained.seeds:
+        raise UserError(f"{run} has replicas 0 to {trained.seeds - 1}, not {replica}")
+    return _load(shipped.locate(run), trained)[replica]
 
 
 def experiment(run: Path) -> Experiment:

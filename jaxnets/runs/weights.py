@@ -44,11 +44,9 @@ def save(folder: Path, variables: Mapping[str, Any], dataset: Dataset) -> None:
     """
     # safetensors writes memory as it lies, whatever the array's strides.
     tensors = {name: np.ascontiguousarray(tensor) for name, tensor in by_name(jax.device_get(variables)).items()}
-    try:
+    with files.writing(folder):
         files.write_json(folder / NET, store.describe(dataset))
         files.replace(folder / WEIGHTS, serialize(tensors))
-    except OSError as error:
-        raise files.cannot_write(folder, error) from error
 
 
 def load(folder: Path) -> tuple[dict[str, Any], Dataset]:
