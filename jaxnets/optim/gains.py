@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxnets.optim.spsa import spsa_gradient
+from jaxnets.optim.spsa import check, spsa_gradient
 
 Array = jax.Array
 
@@ -28,6 +28,11 @@ class CalibrationState(NamedTuple):
     """Mean size of a component of the estimates so far, then of those of the calibration."""
     measured: Array
     """Estimates in that mean."""
+
+
+def gain(a: Any, big_a: Any, alpha: Any) -> Callable[[Any], Any]:
+    """Spall's step lengths by the number of steps taken, a / (k + A)^alpha with k = count + 1, as `spsa` has them."""
+    return lambda count: a / (count + 1.0 + big_a) ** alpha
 
 
 def calibrate(
@@ -114,8 +119,7 @@ def scale_by_calibrated_gain(
       alpha: decay exponent of the step length, in [0, 1].
       steps: of the calibration, at least 1.
     """
-    if isinstance(first_step, int | float) and not first_step > 0:
-        raise ValueError(f"spsa: first_step must be above 0, got {first_step}")
+    check("first_step", first_step, "above 0", lambda value: value > 0)
     if steps < 1:
         raise ValueError(f"spsa: steps of the calibration must be at least 1, got {steps}")
 
@@ -128,9 +132,8 @@ def scale_by_calibrated_gain(
         is_measured = is_calibrating & (size > 0)  # An estimate that was refused is 0.
         measured = state.measured + is_measured
         magnitude = state.magnitude + jnp.where(is_measured, (size - state.magnitude) / jnp.maximum(measured, 1), 0)
-        k = jnp.maximum(state.count - steps, 0) + 1.0
-        gain = first_step * (big_a + 1.0) ** alpha / jnp.where(magnitude > 0, magnitude, jnp.inf)
-        length = jnp.where(is_calibrating, 0.0, -gain / (k + big_a) ** alpha)
+        a = first_step * (big_a + 1.0) ** alpha / jnp.where(magnitude > 0, magnitude, jnp.inf)
+        length = jnp.where(is_calibrating, 0.0, -gain(a, big_a, alpha)(jnp.maximum(state.count - steps, 0)))
         scaled = jax.tree.map(lambda u: (length * u).astype(u.dtype), updates)
         return scaled, CalibrationState(optax.safe_increment(state.count), magnitude, measured)
 

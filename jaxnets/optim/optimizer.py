@@ -14,7 +14,7 @@ from jaxnets.config.optim import UPDATE_RULES
 from jaxnets.errors import UserError, first_line
 from jaxnets.optim.average import AverageState, with_average
 from jaxnets.optim.directions import NAMED
-from jaxnets.optim.gains import scale_by_calibrated_gain
+from jaxnets.optim.gains import gain, scale_by_calibrated_gain
 from jaxnets.optim.guards import blocking
 from jaxnets.optim.schedules import learning_rate
 from jaxnets.optim.second_order import scale_by_spsa_hessian
@@ -82,7 +82,7 @@ def measure(config: Optim, steps: int, steps_per_epoch: int) -> Callable[[Any, A
         if config.name == "spsa" and config.spsa.rule == "sgd":
             if config.spsa.calibrate:
                 return {}
-            rate = values["spsa.a"] / (step + 1.0 + values["spsa.big_a"]) ** values["spsa.alpha"]
+            rate = gain(values["spsa.a"], values["spsa.big_a"], values["spsa.alpha"])(step)
         else:
             rate = learning_rate(config, values["lr"], steps, steps_per_epoch)(step)
         rates = {"learning_rate": jnp.asarray(rate, jnp.float32)}
@@ -173,7 +173,8 @@ def _spsa(config: Optim, values: Mapping[str, Any], rate: optax.Schedule) -> _Tr
     elif fields.calibrate:
         rule = scale_by_calibrated_gain(fields.calibrate, big_a, alpha)
     else:
-        rule = optax.scale_by_schedule(lambda count: -a / (count + 1.0 + big_a) ** alpha)
+        length = gain(a, big_a, alpha)
+        rule = optax.scale_by_schedule(lambda count: -length(count))
     if fields.trust_region:
         rule = optax.chain(rule, optax.clip_by_global_norm(fields.trust_region))
     if fields.blocking:

@@ -8,6 +8,8 @@ import jax.numpy as jnp
 import optax
 from jax.flatten_util import ravel_pytree
 
+from jaxnets.optim.spsa import check
+
 Array = jax.Array
 
 
@@ -75,17 +77,13 @@ def scale_by_spsa_hessian(
       Spall, J. C. (2000), Adaptive stochastic approximation by the simultaneous perturbation method, IEEE Transactions on
       Automatic Control 45(10).
     """
-    limits: dict[str, tuple[Any, str, Callable[[Any], bool]]] = {
-        "c": (c, "above 0", lambda value: value > 0),
-        "gamma": (gamma, "in [0, 1/2]", lambda value: 0 <= value <= 0.5),
-        "num_perturbations": (num_perturbations, "at least 1", lambda value: value >= 1),
-        "kind": (kind, "full or diagonal", lambda value: value in ("full", "diagonal")),
-        "decay": (decay, "in [0, 1)", lambda value: 0 <= value < 1),
-        "floor": (floor, "above 0", lambda value: value > 0),
-    }
-    for name, (value, words, holds) in limits.items():
-        if isinstance(value, int | float | str) and not holds(value):  # Traced values are not looked at.
-            raise ValueError(f"spsa: {name} must be {words}, got {value}")
+    check("c", c, "above 0", lambda value: value > 0)
+    check("gamma", gamma, "in [0, 1/2]", lambda value: 0 <= value <= 0.5)
+    check("num_perturbations", num_perturbations, "at least 1", lambda value: value >= 1)
+    check("decay", decay, "in [0, 1)", lambda value: 0 <= value < 1)
+    check("floor", floor, "above 0", lambda value: value > 0)
+    if kind not in ("full", "diagonal"):
+        raise ValueError(f"spsa: kind must be full or diagonal, got {kind}")
     is_full = kind == "full"
 
     def init(params: Any) -> HessianState:

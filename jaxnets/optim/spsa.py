@@ -106,10 +106,10 @@ def spsa_gradient(
       IEEE Transactions on Automatic Control 37(3).
       Malladi, S. et al. (2023), Fine-tuning language models with just forward passes, NeurIPS: MeZO, which redraws.
     """
-    _check("c", c, "above 0", lambda value: value > 0)
-    _check("gamma", gamma, "in [0, 1/2]", lambda value: 0 <= value <= 0.5)
-    _check("num_perturbations", num_perturbations, "at least 1", lambda value: value >= 1)
-    _check("at_once", at_once, "at least 1", lambda value: value >= 1)
+    check("c", c, "above 0", lambda value: value > 0)
+    check("gamma", gamma, "in [0, 1/2]", lambda value: 0 <= value <= 0.5)
+    check("num_perturbations", num_perturbations, "at least 1", lambda value: value >= 1)
+    check("at_once", at_once, "at least 1", lambda value: value >= 1)
     if difference not in ("two_sided", "one_sided"):
         raise ValueError(f"spsa: difference must be two_sided or one_sided, got {difference!r}")
     sides = [1.0, -1.0] if (is_two_sided := difference == "two_sided") else [1.0]
@@ -242,16 +242,16 @@ def spsa(
       Spall, J. C. (1998), Implementation of the simultaneous perturbation algorithm for stochastic optimization, IEEE
       Transactions on Aerospace and Electronic Systems 34(3): the choice of gains.
     """
-    _check("a", a, "above 0", lambda value: value > 0)
-    _check("big_a", big_a, "0 or more", lambda value: value >= 0)
-    _check("alpha", alpha, "in [0, 1]", lambda value: 0 <= value <= 1)
+    check("a", a, "above 0", lambda value: value > 0)
+    check("big_a", big_a, "0 or more", lambda value: value >= 0)
+    check("alpha", alpha, "in [0, 1]", lambda value: 0 <= value <= 1)
     length = (lambda count: -a(count)) if callable(a) else lambda count: -a / (count + 1.0 + big_a) ** alpha
     options: Any = dict(difference=difference, at_once=at_once, mask=mask, scales=scales, axis_name=axis_name)
     estimate = spsa_gradient(key, c, gamma, num_perturbations, directions, **options)
     return optax.chain(estimate, optax.scale_by_schedule(length))
 
 
-def _check(name: str, value: Any, words: str, holds: Callable[[Any], bool]) -> None:
+def check(name: str, value: Any, words: str, holds: Callable[[Any], bool]) -> None:
     """Raises ValueError for a number that is out of range. Schedules and traced values are not looked at."""
     if isinstance(value, int | float) and not holds(value):
         raise ValueError(f"spsa: {name} must be {words}, got {value}")
