@@ -4,7 +4,6 @@ The spread of a timing does not tell: a program that is slowed down in every rou
 who ran, and a known product of matrices shows, before and after, how far the machine is from its own best.
 """
 
-import os
 import statistics
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -14,6 +13,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import psutil
+
+from jaxnets.training.parallel import affinity
 
 MOST_OTHERS, MOST_STOLEN = 0.05, 0.05
 """Shares of our cores' time that other processes may use, and that a hypervisor may give to other machines."""
@@ -66,11 +67,6 @@ def between(start: Usage, end: Usage) -> Usage:
 def total(usages: Iterable[Usage]) -> Usage:
     """The sum of usages of different times."""
     return Usage(*map(sum, zip(*usages, strict=True)))
-
-
-def affinity() -> list[int]:
-    """The cores that this process may use."""
-    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [*range(os.cpu_count() or 1)]
 
 
 def disturbance(usage: Usage, cores: int) -> str | None:

@@ -206,9 +206,14 @@ def memory_limit(devices: Sequence[jax.Device]) -> int:
     return (devices[0].memory_stats() or {}).get("bytes_limit", 0)
 
 
+def affinity() -> list[int]:
+    """The numbers of the processor cores that this process may use."""
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [*range(os.cpu_count() or 1)]
+
+
 def available_cores() -> int:
     """Processor cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return len(affinity())
 
 
 def put_replicated(tree: Any, mesh: Mesh) -> Any:
