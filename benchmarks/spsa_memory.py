@@ -6,17 +6,20 @@ Scratch bytes of the compiled step, without parameters, optimizer state and batc
 sizes, and MLPs of 256 units over depths at a batch of 1,024. Nothing is run or timed.
 """
 
+import dataclasses
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
+import tyro
 
 from benchmarks import harness
 from benchmarks.facts import facts
 from jaxnets import models
+from jaxnets.cli.parse import parse
 from jaxnets.config import LeNetConfig, MLPConfig, ModelConfig, Optim, Spsa
 from jaxnets.optim import optimizer
 from jaxnets.tasks import classification
@@ -64,16 +67,24 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def main(args: list[str]) -> int:
-    """Prints the table, and appends the rows to a file."""
-    file = Path(args[args.index("--json") + 1]) if "--json" in args else None
+@dataclasses.dataclass(frozen=True)
+class MemoryOptions:
+    """Compares the scratch memory of SPSA's step with that of backpropagation's."""
+
+    json: Annotated[Path | None, tyro.conf.arg(name="json")] = None
+    """Append each row to this JSON Lines file as soon as it is there."""
+
+
+def main(args: Sequence[str]) -> int:
+    """Prints the table, and appends the rows to a file. Returns the exit status."""
+    options = parse(MemoryOptions, "bench spsa_memory", list(args))
     rows = []
     for axis, size, config, shape in cases():
         for rule, optim in RULES.items():
             row = {"kind": "spsa memory", "axis": axis, "size": size, "rule": rule}
             rows.append({**row, "scratch_bytes": scratch_bytes(optim, config, shape)})
-            if file:
-                harness.append(file, {**rows[-1], **facts()})
+            if options.json:
+                harness.append(options.json, {**rows[-1], **facts()})
             print(rows[-1], file=sys.stderr, flush=True)
     print(table(rows), flush=True)
     return 0

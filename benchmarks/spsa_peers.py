@@ -16,18 +16,22 @@ has the function's value without noise where each seed ends. Qiskit and nevergra
 missing (`pip install '.[peers]'`).
 """
 
+import dataclasses
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import tyro
 
 from benchmarks import harness
 from benchmarks.facts import facts
+from jaxnets.cli.parse import parse
+from jaxnets.errors import UserError
 from jaxnets.optim.directions import orthogonal
 from jaxnets.optim.gains import scale_by_calibrated_gain
 from jaxnets.optim.guards import blocking
@@ -212,16 +216,27 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def main(args: list[str]) -> int:
-    """Prints the table, and appends the rows to a file."""
-    file = Path(args[args.index("--json") + 1]) if "--json" in args else None
-    names = [arg for arg in args if arg in PROBLEMS] or list(PROBLEMS)
+@dataclasses.dataclass(frozen=True)
+class PeersOptions:
+    """Compares SPSA with its peers."""
+
+    problems: tyro.conf.Positional[tuple[str, ...]] = ()
+    """What to minimize. Default: all problems."""
+    json: Annotated[Path | None, tyro.conf.arg(name="json")] = None
+    """Append each row to this JSON Lines file as soon as it is there."""
+
+
+def main(args: Sequence[str]) -> int:
+    """Prints the table, and appends the rows to a file. Returns the exit status."""
+    options = parse(PeersOptions, "bench spsa_peers", list(args))
+    if unknown := [name for name in options.problems if name not in PROBLEMS]:
+        raise UserError(f"unknown problem {unknown[0]!r}: choose from {'; '.join(PROBLEMS)}")
     rows = []
-    for name in names:
+    for name in options.problems or PROBLEMS:
         for row in measure(name):
             rows.append(row)
-            if file:
-                harness.append(file, {**row, **facts()})
+            if options.json:
+                harness.append(options.json, {**row, **facts()})
         print(table(rows), flush=True)
     return 0
 

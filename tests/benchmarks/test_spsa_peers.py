@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from benchmarks import spsa_memory, spsa_peers
+from jaxnets.errors import UserError
 
 
 @pytest.mark.parametrize("name", spsa_peers.PROBLEMS)
@@ -50,3 +51,8 @@ def test_scratch_of_evaluations_in_turn_does_not_grow_with_perturbations():
     assert in_turn < together / 2
     rows = [{"axis": axis, "size": size, "rule": rule, "scratch_bytes": number} for rule, number in of.items()]
     assert spsa_memory.table(rows).splitlines()[-1].startswith("| LeNet, batch 32 |")
+
+
+def test_an_unknown_problem_is_named():
+    with pytest.raises(UserError, match="unknown problem 'nosuch': choose from Rosenbrock, 2; "):
+        spsa_peers.main(["nosuch"])
