@@ -136,7 +136,7 @@ def check_batch_size(experiment: Experiment, dataset: Dataset) -> None:
     if batch_size > examples:
         raise UserError(
             f"{experiment.id}: data.batch_size {batch_size} is larger than the training split of {dataset.name} "
-            f"({examples} examples); choose at most {examples}"
+            f"({examples} examples); choose at most {examples}, as by --data.batch-size {max(examples // 8, 1)}"
         )
 
 

@@ -39,8 +39,11 @@ def first_best(state: TrainState) -> BestWeights:
 
 @jax.jit
 def keep_best(best: BestWeights, state: TrainState, score: Array, epoch: int) -> BestWeights:
-    """`best`, or for the seeds whose `score` [S] is higher, the weights of `state` from `epoch`."""
-    better = score > best.score
+    """`best`, or for the seeds whose `score` [S] is higher, the weights of `state` from `epoch`.
+
+    Of epochs with equal scores the last one counts: on few examples an accuracy is highest long before the net is sure.
+    """
+    better = (score > best.score) | ((score == best.score) & (state.failed_at < 0))
     candidate = BestWeights(score, jnp.full_like(best.epoch, epoch), state.eval_params, state.model_state)
     choose = lambda new, old: jnp.where(better.reshape((-1,) + (1,) * (old.ndim - 1)), new, old)
     return jax.tree.map(choose, candidate, best)
