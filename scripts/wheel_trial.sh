@@ -51,20 +51,20 @@ for python in "${@:-python3}"; do
   copy "$here/source"
   "$bin/python" $PIP wheel --no-deps --wheel-dir "$here/native" "$here/source"
   "$bin/python" $PIP install "$here"/native/*.whl
+  mkdir "$here/work" && cd "$here/work"  # Before anything is imported: Python looks into the current folder first.
   echo "$name, $("$bin/python" -c "from jaxnets.nn import kernels; print('kernels:', kernels.backend())")"
-  mkdir "$here/work" && cd "$here/work"
   commands "$bin"
   "$bin/python" $PIP install "$(echo "$here"/native/*.whl)[ocr]"
   "$bin/jaxnets" ocr page.png
 
   # Without a compiler: none is on the path, nor named by the environment.
+  mkdir "$here/without" && cd "$here/without"
   copy "$here/source"
   "$bin/python" $PIP install "setuptools>=77" wheel
   PATH=$bin CC=no-compiler CXX=no-compiler "$bin/python" $PIP wheel --no-deps --no-build-isolation --wheel-dir "$here/plain" "$here/source"
   "$bin/python" $PIP install --force-reinstall --no-deps "$here"/plain/*.whl
   "$bin/python" -c "from jaxnets.nn import kernels; assert kernels.backend() == 'xla', kernels.backend()"
   echo "$name, kernels: none"
-  mkdir "$here/without" && cd "$here/without"
   "$bin/python" $PIP uninstall --yes scikit-image
   commands "$bin"
 done
