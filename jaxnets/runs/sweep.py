@@ -2,7 +2,7 @@
 
 Settings that differ only in values, such as the learning rate, are replicas of one compiled program and train together.
 Settings that change shapes, or anything else that is compiled in, train one program after the other. The best setting is
-trained again from fresh seeds, since the best of many is partly luck.
+trained again from fresh seeds, since the best of many is partly luck. With rungs, most settings train for a short time only.
 """
 
 import hashlib
@@ -27,6 +27,8 @@ Train = Callable[[Experiment, Path], Json]
 _FORBIDDEN = ("id", "source", "summary", "reported", "fitted", "grid", "seeds", "seed", "data.source", "data.synthetic")
 _FRESH = 1000
 """What is added to the root seed for the final run."""
+_ETA = 3
+"""From one rung to the next a third of the settings go on, for three times as long (Li et al. 2018 recommend 3 or 4)."""
 
 
 class Axis(NamedTuple):
@@ -51,6 +53,8 @@ class Result(NamedTuple):
     setting: Setting
     score: Json
     """A spread over seeds (see jaxnets.runs.statistics)."""
+    length: float = 1.0
+    """How long it trained, as a share of the experiment's steps: below 1 for what an early rung left behind."""
 
 
 class Metric(NamedTuple):
@@ -168,6 +172,36 @@ def run(experiment: Experiment, settings: Sequence[Setting], metric: Metric, fol
     if metric.order(results[0]) == math.inf:
         raise UserError(f"{experiment.id}: no setting came to a finite {metric.name}; try lower rates")
     return results
+
+
+def climb(
+    experiment: Experiment, settings: Sequence[Setting], rungs: int, metric: Metric, folder: Path, train: Train
+) -> list[Result]:
+    """Successive halving (Jamieson and Talwalkar 2016): `run` on every rung, from the shortest; the best third climbs on.
+
+    The last rung trains for as long as the experiment does, each one below for a third of that. A setting starts anew on
+    each, since schedules follow the length of training. Returns all settings, those that climbed higher first.
+
+    Raises UserError if training cannot be divided so often, or on a rung where no setting came to a finite score.
+    """
+    left_behind: list[Result] = []
+    for rung in range(rungs - 1):
+        parts = _ETA ** (rungs - 1 - rung)
+        results = run(_shortened(experiment, parts, rungs), settings, metric, folder / f"rung{rung + 1}", train)
+        kept = -(-len(settings) // _ETA)
+        left_behind = [result._replace(length=1 / parts) for result in results[kept:]] + left_behind
+        settings = [result.setting for result in results[:kept]]
+    return run(experiment, settings, metric, folder, train) + left_behind
+
+
+def _shortened(experiment: Experiment, parts: int, rungs: int) -> Experiment:
+    field = "epochs" if experiment.steps is None else "steps"
+    length = getattr(experiment, field)
+    if length < parts:
+        raise UserError(
+            f"--rungs {rungs} begins with a {parts}th of {length} {field}; give at least {parts} --{field} or fewer rungs"
+        )
+    return replace(experiment, **{field: length // parts})
 
 
 def confirm(experiment: Experiment, best: Setting, folder: Path, train: Train) -> Json:

@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 
 from jaxnets import registry
+from jaxnets.analysis.report import sweep_table
 from jaxnets.analysis.report.page import finished_runs
 from jaxnets.cli import main
 from jaxnets.config import TRACED, Optim, Spsa
@@ -19,6 +20,7 @@ from jaxnets.data.store import Dataset
 from jaxnets.errors import UserError
 from jaxnets.runs import sweep
 from jaxnets.runs.progress import Reporter
+from jaxnets.runs.statistics import mean_std
 from jaxnets.runs.train import train
 from jaxnets.tasks import metrics
 from jaxnets.tasks import task as tasks
@@ -161,6 +163,8 @@ def test_all_combinations_or_random_ones():
         (["--over", "optim.momentum=0.5..5", "--random", "3"], "optim.momentum must lie in [0, 1)"),
         (["--over", "optim.lr=0.1..inf", "--random", "3"], "a range goes from a number above 0 to a larger one"),
         (["--over", "optim.lr=1,2", "--random", "0"], "random must be at least 1"),
+        (["--over", "optim.lr=1,2", "--rungs", "0"], "rungs must be at least 1"),
+        (["--over", "optim.lr=1,2", "--rungs", "3", "--epochs", "5"], "begins with a 9th of 5 epochs; give at least 9"),
         ([], "sweep needs --over"),
     ],
 )
@@ -195,6 +199,53 @@ def test_the_best_comes_first_and_failures_last(tmp_path):
     nothing = lambda e, folder: summary_of(e, folder, lambda lr: float("nan"))
     with pytest.raises(UserError, match="no setting came to a finite accuracy"):
         sweep.run(SMALL, settings, accuracy, tmp_path, nothing)
+
+
+def rate_after(lr, steps):
+    """A score in which the largest rates lead at first."""
+    return lr * min(steps, 0.4 / lr**2)
+
+
+def test_on_every_rung_the_best_third_climbs(tmp_path):
+    settings = [{"optim.lr": lr / 100} for lr in range(1, 21)]
+    trained = []
+
+    def train(experiment, folder):
+        rates = experiment.grid["optim.lr"]
+        trained.append((folder.parent.name, experiment.steps, len(set(rates))))
+        return summary_of(experiment, folder, lambda lr: rate_after(lr, experiment.steps))
+
+    experiment = dataclasses.replace(SMALL, steps=90)
+    results = sweep.climb(experiment, settings, 3, sweep.Metric("validation", "accuracy"), tmp_path, train)
+    assert trained == [("rung1", 10, 20), ("rung2", 30, 7), (tmp_path.name, 90, 3)]
+    assert [r.length for r in results] == [1] * 3 + [1 / 3] * 4 + [1 / 9] * 13
+    assert sorted(r.setting["optim.lr"] for r in results) == [s["optim.lr"] for s in settings]
+    scores = {r.setting["optim.lr"]: r.score["mean"] for r in results}
+    assert all(scores[lr] == pytest.approx(rate_after(lr, 90 * r.length)) for r in results for lr in r.setting.values())
+    # Within a rung the best comes first, and those that went on had been the best of it.
+    for rung in (results[:3], results[3:7], results[7:]):
+        assert [r.score["mean"] for r in rung] == sorted((r.score["mean"] for r in rung), reverse=True)
+    assert {r.setting["optim.lr"] for r in results[:7]} == {0.14, 0.15, 0.16, 0.17, 0.18, 0.19, 0.20}
+
+
+def test_one_rung_is_the_whole_search(tmp_path):
+    settings = [{"optim.lr": lr} for lr in (0.1, 0.2)]
+    accuracy = sweep.Metric("validation", "accuracy")
+    train = lambda e, folder: summary_of(e, folder, lambda lr: lr)
+    assert sweep.climb(SMALL, settings, 1, accuracy, tmp_path, train) == sweep.run(
+        SMALL, settings, accuracy, tmp_path, train
+    )
+
+
+def test_the_table_says_how_long_each_trained():
+    metric = sweep.Metric("validation", "accuracy")
+    results = [
+        sweep.Result({"optim.lr": lr}, mean_std([lr]), length) for lr, length in ((0.3, 1.0), (0.1, 1 / 3), (0.2, 1 / 9))
+    ]
+    head, body = sweep_table.cells(results, metric)
+    assert head[:2] == ["optim.lr", "length"]
+    assert [row[:2] for row in body] == [["0.3", "full"], ["0.1", "1/3"], ["0.2", "1/9"]]
+    assert sweep_table.cells(results[:1], metric)[0] == ["optim.lr", "validation accuracy %", "seeds"]
 
 
 @pytest.mark.usefixtures("few_shapes")

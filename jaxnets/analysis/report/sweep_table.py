@@ -6,23 +6,30 @@ from typing import Any
 
 from jaxnets.analysis.report import plots, tables
 from jaxnets.errors import UserError
-from jaxnets.runs.sweep import Metric, Result
+from jaxnets.runs.sweep import Metric, Result, Setting
 
 
 def cells(results: Sequence[Result], metric: Metric) -> tuple[list[str], list[list[str]]]:
     """Header and body of a table: a row for each setting, best first."""
     scale, digits = _scale(metric)
-    paths = list(results[0].setting)
-    head = [*paths, f"{metric.split} {metric.name}{' %' if scale == 100 else ''}", "seeds"]
+    settings = _settings(results)
+    head = [*settings[0], f"{metric.split} {metric.name}{' %' if scale == 100 else ''}", "seeds"]
     body = [
         [
-            *(f"{r.setting[path]:g}" if isinstance(r.setting[path], float) else str(r.setting[path]) for path in paths),
+            *(f"{value:g}" if isinstance(value, float) else str(value) for value in setting.values()),
             tables.format_mean_std(r.score, scale, digits),
             f"{r.score['n']}" if r.score["n"] == len(r.score["values"]) else f"{r.score['n']} of {len(r.score['values'])}",
         ]
-        for r in results
+        for setting, r in zip(settings, results, strict=True)
     ]
     return head, body
+
+
+def _settings(results: Sequence[Result]) -> list[Setting]:
+    """The settings as they are shown: with how long they trained, unless all did alike."""
+    if all(r.length == 1 for r in results):
+        return [r.setting for r in results]
+    return [r.setting | {"length": "full" if r.length == 1 else f"1/{round(1 / r.length)}"} for r in results]
 
 
 def _scale(metric: Metric) -> tuple[float, int]:
@@ -53,7 +60,8 @@ def write(results: Sequence[Result], metric: Metric, confirmed: Mapping[str, Any
     try:
         table = tables.markdown(*cells(results, metric))
         (folder / "table.md").write_text(f"{table}\n{final_words(results, metric, confirmed)}\n", "utf-8")
-        figure = plots.sweep([(r.setting, r.score) for r in results], f"{metric.split} {metric.name}")
+        scores = [(setting, r.score) for setting, r in zip(_settings(results), results, strict=True)]
+        figure = plots.sweep(scores, f"{metric.split} {metric.name}")
         plots.literal(figure).savefig(folder / "sweep.png", dpi=110)
     except OSError as error:
         raise UserError(f"cannot write to {folder}: {error.strerror}") from error
