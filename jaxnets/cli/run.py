@@ -64,7 +64,7 @@ def _train_all(runs: list[RunOptions]) -> int:
         return 128 + stop.signal
     finally:
         if summaries:
-            header, body = tables.cells([tables.row(summary) for summary in summaries], brief=True)
+            header, body = tables.cells([row for summary in summaries for row in tables.rows(summary)], brief=True)
             print(f"\n{tables.legend(body)}")
             print(tables.text(header, body))
     print(f"\nruns are in {runs[0].out}; for a page with plots: jaxnets report {runs[0].out}")

@@ -14,7 +14,7 @@ SUMMARY = {
     "synthetic": bool,
     "class_names": [str],
     "final": {str: {str: _SPREAD}},
-    "details": {str: {str: list}},
+    "details": {str: {str: (list, dict)}},
     "initial_loss": (_SPREAD, None),
     "best_epoch": [int],
     "failed_at": [int],

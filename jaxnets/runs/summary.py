@@ -9,6 +9,7 @@ import numpy as np
 from jaxnets.config import Experiment
 from jaxnets.data import catalog
 from jaxnets.data.store import Dataset
+from jaxnets.runs import predictions
 from jaxnets.runs.statistics import mean_std
 from jaxnets.tasks.metrics import values
 from jaxnets.tasks.task import GeneratedSamples, ImageGrid
@@ -19,8 +20,8 @@ Json = dict[str, Any]
 
 
 def evaluate(engine: Engine, variables: Any, state: TrainState) -> tuple[Json, Json]:
-    """(metrics, details) of every split, over the seeds that did not fail: metrics as means with deviations, details
-    summed. Accuracies by class [S, classes] are kept by seed.
+    """(metrics, details) of every split, over the seeds that did not fail: metrics as means with deviations, details of
+    classifiers as in `predictions.describe`, but for the training split.
 
     The task's baseline, which has no seeds, is among the metrics.
     """
@@ -28,16 +29,16 @@ def evaluate(engine: Engine, variables: Any, state: TrainState) -> tuple[Json, J
     final: Json = {}
     details: Json = {}
     for split in engine.task.arrays:
-        metrics, extra = jax.device_get(engine.evaluate(split, variables, True))
+        metrics, kept = jax.device_get(engine.evaluate(split, variables, split != "train"))
         final[split] = {
             name: mean_std(np.where(ok, np.asarray(by_seed, np.float64), np.nan).tolist())
             for name, by_seed in values(metrics, engine.task.objective.derived).items()
         }
         if split != "train":
-            details[split] = {name: array[ok].sum(0).tolist() for name, array in extra.items()}
-            if "confusion" in extra:
-                hits, examples = np.diagonal(extra["confusion"], 0, 1, 2), extra["confusion"].sum(2)
-                details[split]["accuracy_by_class"] = np.where(ok[:, None], hits / np.maximum(examples, 1), np.nan).tolist()
+            details[split] = {}
+        if kept:
+            real = kept["mask"][0] > 0
+            details[split] = predictions.describe(kept["logits"][:, real], kept["label"][0, real], ok)
     for name, value in engine.task.baseline().items():
         split, _, metric = name.partition("_")
         final[split][metric] = mean_std([value])

@@ -89,7 +89,7 @@ def objective(*fields: str, loss: Loss = Loss(), flip: bool = False) -> Objectiv
         inputs=lambda batch: tuple(batch[field] for field in fields),
         metrics=functools.partial(measured, 0.0),
         train_metrics=functools.partial(measured, loss.label_smoothing),
-        details=lambda logits, batch: {"confusion": metrics.confusion(logits, batch["label"], batch["mask"])},
+        predictions=lambda logits, batch: {"logits": logits, "label": batch["label"], "mask": batch["mask"]},
         monitor="accuracy",
         higher_is_better=True,
         predict=with_mirror if flip else lambda apply, inputs: apply(*inputs),

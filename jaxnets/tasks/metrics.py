@@ -120,24 +120,3 @@ def psnr(predictions: Array, targets: Array, mask: Array) -> Mean:
     """
     error = jnp.square(predictions - targets).mean(range(1, targets.ndim))
     return Mean((-10 * jnp.log10(error) * mask).sum(), mask.sum())
-
-
-def confusion(logits: Array, labels: Array, mask: Array) -> Array:
-    """Confusion matrix: how often each class is predicted as each other.
-
-    >>> import jax.numpy as jnp
-    >>> logits = jnp.asarray([[0.0, 2.0], [3.0, 1.0], [0.0, 9.0]])
-    >>> confusion(logits, jnp.asarray([1, 1, 1]), jnp.ones(3)).tolist()
-    [[0.0, 0.0], [1.0, 2.0]]
-
-    Args:
-      logits: [N, C].
-      labels: class indices int [N].
-      mask: 1 for predictions that count, 0 for padding: [N].
-
-    Returns:
-      Counts [C, C]: row = true class, column = predicted class.
-    """
-    classes = logits.shape[-1]
-    true = jax.nn.one_hot(labels, classes) * mask[:, None]
-    return true.T @ jax.nn.one_hot(logits.argmax(-1), classes)

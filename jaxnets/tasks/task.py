@@ -33,8 +33,8 @@ class Objective(NamedTuple):
     monitor: str
     """The metric that decides which epoch was best."""
     higher_is_better: bool
-    details: Callable[[Any, Batch], dict[str, Array]] = lambda outputs, batch: {}
-    """Additive arrays that the final evaluation alone gathers, such as a confusion matrix."""
+    predictions: Callable[[Any, Batch], dict[str, Array]] = lambda outputs, batch: {}
+    """What the final evaluation alone keeps of every example: "logits" [N, C], "label" and "mask" [N]; {} if nothing."""
     derived: Derived = MappingProxyType({})
     """Metrics that follow from the mean of another."""
     train_metrics: Callable[[Any, Batch], Metrics] | None = None

@@ -43,7 +43,7 @@ class Programs(NamedTuple):
     train: Any
     """(state, indices [S, K, ...], training arrays) -> (state, metrics [S, K]): K steps. The state is donated."""
     evaluate: Callable[[str, bool], Any]
-    """(split, whether details are wanted) -> the function (variables, arrays) -> (metrics [S], details [S, ...])."""
+    """(split, whether to keep predictions) -> the function (variables, arrays) -> (metrics [S], predictions [S, N, ...])."""
     hyperparams: Mapping[str, np.ndarray]
     """Those that differ between replicas, [S] each."""
     total_steps: int
@@ -60,7 +60,7 @@ class Engine(NamedTuple):
     train: Callable[[TrainState, Any], tuple[TrainState, Any]]
     """(state, indices [S, K, ...]) -> (state, metrics [S, K]): K steps. The state is donated."""
     evaluate: Callable[[str, Any, bool], Any]
-    """(split, variables, whether details are wanted) -> (metrics [S], details [S, ...])."""
+    """(split, variables, whether to keep predictions) -> (metrics [S], predictions [S, N, ...] with padding)."""
     total_steps: int
     num_parameters: int
     """Trained values of one replica."""
@@ -99,9 +99,9 @@ def programs(experiment: Experiment, task: Task, layout: Layout) -> Programs:
     def epoch_indices(key: Array, epoch: Array) -> Any:
         return task.train_loader.epoch_indices(state.stream(key, Stream.ORDER), epoch)
 
-    def evaluate(split: str, details: bool) -> Any:
+    def evaluate(split: str, keep: bool) -> Any:
         loader = task.eval_loader(split)
-        return jitted(make_evaluate(model, task.objective, loader, details, task.eval_carry))
+        return jitted(make_evaluate(model, task.objective, loader, keep, task.eval_carry))
 
     jitted = functools.partial(parallel.jit_over_seeds, layout=layout)
     return Programs(
@@ -152,14 +152,14 @@ def build(
         """The split on the devices, from its first use on."""
         return parallel.put_replicated(jax.tree.map(jnp.asarray, dict(task.arrays[split])), layout.mesh)
 
-    evaluator = functools.cache(lambda split, details: compiled(made.evaluate(split, details)))
+    evaluator = functools.cache(lambda split, keep: compiled(made.evaluate(split, keep)))
     return Engine(
         task=task,
         model=made.model,
         init=init,
         epoch_indices=lambda keys, epoch: indices_of_all(keys, jnp.asarray(epoch)),
         train=lambda state, indices: train(state, indices, arrays("train")),
-        evaluate=lambda split, variables, details: evaluator(split, details)(variables, arrays(split)),
+        evaluate=lambda split, variables, keep: evaluator(split, keep)(variables, arrays(split)),
         total_steps=made.total_steps,
         num_parameters=count_parameters(experiment, task),
         layout=layout,

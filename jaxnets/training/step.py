@@ -143,22 +143,22 @@ def multi_step(step: TrainStep, loader: Loader, axis_name: str | None = None) ->
 
 
 def make_evaluate(
-    model: Any, objective: Objective, loader: Loader, details: bool = False, carry: Any = ()
+    model: Any, objective: Objective, loader: Loader, keep: bool = False, carry: Any = ()
 ) -> Callable[..., Any]:
-    """The function (variables, arrays) -> (metrics, details) over every example of a split, in evaluation mode.
+    """The function (variables, arrays) -> (metrics, predictions) over every example of a split, in evaluation mode.
 
-    `details` asks for the objective's additive arrays too; otherwise they are an empty dict. `carry` is what the first batch
-    starts from.
+    `keep` asks for the objective's predictions [N, ...], padding included; otherwise they are an empty dict. `carry` is what
+    the first batch starts from.
     """
 
     def evaluate(variables: Any, arrays: Arrays) -> tuple[Metrics, dict[str, Array]]:
         def body(carry: Any, item: Any) -> tuple[Any, Any]:
             batch = objective.with_carry(loader.make_batch(arrays, item, None), carry)
             outputs = objective.predict(functools.partial(model.apply, variables, train=False), objective.inputs(batch))
-            extra = objective.details(outputs, batch) if details else {}
-            return objective.carry(outputs), (objective.metrics(outputs, batch), extra)
+            kept = objective.predictions(outputs, batch) if keep else {}
+            return objective.carry(outputs), (objective.metrics(outputs, batch), kept)
 
-        _, parts = lax.scan(body, carry, loader.epoch_indices(None, 0))
-        return merge(parts)
+        _, (metrics, kept) = lax.scan(body, carry, loader.epoch_indices(None, 0))
+        return merge(metrics), jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), kept)
 
     return evaluate

@@ -56,7 +56,7 @@ def _render(runs: Sequence[RunFolder], unfinished: Sequence[RunFolder], target: 
     summaries = [run.summary() for run in runs]
     metrics = [run.metrics() for run in runs]
     labels = _labels(runs, summaries)
-    rows = [tables.row(summary)._replace(id=label) for summary, label in zip(summaries, labels, strict=True)]
+    rows = [row for summary, label in zip(summaries, labels, strict=True) for row in tables.rows(summary, label)]
     header, body = tables.cells(rows)
     (target / "table.md").write_text(tables.markdown(header, body), "utf-8")
 
@@ -143,6 +143,7 @@ def _plots(summary: Mapping[str, Any], metrics: Sequence[Any]) -> dict[str, Figu
             }
             figures[f"Confusion on the {split} split, %"] = plots.confusion(details["confusion"], names)
             figures[f"Accuracy by class on the {split} split"] = plots.per_class(details["confusion"], names, per_class)
+            figures[f"Calibration on the {split} split"] = plots.calibration(details) if "reliability" in details else None
     return figures
 
 

@@ -144,6 +144,27 @@ def per_class(counts: Sequence[Sequence[float]], names: Sequence[str], reported:
     return figure
 
 
+def calibration(details: Json) -> Figure:
+    """Reliability diagram: how often predictions of each confidence are right, of single nets and of their ensemble.
+
+    `details` are those of a split in a summary, see jaxnets.runs.predictions.
+    """
+    figure, axes = new_axes((5.6, 4.2), "confidence %", "right %")
+    axes.plot([0, 100], [0, 100], "--", color="#7F7F7F", linewidth=0.8, label="as right as sure")
+    single = np.nanmean(numbers(details["calibration_error"]))
+    shown = {"single nets": (details["reliability"], single)}
+    if together := details.get("ensemble"):
+        shown["their ensemble"] = together["reliability"], together["calibration_error"]
+    for i, (label, (bins, error)) in enumerate(shown.items()):
+        examples, right, confidence = np.array([row for row in bins if row[0]]).T
+        area = 8 + 160 * examples / examples.sum()
+        label = f"{label}: expected error {100 * error:.1f} points"
+        axes.plot(100 * confidence / examples, 100 * right / examples, color=PALETTE[i], linewidth=1.2, label=label)
+        axes.scatter(100 * confidence / examples, 100 * right / examples, area, color=PALETTE[i])
+    axes.legend(frameon=False, fontsize=8)
+    return figure
+
+
 def reported_and_ours(summaries: Mapping[str, Json]) -> Figure | None:
     """Reported test accuracy (or else validation accuracy) beside ours, with its deviation; None if none was reported."""
     shown = {}

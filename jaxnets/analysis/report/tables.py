@@ -85,6 +85,28 @@ def row(summary: Json) -> Row:
     )
 
 
+def rows(summary: Json, label: str | None = None) -> list[Row]:
+    """The row of one finished run, and below it that of its seeds asked together, where there are several.
+
+    `label` is what the run is called; by default its id.
+    """
+    first = row(summary)
+    first = first._replace(id=label or first.id)
+    together = {
+        f"{split}_{name}": Compared(ours=f"{factor(name) * value:.{4 if name == 'loss' else 2}f}")
+        for split, details in summary["details"].items()
+        for name, value in details.get("ensemble", {}).items()
+        if name in ("accuracy", "loss")
+    }
+    if not together:
+        return [first]
+    count = max(details["ensemble"]["seeds"] for details in summary["details"].values() if "ensemble" in details)
+    ensemble = first._replace(
+        id=f"{first.id}, ensemble", seeds=f"{count} as one", metrics=together, parameters=count * first.parameters
+    )
+    return [first, ensemble]
+
+
 def most_confused(counts: Sequence[Sequence[float]], names: Sequence[str], limit: int = 5) -> list[str]:
     """The most frequent mistakes of a confusion matrix [true, predicted], as shares of the true class.
 
