@@ -3,27 +3,30 @@
 import numpy as np
 from scipy import ndimage
 
-from jaxnets.errors import extra
-
-with extra("ocr"):
-    from skimage import transform
-
 Array = np.ndarray
 
 _LENGTH = 0.25
 """A straight line that is longer than this fraction of the page's longer side is a rule, no stroke."""
 _THICKEST = 0.008
 """Thickness of the thickest rule, as a fraction of the page's longer side; what is thicker is an edge or a shadow."""
-_FAINTER = 0.5
+_FAINTER = 0.25
 """Rules may be fainter than ink by this factor: noise makes no long lines."""
+_UNBROKEN = 0.85
+"""Fraction of a rule that is darker than this; noise hides the rest."""
 _HALO = 2
 """Rows above and below a rule that are lighter than it and darker than paper, because contrast is smoothed."""
 _BARE = 0.5
 """Fraction of a rule along which there is no ink above and below it."""
+_FAINT_RULE = 0.6
+"""What is fainter than letters by this factor is a rule even if letters stand on it all along."""
 _SAME_PAPER = 0.1
 """Difference in brightness between the two sides of a rule, at most; the sheet's edge has two kinds of ground."""
 _DARKER = 1.5
 """Ink on a rule is darker than it by this factor. Otherwise strokes are recognized by their going on above and below."""
+_NEAR, _STEP = 0.6, 0.05
+"""Degrees around the tilt of the page in which that of its rules is looked for, and the accuracy of this."""
+_SAMPLE = 200_000
+"""Maximum number of pixels from which the tilt of rules is estimated."""
 
 
 def without_rules(gray: Array, contrast: Array, floor: float, tilt: float) -> Array:
@@ -33,22 +36,51 @@ def without_rules(gray: Array, contrast: Array, floor: float, tilt: float) -> Ar
         gray: [H, W] in 0..1, the page.
         contrast: [H, W], about 0 on paper, towards 1 on ink.
         floor: the contrast of what is more than noise.
-        tilt: degrees by which horizontal rules fall towards the right.
+        tilt: degrees by which horizontal rules fall towards the right, about; vertical ones are turned alike.
     """
-    turn = lambda image, degrees: transform.rotate(image, degrees, order=1) if tilt else image
-    turned_gray, turned = turn(gray, tilt), turn(contrast, tilt)
-    kept = _without_horizontal(turned_gray, turned, floor)
-    kept = _without_horizontal(turned_gray.T, kept.T, floor).T
-    removed = turned - kept
-    return np.clip(contrast - turn(removed, -tilt), 0, None) if removed.any() else contrast
+    kept = _without_falling(gray, contrast, floor, tilt)
+    return _without_falling(gray.T, kept.T, floor, -tilt).T
+
+
+def _without_falling(gray: Array, contrast: Array, floor: float, tilt: float) -> Array:
+    """The same for rules that fall by about `tilt` degrees."""
+    fall = np.tan(np.deg2rad(_rules_tilt(contrast, floor, tilt)))
+    # Columns are shifted by whole pixels, which loses nothing, so that rules become level.
+    shift = np.round(fall * (np.arange(contrast.shape[1]) - contrast.shape[1] / 2)).astype(int)
+    margin = int(np.abs(shift).max())
+    rows = np.arange(len(contrast) + 2 * margin)[:, None] - margin + shift
+    inside = (rows >= 0) & (rows < len(contrast))
+    level = lambda image, fill: np.where(inside, np.take_along_axis(image, rows.clip(0, len(contrast) - 1), 0), fill)
+    leveled = level(contrast, 0)
+    kept = _without_horizontal(level(gray, float(np.median(gray))), leveled, floor)
+    if kept is leveled:
+        return contrast
+    return np.take_along_axis(kept, np.arange(len(contrast))[:, None] + margin - shift, 0)
+
+
+def _rules_tilt(contrast: Array, floor: float, tilt: float) -> float:
+    """The tilt near that of the page at which the contrast of rows changes most from each row to the next."""
+    step = max(1, round((contrast.size / _SAMPLE) ** 0.5))
+    # All rows, for rules are thin, of some columns; ink counts no more than rules.
+    columns = np.arange(0, contrast.shape[1], step * step)
+    values = np.clip(contrast[:, columns], 0, floor)
+    at = np.arange(len(contrast))[:, None] * np.ones_like(columns)
+
+    def sharpness(degrees: float) -> float:
+        heights = at - np.round(np.tan(np.deg2rad(degrees)) * (columns - contrast.shape[1] / 2)).astype(int)
+        sums = np.bincount((heights - heights.min()).ravel(), values.ravel())
+        return float((np.diff(sums) ** 2).sum())
+
+    return max((tilt + offset for offset in np.arange(-_NEAR, _NEAR + _STEP / 2, _STEP)), key=sharpness)
 
 
 def _without_horizontal(gray: Array, contrast: Array, floor: float) -> Array:
     longer = max(contrast.shape)
-    thickest = max(3, round(_THICKEST * longer))
+    thickest, length = max(3, round(_THICKEST * longer)), round(_LENGTH * longer)
     # Rules waver by a pixel, so that each row sees its neighbors.
-    near = _grown(contrast > _FAINTER * floor, 1)
-    lines = ndimage.binary_opening(near, np.ones((1, round(_LENGTH * longer))))
+    near = _grown(contrast > _FAINTER * floor, 1).astype(np.float32)
+    lines = ndimage.uniform_filter1d(near, length, axis=1, mode="constant") >= _UNBROKEN
+    lines = (ndimage.maximum_filter1d(lines, length, axis=1) > 0) & (near > 0)
     labels, number = ndimage.label(lines, np.ones((3, 3)))
     if not number:
         return contrast
@@ -56,20 +88,24 @@ def _without_horizontal(gray: Array, contrast: Array, floor: float) -> Array:
     above, below = _beside(contrast, halo)
     ground = [ndimage.median(side, labels, every) for side in _beside(gray, _grown(lines, thickest))]
     widths = [columns.stop - columns.start for _, columns in ndimage.find_objects(labels)]
-    rules = np.isin(
-        labels,
-        every[
-            (np.bincount(labels.ravel())[1:] / widths <= thickest + 2)
-            & (ndimage.mean(np.maximum(above, below) < floor, labels, every) >= _BARE)
-            & (np.abs(ground[0] - ground[1]) <= _SAME_PAPER)
-        ],
+    # The darkness of a rule is that of its middle, at most places where no letters stand on it.
+    middle = ndimage.maximum_filter(np.where(lines, contrast, 0), (2 * thickest + 1, 1))
+    dark = ndimage.median(middle, np.where(np.maximum(above, below) < floor, labels, 0), every)
+    bare = lambda side: ndimage.mean(side < floor, labels, every) >= _BARE
+    # Under the feet of a long line of letters a rule is bare on one side only. What is as dark as letters may be these feet.
+    fainter = dark < _FAINT_RULE * np.percentile(contrast[contrast >= min(floor, contrast.max())], 90)
+    chosen = (
+        (np.bincount(labels.ravel())[1:] / widths <= thickest + 2)
+        & (bare(np.maximum(above, below)) | fainter & (bare(above) | bare(below)))
+        & (np.abs(ground[0] - ground[1]) <= _SAME_PAPER)
     )
-    # The darkness of a rule is that of its middle, at most places along it.
-    middle = ndimage.maximum_filter(np.where(rules, contrast, 0), (2 * thickest + 1, 1))
-    level = np.concatenate([[0], ndimage.median(middle, labels, every)])[labels]
-    level = ndimage.maximum_filter(np.where(rules, level, 0), (2 * _HALO + 1, 1))
-    bare = _grown(rules, _HALO) & (contrast <= np.maximum(_DARKER * level, floor))
-    return np.where(bare, np.minimum(np.minimum(above, below), contrast), contrast)
+    if not chosen.any():
+        return contrast
+    rules = np.isin(labels, every[chosen])
+    level = np.where(rules, np.concatenate([[0], dark])[labels], 0)
+    level = ndimage.maximum_filter(level, (2 * _HALO + 1, 1))
+    alone = _grown(rules, _HALO) & (contrast <= np.maximum(_DARKER * level, floor))
+    return np.where(alone, np.minimum(np.minimum(above, below), contrast), contrast)
 
 
 def _grown(mask: Array, rows: int) -> Array:
