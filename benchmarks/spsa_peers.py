@@ -18,7 +18,7 @@ missing (`pip install '.[peers]'`).
 
 import dataclasses
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -37,6 +37,7 @@ from jaxnets.optim.gains import scale_by_calibrated_gain
 from jaxnets.optim.guards import blocking
 from jaxnets.optim.second_order import scale_by_spsa_hessian
 from jaxnets.optim.spsa import spsa_gradient
+from jaxnets.runs import records
 
 SEEDS, EVALUATIONS, CALIBRATION = 20, 2000, 25
 
@@ -80,6 +81,13 @@ def _errors() -> Problem:
     return Problem(share, np.full(20, 0.1), 0.0, 0.3, 0.1)
 
 
+def _quartic() -> Problem:
+    """The skewed quartic of Spall (2000), from where it is 4.178, with noise of 0.1; its minimum is 0 at 0."""
+    b = np.triu(np.ones((10, 10))) / 10
+    value = lambda xp, x: xp.sum((y := xp.asarray(b) @ x) ** 2 + 0.1 * y**3 + 0.01 * y**4)
+    return Problem(value, np.ones(10), 0.1, 0.1, 0.1)
+
+
 def _rosenbrock(n: int) -> Problem:
     value = lambda xp, x: xp.sum(100 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2)
     return Problem(value, np.array([-1.2, 1.0] * (n // 2)), 0.0, 0.01, 0.02)
@@ -88,6 +96,7 @@ def _rosenbrock(n: int) -> Problem:
 PROBLEMS: dict[str, Callable[[], Problem]] = {
     "Rosenbrock, 2": lambda: _rosenbrock(2),
     "Rosenbrock, 10": lambda: _rosenbrock(10),
+    "Spall's quartic, 10": _quartic,
     **{f"noisy quadratic, {n:,}": lambda n=n: _quadratic(n) for n in (10, 100, 1000, 10_000)},
     "error count, 20": _errors,
     "logistic regression, 20": _logistic,
@@ -178,10 +187,14 @@ PEERS: dict[str, Callable[[Problem, int, int], np.ndarray]] = {
 }
 
 
-def measure(name: str, evaluations: int = EVALUATIONS, seeds: int = SEEDS) -> list[dict[str, Any]]:
-    """A row for each method on one problem; peers whose package is missing are named on the terminal and left out."""
-    problem, rows = PROBLEMS[name](), []
+def measure(
+    name: str, evaluations: int = EVALUATIONS, seeds: int = SEEDS, done: Collection[str] = ()
+) -> Iterator[dict[str, Any]]:
+    """A row for each method on a problem but those that are done; peers whose package is missing are named and left out."""
+    problem = PROBLEMS[name]()
     for method, run in {**OURS, **PEERS}.items():
+        if method in done:
+            continue
         try:
             if method in OURS:
                 values = run(problem, evaluations)  # type: ignore[call-arg]
@@ -191,23 +204,20 @@ def measure(name: str, evaluations: int = EVALUATIONS, seeds: int = SEEDS) -> li
         except ImportError as error:
             print(f"{method} is left out: {error}", file=sys.stderr)
             continue
-        rows.append(
-            {
-                "kind": "spsa peers",
-                "problem": name,
-                "method": method,
-                "evaluations": evaluations,
-                "noise": problem.noise,
-                "start": float(problem.value(np, problem.start)),
-                "values": values,
-            }
-        )
-    return rows
+        yield {
+            "kind": "spsa peers",
+            "problem": name,
+            "method": method,
+            "evaluations": evaluations,
+            "noise": problem.noise,
+            "start": float(problem.value(np, problem.start)),
+            "values": values,
+        }
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
     """Medians over seeds, a line for each problem and a column for each method; a value that is not finite counts as inf."""
-    methods = list(dict.fromkeys(row["method"] for row in rows))
+    methods = [method for method in (*OURS, *PEERS) if any(row["method"] == method for row in rows)]
     lines = [f"| problem, parameters | start | {' | '.join(methods)} |", "| :-- | --: |" + " --: |" * len(methods)]
     for problem in dict.fromkeys(row["problem"] for row in rows):
         of = {row["method"]: row for row in rows if row["problem"] == problem}
@@ -223,7 +233,7 @@ class PeersOptions:
     problems: tyro.conf.Positional[tuple[str, ...]] = ()
     """What to minimize. Default: all problems."""
     json: Annotated[Path | None, tyro.conf.arg(name="json")] = None
-    """Append each row to this JSON Lines file as soon as it is there."""
+    """Append each row to this JSON Lines file as soon as it is there. What the file has already is not measured again."""
 
 
 def main(args: Sequence[str]) -> int:
@@ -231,9 +241,9 @@ def main(args: Sequence[str]) -> int:
     options = parse(PeersOptions, "bench spsa_peers", list(args))
     if unknown := [name for name in options.problems if name not in PROBLEMS]:
         raise UserError(f"unknown problem {unknown[0]!r}: choose from {'; '.join(PROBLEMS)}")
-    rows = []
+    rows = list(records.read(options.json)) if options.json and options.json.exists() else []
     for name in options.problems or PROBLEMS:
-        for row in measure(name):
+        for row in measure(name, done=[row["method"] for row in rows if row["problem"] == name]):
             rows.append(row)
             if options.json:
                 harness.append(options.json, {**row, **facts()})

@@ -36,12 +36,35 @@ def test_missing_packages_are_left_out(monkeypatch, capsys):
     monkeypatch.setattr(spsa_peers, "OURS", {"jaxnets": spsa_peers.OURS["jaxnets"]})
     for package in ("qiskit_algorithms", "qiskit_algorithms.optimizers", "nevergrad"):
         monkeypatch.setitem(sys.modules, package, None)
-    rows = spsa_peers.measure("noisy quadratic, 10", evaluations=400, seeds=2)
+    rows = list(spsa_peers.measure("noisy quadratic, 10", evaluations=400, seeds=2))
     assert [row["method"] for row in rows] == ["jaxnets", "Spall in NumPy"]
     assert all(len(row["values"]) == 2 and max(row["values"]) < row["start"] / 2 for row in rows)
     assert "Qiskit is left out" in capsys.readouterr().err
     last = spsa_peers.table(rows).splitlines()[-1]
     assert last.startswith("| noisy quadratic, 10 | 2.75 | ")
+
+
+def test_the_quartic_starts_where_spall_does_and_has_its_minimum_at_0():
+    problem = spsa_peers.PROBLEMS["Spall's quartic, 10"]()
+    assert problem.value(np, problem.start) == pytest.approx(4.178, abs=1e-3)
+    assert problem.value(np, np.zeros(10)) == 0
+
+
+def test_what_a_file_has_is_not_measured_again(tmp_path, monkeypatch, capsys):
+    calls = []
+    one = lambda problem, evaluations, seed: calls.append(seed) or problem.start
+    monkeypatch.setattr(spsa_peers, "OURS", {})
+    monkeypatch.setattr(spsa_peers, "PEERS", {"first": one, "second": one})
+    file = tmp_path / "rows.jsonl"
+    assert spsa_peers.main(["error count, 20", "--json", str(file)]) == 0
+    assert calls == 2 * list(range(spsa_peers.SEEDS))
+    lines = file.read_text().splitlines()
+    file.write_text(lines[1] + "\n")
+    assert spsa_peers.main(["error count, 20", "--json", str(file)]) == 0
+    assert len(calls) == 3 * spsa_peers.SEEDS
+    assert sorted(file.read_text().splitlines()) == sorted(lines)
+    first, second = capsys.readouterr().out.split("| problem")[1:]
+    assert first == second
 
 
 def test_scratch_of_evaluations_in_turn_does_not_grow_with_perturbations():
