@@ -1,5 +1,6 @@
 """Update rules from their configs, with torch.optim's conventions so that reported rates mean the same."""
 
+import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
@@ -15,10 +16,10 @@ from jaxnets.errors import UserError, first_line
 from jaxnets.optim.average import AverageState, with_average
 from jaxnets.optim.directions import NAMED
 from jaxnets.optim.gains import gain, scale_by_calibrated_gain
-from jaxnets.optim.guards import blocking
+from jaxnets.optim.guards import BlockingState, blocking
 from jaxnets.optim.schedules import learning_rate
 from jaxnets.optim.second_order import scale_by_spsa_hessian
-from jaxnets.optim.spsa import spsa_gradient
+from jaxnets.optim.spsa import SpsaState, spsa_gradient
 
 Array = jax.Array
 _Transform: TypeAlias = optax.GradientTransformationExtraArgs
@@ -106,6 +107,15 @@ def averaged_weights(state: Any) -> Any:
     """The averaged weights in the optimizer's state, or None if its rule does not average."""
     state = state.inner if isinstance(state, SweptState) else state
     return state.average if isinstance(state, AverageState) else None
+
+
+def refused_steps(state: Any) -> dict[str, Array]:
+    """{"refused": steps of SPSA so far that met a value that is not finite, or that blocking refused}; {} of other rules."""
+    counting = (SpsaState, BlockingState)
+    parts = jax.tree.leaves(state, is_leaf=lambda part: isinstance(part, counting))
+    counts = [part.refused for part in parts if isinstance(part, counting)]
+    # Blocking also counts the steps that an estimate refused.
+    return {"refused": functools.reduce(jnp.maximum, counts)} if counts else {}
 
 
 def head(params: Mapping[str, Any]) -> Any:

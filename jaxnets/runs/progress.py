@@ -1,5 +1,6 @@
 """Progress of training: a bar on a terminal, plain lines elsewhere."""
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -104,6 +105,12 @@ class Reporter:
                 f"epoch {line['epoch']}/{epochs}  train {_format(means['train'])}  validation "
                 f"{_format(means['validation'])}  {rate:,.0f} examples/s  {left:.0f} s left"
             )
+
+    def first_loss(self, loss: float, classes: int) -> None:
+        """Says whether the first loss is that of guessing, the sign of a good initialization (report S4 §4.5)."""
+        guessing = math.log(classes)
+        verdict = "a good start" if abs(loss - guessing) < 0.1 else "not that of guessing"
+        self.note(f"first loss {loss:.4f}, ln({classes}) = {guessing:.4f}: {verdict}")
 
     def note(self, text: str) -> None:
         """Prints one line."""

@@ -18,11 +18,12 @@ SUMMARY = {
     "initial_loss": (_SPREAD, None),
     "best_epoch": [int],
     "failed_at": [int],
+    "refused": ([int], ABSENT),
     "seconds": {"total": Number, "train": Number},
     "reported": {str: Number},
 }
 _METRICS = {str: [Number]}
-EPOCH = {"epoch": int, "step": int, "train": _METRICS, "validation": _METRICS}
+EPOCH = {"epoch": int, "step": int, "train": _METRICS, "validation": _METRICS, "refused": ([int], ABSENT)}
 STEP = {"step": int, "loss": [Number]}
 ENVIRONMENT = {"versions": {str: str}, "devices": dict, "processor": str, "commit": (str, None), "settings": dict}
 

@@ -9,6 +9,7 @@ import numpy as np
 from jaxnets.config import Experiment
 from jaxnets.data import catalog
 from jaxnets.data.store import Dataset
+from jaxnets.optim.optimizer import refused_steps
 from jaxnets.runs import predictions
 from jaxnets.runs.statistics import mean_std
 from jaxnets.tasks.metrics import values
@@ -111,6 +112,7 @@ def summarize(
         "initial_loss": mean_std([math.nan if v is None else v for v in first_losses]) if first_losses else None,
         "best_epoch": np.asarray(best_epoch).tolist(),
         "failed_at": np.asarray(state.failed_at).tolist(),
+        **refused(state),
         "seconds": {**seconds, "total": sum(seconds.values())},
         "examples_per_second": examples / seconds["train"],
         "peak_memory_bytes": engine.costs.peak_bytes,
@@ -118,6 +120,11 @@ def summarize(
         # Reported metrics are those of another data set.
         "reported": dict(experiment.reported) if catalog.is_published(experiment, dataset) else {},
     }
+
+
+def refused(state: TrainState) -> Json:
+    """{"refused": SPSA's steps so far that were refused, by seed}; empty for other rules."""
+    return {name: np.asarray(counts).tolist() for name, counts in refused_steps(state.opt_state).items()}
 
 
 def _replica(tree: Any, seed: int) -> Any:

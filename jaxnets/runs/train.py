@@ -145,16 +145,15 @@ def _train_to_the_end(session: _Session) -> Json:
 
 def _restore(session: _Session) -> _Position:
     """The position of the newest readable checkpoint, or the start."""
-    clock = Clock(lambda: session.engine.costs.compile_seconds)
     state = session.engine.init()
-    position = _Position(state, first_best(state), clock)
+    position = _Position(state, first_best(state), Clock(lambda: session.engine.costs.compile_seconds))
     snapshot, problems = session.checkpoints.restore(position.snapshot(0))
     recorded = None
     if snapshot is not None:
         position.state, position.best = snapshot.latest, BestWeights(*snapshot.best)
         position.step = int(snapshot.progress["step"])
         position.sums = {name: np.asarray(pair) for name, pair in snapshot.progress["sums"].items()}
-        clock.seconds |= snapshot.progress["seconds"]
+        position.clock.seconds |= snapshot.progress["seconds"]
         recorded = snapshot.progress.get("recorded")
         session.reporter.note(f"resuming {session.experiment.id} at step {position.step}")
     for problem in [*problems, *session.run.forget_after(position.step, recorded)]:
@@ -225,8 +224,8 @@ def _record_steps(
     session.run.append(
         [{"step": step, "loss": losses[:, k].tolist()} for k, step in enumerate(steps) if step <= _FIRST_STEPS]
     )
-    if steps_before == 0 and session.engine.task.class_names:
-        _report_first_loss(session, losses[:, 0])
+    if steps_before == 0 and (names := session.engine.task.class_names):
+        session.reporter.first_loss(float(losses[:, 0].mean()), len(names))
     means = {name: mean_std(by_seed.tolist())["mean"] for name, by_seed in _epoch_metrics(session, position).items()}
     session.reporter.step(steps[-1], epoch + 1, session.epochs, means, rate)
 
@@ -236,19 +235,10 @@ def _epoch_metrics(session: _Session, position: _Position) -> dict[str, np.ndarr
     return values(position.sums, session.engine.task.objective.derived)
 
 
-def _report_first_loss(session: _Session, losses: Any) -> None:
-    """Says whether the first loss is that of guessing, the sign of a good initialization (report S4 §4.5)."""
-    classes = len(session.engine.task.class_names)
-    guessing, first = float(np.log(classes)), float(losses.mean())
-    verdict = "a good start" if abs(first - guessing) < 0.1 else "not that of guessing"
-    session.reporter.note(f"first loss {first:.4f}, ln({classes}) = {guessing:.4f}: {verdict}")
-
-
 def _end_epoch(session: _Session, position: _Position, epoch: int, rate: float) -> None:
     objective = session.engine.task.objective
     metrics, _ = session.engine.evaluate("validation", position.state.variables, False)
-    monitored = metrics[objective.monitor].value
-    score = monitored if objective.higher_is_better else -monitored
+    score = metrics[objective.monitor].value * (1 if objective.higher_is_better else -1)
     position.best = keep_best(position.best, position.state, score, epoch + 1)
     validation, failed_at = jax.device_get((values(metrics, objective.derived), position.state.failed_at))
     position.clock.lap("eval")
@@ -260,13 +250,13 @@ def _end_epoch(session: _Session, position: _Position, epoch: int, rate: float) 
         "train": {name: alive(by_seed) for name, by_seed in _epoch_metrics(session, position).items()},
         "validation": {name: alive(by_seed) for name, by_seed in validation.items()},
         "seconds": dict(seconds),
+        **summary.refused(position.state),
     }
     session.run.append([line])
     if session.board:
         session.board.write(line)
     position.sums = {}
-    seconds_per_step = (seconds["train"] + seconds["eval"]) / position.step
-    left = (session.engine.total_steps - position.step) * seconds_per_step
+    left = (session.engine.total_steps / position.step - 1) * (seconds["train"] + seconds["eval"])
     session.reporter.epoch(line, session.epochs, rate, left)
     _report_failures(session, position, failed_at)
 
@@ -317,4 +307,8 @@ def _finish(session: _Session, position: _Position) -> Json:
         )
     )
     session.checkpoints.clear_unreadable()
-    return session.run.summary()
+    result = session.run.summary()
+    if any(refused := result.get("refused", ())):
+        counts = ", ".join(f"{count:,}" for count in refused)
+        session.reporter.note(f"{result['id']}: of {result['steps']:,} steps SPSA refused, by seed: {counts}")
+    return result

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from jaxnets import registry
 from jaxnets.analysis.report import tables
+from jaxnets.config import Optim, Spsa
 from jaxnets.data import catalog
 from jaxnets.errors import UserError
 from jaxnets.runs import records
@@ -90,6 +91,17 @@ def test_a_part_of_running_text_is_its_first_tokens():
     assert np.sum(indices["count"].clip(0, part.data.window)) == 210
     with pytest.raises(UserError, match="eval_batch_size must be below 211"):
         tasks.build(dataclasses.replace(part, eval_batch_size=211), data)
+
+
+def test_refused_steps_are_recorded_by_epoch_and_seed(tmp_path):
+    """Perturbations of 1e38 lead to losses that are not finite."""
+    optim = Optim("spsa", spsa=Spsa(c=1e38, gamma=0.0))
+    spsa, output = dataclasses.replace(SMALL, optim=optim, epochs=2, steps=60), io.StringIO()
+    summary = train(spsa, tmp_path, Reporter(Console(file=output, width=300)))
+    lines = [line for line in RunFolder(tmp_path).metrics() if "epoch" in line]
+    assert [line["refused"] for line in lines] == [[40, 40], [60, 60]]
+    assert summary["refused"] == [60, 60]
+    assert "of 60 steps SPSA refused, by seed: 60, 60" in output.getvalue()
 
 
 def test_the_norm_of_the_gradient_and_the_rate_are_recorded(tmp_path, reporter):

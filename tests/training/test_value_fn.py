@@ -100,6 +100,23 @@ def test_a_probe_that_is_not_finite_costs_its_step_alone():
 
 
 @pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        (Optim("adam"), {}),
+        (Optim("spsa"), {"refused": 0}),
+        (Optim("spsa", spsa=Spsa(c=3e38)), {"refused": 4}),
+        (Optim("spsa", spsa=Spsa(c=3e38, blocking=2.0), trainable="head", ema=0.9), {"refused": 4}),
+        (Optim("spsa", spsa=Spsa(a=1e6, blocking=2.0)), {"refused": 3}),  # The first step has no noise to compare with.
+    ],
+)
+def test_refused_steps_are_found_wherever_they_are_counted(config, expected):
+    counts = optimizer.refused_steps(trained(config, 4)[1].opt_state)
+    assert set(counts) == set(expected)
+    for name, count in expected.items():
+        np.testing.assert_array_equal(counts[name], [count, count])
+
+
+@pytest.mark.parametrize(
     ("config", "number"),
     [
         (Optim("sgd"), 1),

@@ -183,6 +183,8 @@ def _facts(run: RunFolder, summary: Mapping[str, Any]) -> dict[str, str]:
     failed = [f"seed {i} at step {step + 1}" for i, step in enumerate(summary["failed_at"]) if step >= 0]
     if failed:
         facts["stopped by a non-finite loss"] = ", ".join(failed)
+    if any(refused := summary.get("refused", ())):
+        facts["refused by SPSA"] = f"{', '.join(f'{count:,}' for count in refused)} of {summary['steps']:,} steps, by seed"
     return facts
 
 

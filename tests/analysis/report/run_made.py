@@ -7,7 +7,7 @@ from jaxnets.runs.folder import RunFolder
 from jaxnets.runs.statistics import mean_std
 
 
-def make_run(folder, id_, test=(0.60, 0.62), synthetic=False, failed=(-1, -1), finished=True):
+def make_run(folder, id_, test=(0.60, 0.62), synthetic=False, failed=(-1, -1), finished=True, **more):
     """A run folder as training leaves it."""
     run = RunFolder(folder / id_)
     run.open(
@@ -46,6 +46,7 @@ def make_run(folder, id_, test=(0.60, 0.62), synthetic=False, failed=(-1, -1), f
                 "peak_memory_bytes": 5e8,
                 "layout": "seeds",
                 "reported": all_experiments()[id_].reported,
+                **more,
             }
         )
     run.close()

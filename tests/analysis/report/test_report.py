@@ -61,6 +61,13 @@ def test_failed_seeds_show(tmp_path):
     assert row.metrics["test_accuracy"][1] == "60.00"
 
 
+def test_refused_steps_of_spsa_show(tmp_path):
+    make_run(tmp_path / "a", "study/spsa/spsa_1", refused=[0, 1200])
+    assert "0, 1,200 of 30 steps, by seed" in write_report([tmp_path / "a"], tmp_path / "a").read_text()
+    make_run(tmp_path / "b", "study/spsa/spsa_1", refused=[0, 0])
+    assert "refused" not in write_report([tmp_path / "b"], tmp_path / "b").read_text()
+
+
 def test_tables_line_up(tmp_path):
     rows = [tables.row(make_run(tmp_path, f"cifar10/lenet/{v}").read("summary.json")) for v in ("plain", "super_badinit")]
     header, body = tables.cells(rows)
