@@ -4,6 +4,7 @@ import ast
 import re
 from pathlib import Path
 
+import jax
 import pytest
 
 ROOT = Path(__file__).parent.parent
@@ -39,6 +40,11 @@ def test_the_code_on_the_page_of_spsa_runs(capsys):
     names: dict = {}
     for code in re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL):
         exec(code, names)
-    before, after = (float(number) for number in re.findall(r"([\d.]+)%", capsys.readouterr().out))
+    printed = capsys.readouterr().out
+    before, after = (float(number) for number in re.findall(r"([\d.]+)%", printed))
     assert after < before / 3
+    distance, first, last = (float(n) for n in re.findall(r"most ([\d.]+) away after (\d+) to (\d+)", printed)[0])
+    assert distance < 0.1
+    assert first < last < 20_000
+    assert {leaf.shape for leaf in jax.tree.leaves(names["estimate"])} == {(3, 64), (64,), (64, 1), (1,)}
     assert names["tx"].init(names["w"]) is not None
