@@ -70,10 +70,17 @@ def test_what_a_file_has_is_not_measured_again(tmp_path, monkeypatch, capsys):
 def test_scratch_of_evaluations_in_turn_does_not_grow_with_perturbations():
     axis, size, config, shape = next(iter(spsa_memory.cases()))
     of = {rule: spsa_memory.scratch_bytes(spsa_memory.RULES[rule], config, shape) for rule in list(spsa_memory.RULES)[3:]}
-    together, in_turn = of.values()
+    together, in_turn = (costs["scratch_bytes"] for costs in of.values())
     assert in_turn < together / 2
-    rows = [{"axis": axis, "size": size, "rule": rule, "scratch_bytes": number} for rule, number in of.items()]
+    rows = [{"axis": axis, "size": size, "rule": rule, **costs} for rule, costs in of.items()]
     assert spsa_memory.table(rows).splitlines()[-1].startswith("| LeNet, batch 32 |")
+
+
+def test_factored_directions_cost_less_by_all_counts():
+    of = {form: spsa_memory.low_rank_costs(form, 16, units=128) for form in spsa_memory.LOW_RANK}
+    assert all(of["factored"][field] < of["whole"][field] / 2 for field in ("scratch_bytes", "bytes"))
+    rows = [{"axis": "low rank", "size": 16, "rule": form, **costs} for form, costs in of.items()]
+    assert spsa_memory.table(rows).splitlines()[-1].startswith("| 16 | ")
 
 
 def test_an_unknown_problem_is_named():
