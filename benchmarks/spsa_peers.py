@@ -103,30 +103,33 @@ PROBLEMS: dict[str, Callable[[], Problem]] = {
 }
 
 
+def descend(problem: Problem, tx: Any, steps: int, key: jax.Array) -> tuple[jax.Array, Any]:
+    """(the function's value without noise at the end, the last state) of one descent by a chain of our transforms."""
+    start = jnp.asarray(problem.start, jnp.float32)
+
+    def step(carry: Any, k: jax.Array) -> tuple[Any, None]:
+        x, state = carry
+
+        def noisy(x: jax.Array) -> jax.Array:  # Noise of its own at every point and step, as the peers' calls have.
+            bits = jax.lax.bitcast_convert_type(x, jnp.uint32) * jnp.arange(1, 2 * x.size, 2, dtype=jnp.uint32)
+            own = jax.random.fold_in(jax.random.fold_in(key, k), bits.sum(dtype=jnp.uint32))
+            return problem.value(jnp, x) + problem.noise * jax.random.normal(own)
+
+        updates, state = tx.update(None, state, x, value_fn=noisy, key=jax.random.fold_in(key, steps))
+        return (optax.apply_updates(x, updates), state), None
+
+    (x, state), _ = jax.lax.scan(step, (start, tx.init(start)), jnp.arange(steps))
+    return problem.value(jnp, x), state
+
+
 def _ours(problem: Problem, evaluations: int, per_step: int, *after: Any, number: int = 1, **options: Any) -> list[float]:
     """Final values by seed of a chain of our transforms, the seeds mapped in one program."""
     steps = evaluations // per_step
     gain = scale_by_calibrated_gain(problem.first_step, big_a=0.1 * steps, steps=CALIBRATION // number)
     *middle, wrap = after or (lambda rule: rule,)
     tx = optax.chain(spsa_gradient(c=problem.c, num_perturbations=number, **options), *middle, wrap(gain))
-    start = jnp.asarray(problem.start, jnp.float32)
-
-    def train(key: jax.Array) -> jax.Array:
-        def step(carry: Any, k: jax.Array) -> tuple[Any, None]:
-            x, state = carry
-
-            def noisy(x: jax.Array) -> jax.Array:  # Noise of its own at every point and step, as the peers' calls have.
-                bits = jax.lax.bitcast_convert_type(x, jnp.uint32) * jnp.arange(1, 2 * x.size, 2, dtype=jnp.uint32)
-                own = jax.random.fold_in(jax.random.fold_in(key, k), bits.sum(dtype=jnp.uint32))
-                return problem.value(jnp, x) + problem.noise * jax.random.normal(own)
-
-            updates, state = tx.update(None, state, x, value_fn=noisy, key=jax.random.fold_in(key, steps))
-            return (optax.apply_updates(x, updates), state), None
-
-        (x, _), _ = jax.lax.scan(step, (start, tx.init(start)), jnp.arange(steps))
-        return problem.value(jnp, x)
-
-    return [float(value) for value in jax.jit(jax.vmap(train))(jax.random.split(jax.random.key(0), SEEDS))]
+    values = jax.jit(jax.vmap(lambda key: descend(problem, tx, steps, key)[0]))(jax.random.split(jax.random.key(0), SEEDS))
+    return [float(value) for value in values]
 
 
 def _noisy(problem: Problem, rng: np.random.Generator) -> Callable[[np.ndarray], float]:
