@@ -1,6 +1,6 @@
 """Memory of a training step by the compiler's count: SPSA's evaluations in turn and together beside backpropagation.
 
-python -m benchmarks.spsa_memory [--json FILE]
+python -m benchmarks.spsa_memory [--json FILE] [--out PLOT.png]
 
 Scratch bytes of the compiled step, without parameters, optimizer state and batch, which all rules have: LeNet over batch
 sizes, and MLPs of 256 units over depths at a batch of 1,024. Then low-rank directions, whose perturbed matrices are made or
@@ -17,10 +17,12 @@ from typing import Annotated, Any
 import jax
 import jax.numpy as jnp
 import tyro
+from matplotlib.figure import Figure
 
 from benchmarks import harness
 from benchmarks.facts import facts
 from jaxnets import models
+from jaxnets.analysis.report import plots
 from jaxnets.cli.parse import parse
 from jaxnets.config import LeNetConfig, MLPConfig, ModelConfig, Optim, Spsa
 from jaxnets.optim import optimizer
@@ -119,16 +121,33 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def draw(rows: Sequence[Mapping[str, Any]]) -> Figure:
+    """Scratch against the batch size and against the depth, a line for each rule."""
+    figure = Figure((7.2, 3.0), layout="constrained")
+    for axes, axis in zip(figure.subplots(1, 2), dict.fromkeys(axis for axis, *_ in cases()), strict=True):
+        for color, rule in zip(plots.PALETTE, RULES, strict=False):
+            of = [row for row in rows if row["axis"] == axis and row["rule"] == rule]
+            sizes, mib = [row["size"] for row in of], [row["scratch_bytes"] / 2**20 for row in of]
+            axes.loglog(sizes, mib, "o-", color=color, label=rule, markersize=3)
+        axes.set(xlabel=axis, ylabel="MiB of scratch")
+        axes.grid(alpha=0.3)
+        plots.despine(axes)
+    axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+    return figure
+
+
 @dataclasses.dataclass(frozen=True)
 class MemoryOptions:
     """Compares the scratch memory of SPSA's step with that of backpropagation's."""
 
     json: Annotated[Path | None, tyro.conf.arg(name="json")] = None
     """Append each row to this JSON Lines file as soon as it is there. What the file has already is not measured again."""
+    out: Path | None = None
+    """A PNG file for a plot of the scratch."""
 
 
 def main(args: Sequence[str]) -> int:
-    """Prints the table, and appends the rows to a file. Returns the exit status."""
+    """Prints the table, appends the rows to a file, and plots them. Returns the exit status."""
     options = parse(MemoryOptions, "bench spsa_memory", list(args))
     named = {
         **{
@@ -152,6 +171,8 @@ def main(args: Sequence[str]) -> int:
             harness.append(options.json, {**rows[-1], **facts()})
         print(rows[-1], file=sys.stderr, flush=True)
     print(table(rows), flush=True)
+    if options.out:
+        plots.save(draw(rows), options.out, dpi=80)
     return 0
 
 

@@ -1,6 +1,6 @@
 """SPSA beside its peers at equal evaluations of the same noisy functions, 20 seeds each. No times are taken.
 
-python -m benchmarks.spsa_peers [PROBLEM …] [--json FILE]
+python -m benchmarks.spsa_peers [PROBLEM …] [--json FILE] [--out PLOT.png]
 
     jaxnets               calibrated a, two-sided, random signs
     jaxnets, blocking     the same; steps worse by 2 standard deviations of the noise are refused
@@ -27,9 +27,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import tyro
+from matplotlib.figure import Figure
 
 from benchmarks import harness
 from benchmarks.facts import facts
+from jaxnets.analysis.report import plots
 from jaxnets.cli.parse import parse
 from jaxnets.errors import UserError
 from jaxnets.optim.directions import orthogonal
@@ -232,6 +234,21 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def draw(rows: Sequence[Mapping[str, Any]]) -> Figure:
+    """What is left of the start's value on noisy quadratics by their parameters: medians and quartiles over seeds."""
+    figure, axes = plots.new_axes(plots.WIDE, "parameters", "value at the end / at the start")
+    size = lambda row: int(row["problem"].rpartition(" ")[2].replace(",", ""))
+    axes.axhline(1, linestyle="--", linewidth=0.8, color="#7F7F7F")
+    for color, method in zip(plots.PALETTE, (*OURS, *PEERS), strict=False):
+        of = [row for row in rows if row["method"] == method and row["problem"].startswith("noisy quadratic")]
+        low, middle, high = np.array([np.quantile(row["values"], (0.25, 0.5, 0.75)) / row["start"] for row in of]).T
+        sizes = [size(row) for row in of]
+        axes.loglog(sizes, middle, "o-", color=color, label=method, markersize=3)
+        axes.fill_between(sizes, low, high, color=color, alpha=0.15, linewidth=0)
+    axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+    return figure
+
+
 @dataclasses.dataclass(frozen=True)
 class PeersOptions:
     """Compares SPSA with its peers."""
@@ -240,10 +257,12 @@ class PeersOptions:
     """What to minimize. Default: all problems."""
     json: Annotated[Path | None, tyro.conf.arg(name="json")] = None
     """Append each row to this JSON Lines file as soon as it is there. What the file has already is not measured again."""
+    out: Path | None = None
+    """A PNG file for a plot of the noisy quadratics."""
 
 
 def main(args: Sequence[str]) -> int:
-    """Prints the table, and appends the rows to a file. Returns the exit status."""
+    """Prints the table, appends the rows to a file, and plots them. Returns the exit status."""
     options = parse(PeersOptions, "bench spsa_peers", list(args))
     if unknown := [name for name in options.problems if name not in PROBLEMS]:
         raise UserError(f"unknown problem {unknown[0]!r}: choose from {'; '.join(PROBLEMS)}")
@@ -254,6 +273,8 @@ def main(args: Sequence[str]) -> int:
             if options.json:
                 harness.append(options.json, {**row, **facts()})
         print(table(rows), flush=True)
+    if options.out:
+        plots.save(draw(rows), options.out, dpi=80)
     return 0
 
 
