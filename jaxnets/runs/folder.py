@@ -10,7 +10,6 @@ SHA256SUMS         checksums of all these, for a complete run: `sha256sum --chec
 checkpoints/       see jaxnets.training.checkpoint
 """
 
-import fcntl
 import hashlib
 import io
 import json
@@ -18,13 +17,14 @@ import os
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
 from jaxnets.config import Experiment, differences, from_json, to_json, validate, without_description
 from jaxnets.errors import UserError, first_line
 from jaxnets.runs import files
+from jaxnets.runs.lock import Lock, is_held
 from jaxnets.runs.shape import ENVIRONMENT, EPOCH, STEP, SUMMARY, mismatch
 from jaxnets.tasks.task import ImageGrid
 
@@ -38,7 +38,7 @@ class RunFolder:
         self.path = path
         self.recorded = 0
         """Lines in metrics.jsonl, while training."""
-        self._locked: IO[bytes] | None = None
+        self._lock: Lock | None = None
 
     def open(self, experiment: Experiment, environment: Json) -> None:
         """Starts a run here, or continues the one that is here if it is of the same experiment.
@@ -48,7 +48,7 @@ class RunFolder:
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            self._lock()
+            self._lock = Lock(self.path / ".lock")
             if (self.path / "config.json").exists() and not self._untouched:
                 self._check(experiment)
                 if not self.finished:
@@ -77,28 +77,13 @@ class RunFolder:
     @property
     def busy(self) -> bool:
         """Whether another process is working here."""
-        try:
-            with (self.path / ".lock").open("rb") as file:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        except FileNotFoundError:
-            return False
-        return False
-
-    def _lock(self) -> None:
-        """Locks the folder for this process; the lock ends with the process, however it ends."""
-        self._locked = (self.path / ".lock").open("wb")
-        try:
-            fcntl.flock(self._locked, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self.close()
-            raise UserError(f"another process is running in {self.path}; wait for it, or choose another --out") from None
+        return is_held(self.path / ".lock")
 
     def close(self) -> None:
         """Releases the folder for other processes."""
-        if self._locked is not None:
-            self._locked.close()
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
 
     def _check(self, experiment: Experiment) -> None:
         # Another number of seeds or rate is another run; mixing them would spoil both. Texts may change. Fields that did not
