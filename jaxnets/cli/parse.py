@@ -137,6 +137,18 @@ def take_args(args: Sequence[str], prefix: str = "--optim.args.") -> tuple[list[
     return others, changes
 
 
+def part(text: str) -> slice:
+    """The slice of a list that "K/N", the K-th of N parts, means. Raises UserError for what is no such thing."""
+    first, _, number = text.partition("/")
+    try:
+        k, n = int(first), int(number)
+    except ValueError:
+        k = n = 0
+    if not 1 <= k <= n:
+        raise UserError(f"part must be K/N with K from 1 to N, such as 2/8, got {text}")
+    return slice(k - 1, None, n)
+
+
 def _one_line(box: str) -> str:
     """The gist of tyro's framed error message: its first paragraph, and the option it suggests."""
     # Frames are drawn with box characters, or with rows of hyphens on terminals without them.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from jaxnets.cli.parse import Limits, optional, parse, shown_as
+from jaxnets.cli.parse import Limits, optional, parse, part, shown_as
 from jaxnets.errors import UserError
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def reproduce(args: list[str]) -> int:
     if options.data.source not in (None, "synthetic"):
         raise UserError(f"data.source {options.data.source}: a reproduction takes the documents' data, or synthetic")
     synthetic = options.data.source == "synthetic"
-    _part(options.part)
+    part(options.part)
     deadline = None if options.hours is None else time.monotonic() + 3600 * options.hours
     status, wanted = 0, list(document.experiments(parts))
     for look in range(claims.LOOKS if options.hours and not synthetic else 1):
@@ -94,18 +94,6 @@ def reproduce(args: list[str]) -> int:
     return status
 
 
-def _part(text: str) -> slice:
-    """The slice of a list that "K/N" means."""
-    first, _, number = text.partition("/")
-    try:
-        k, n = int(first), int(number)
-    except ValueError:
-        k = n = 0
-    if not 1 <= k <= n:
-        raise UserError(f"part must be K/N with K from 1 to N, such as 2/8, got {text}")
-    return slice(k - 1, None, n)
-
-
 def _plan(
     options: ReproduceOptions, loaded: "Document", ids: Sequence[str], times: int, deadline: float | None
 ) -> list["Job"]:
@@ -119,7 +107,7 @@ def _plan(
     process.prepare()
     gathered = evidence.gather(evidence.committed(), [options.out])
     paces = Paces(gathered)
-    wishes = [plan.wish(document.experiment(i), loaded.stand_ins, options.changes()) for i in ids[_part(options.part)]]
+    wishes = [plan.wish(document.experiment(i), loaded.stand_ins, options.changes()) for i in ids[part(options.part)]]
     for problem in dict.fromkeys(wish.problem for wish in wishes if wish.problem):
         print(f"cannot train {', '.join(wish.documented.id for wish in wishes if wish.problem == problem)}: {problem}")
     possible = [wish for wish in wishes if not wish.problem]

@@ -7,7 +7,7 @@ from typing import Annotated
 import tyro
 
 from jaxnets import registry
-from jaxnets.cli.parse import Limits, optional, parse, take_args
+from jaxnets.cli.parse import Limits, optional, parse, part, take_args
 from jaxnets.config import Experiment, validate, with_fields
 from jaxnets.errors import UserError
 
@@ -27,6 +27,8 @@ class SweepOptions:
     """The metric to choose by: val_accuracy, val_loss, val_perplexity, … By default the one that selects the best epoch."""
     out: Path = Path("runs")
     """The sweep is written to the folder OUT/sweep/ID. An interrupted sweep in that folder is resumed."""
+    part: Annotated[str, optional("K/N")] = "1/1"
+    """Train the K-th of N parts of the programs, for arrays of jobs with one OUT. The last to end finds the best."""
     checkpoint_every: Annotated[float, Limits(0)] = 60.0
     """Minimum number of seconds between checkpoints."""
 
@@ -73,7 +75,9 @@ def _search(options: SweepOptions) -> int:
     reporter = Reporter(Console())
     axes = [sweep.parse_axis(experiment, text) for text in options.over]
     settings = sweep.settings(experiment, axes, options.random)
-    groups = sweep.groups(experiment, settings)
+    groups, own = sweep.groups(experiment, settings), part(options.part)
+    if options.rungs > 1 and own != part("1/1"):
+        raise UserError(f"--rungs {options.rungs} --part {options.part}: which settings climb depends on all others; drop one")
     task = tasks.build(experiment, catalog.open_data(experiment.data, reporter.preparation))
     metric_names = engine.metric_names(experiment, task)
     metric = sweep.parse_metric(f"val_{metric_names[0]}" if options.metric is None else options.metric, metric_names)
@@ -84,6 +88,9 @@ def _search(options: SweepOptions) -> int:
     folder = options.out / "sweep" / experiment.id
     train_in = lambda experiment, folder: train(experiment, folder, reporter, options.checkpoint_every)
     try:
+        if left := sweep.run_part(groups[own], groups, folder, train_in) if own != part("1/1") else 0:
+            print(f"{left} of {len(groups)} programs are left to other parts; the last to end finds the best setting")
+            return 0
         results = sweep.climb(experiment, settings, options.rungs, metric, folder, train_in)
         print(sweep_table.text(results, metric))
         confirmed = sweep.confirm(experiment, results[0].setting, folder, train_in)

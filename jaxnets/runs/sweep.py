@@ -5,6 +5,7 @@ Settings that change shapes, or anything else that is compiled in, train one pro
 trained again from fresh seeds, since the best of many is partly luck. With rungs, most settings train for a short time only.
 """
 
+import contextlib
 import hashlib
 import itertools
 import json
@@ -17,6 +18,7 @@ from typing import Any, NamedTuple
 
 from jaxnets.config import TRACED, Experiment, parse_field, validate, with_field, with_fields
 from jaxnets.errors import Diverged, UserError
+from jaxnets.runs.folder import RunFolder
 from jaxnets.runs.statistics import Json, mean_std
 from jaxnets.tasks.metrics import lower_is_better
 
@@ -150,6 +152,14 @@ def groups(experiment: Experiment, settings: Sequence[Setting]) -> list[Group]:
 
 def _traced(path: str) -> bool:
     return path.removeprefix("optim.") in TRACED and path.startswith("optim.")
+
+
+def run_part(own: Sequence[Group], groups: Sequence[Group], folder: Path, train: Train) -> int:
+    """Trains its `own` of the `groups` of a sweep below `folder`, and returns how many of all are not finished there."""
+    for group in own:
+        with contextlib.suppress(Diverged):
+            train(group.experiment, folder / _name(group.settings))
+    return sum(not RunFolder(folder / _name(group.settings)).finished for group in groups)
 
 
 def run(experiment: Experiment, settings: Sequence[Setting], metric: Metric, folder: Path, train: Train) -> list[Result]:

@@ -165,6 +165,8 @@ def test_all_combinations_or_random_ones():
         (["--over", "optim.lr=1,2", "--random", "0"], "random must be at least 1"),
         (["--over", "optim.lr=1,2", "--rungs", "0"], "rungs must be at least 1"),
         (["--over", "optim.lr=1,2", "--rungs", "3", "--epochs", "5"], "begins with a 9th of 5 epochs; give at least 9"),
+        (["--over", "optim.lr=1,2", "--part", "3/2"], "part must be K/N with K from 1 to N, such as 2/8, got 3/2"),
+        (["--over", "optim.lr=1,2", "--part", "1/2", "--rungs", "2"], "which settings climb depends on all others"),
         ([], "sweep needs --over"),
     ],
 )
@@ -288,9 +290,13 @@ def test_which_metrics_are_better_when_lower():
 def test_from_the_command_line_and_again(tmp_path, capsys):
     args = ["sweep", "cifar10/lenet/bn", "--data.source", "synthetic", "--data.batch-size", "16", "--steps", "50"]
     args += ["--seeds", "2", "--over", "optim.lr=1e-5,3e-3", "--over", "data.batch_size=16,32", "--out", str(tmp_path)]
-    assert main(args) == 0
+    assert main([*args, "--part", "2/2"]) == 0
     out = capsys.readouterr().out
     assert "4 settings × 2 seeds in 2 programs" in out
+    assert "1 of 2 programs are left to other parts" in out
+    assert main([*args, "--part", "1/2"]) == 0
+    out = capsys.readouterr().out
+    assert "already finished" in out  # That of the other part.
     assert "best: optim.lr 0.003" in out
     folder = tmp_path / "sweep" / "cifar10" / "lenet" / "bn"
     table = (folder / "table.md").read_text()

@@ -9,7 +9,7 @@ import pytest
 from jaxnets import cli
 from jaxnets.analysis.document import page, tables
 from jaxnets.analysis.report.tables import NOTHING
-from jaxnets.cli import reproduce
+from jaxnets.cli import parse, reproduce
 from jaxnets.errors import UserError
 from jaxnets.runs.folder import RunFolder
 from jaxnets.runs.reproduction import document, evidence, pace, plan
@@ -158,4 +158,4 @@ def test_a_run_of_another_process_is_left_to_it(tmp_path, capsys):
 @pytest.mark.parametrize("part", ["0/2", "3/2", "2", "a/b"])
 def test_a_part_is_k_of_n(part):
     with pytest.raises(UserError, match=r"part must be K/N"):
-        reproduce._part(part)
+        parse.part(part)
