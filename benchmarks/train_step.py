@@ -53,7 +53,7 @@ def candidate(workload: PreparedWorkload, replicas: int = 1) -> Candidate:
             costs.peak_bytes = parallel.memory.needed(compiled).total
         else:
             initial = parallel.compile_over_seeds(create, layout)(keys, None)
-            batch = parallel.put_replicated(batch, layout.mesh)
+            batch = parallel.put(batch, layout, shared=True)
             compiled = parallel.compile_over_seeds(run, layout, donate=True, costs=costs)
         compiled_step.extend((compiled, initial, batch))
 

@@ -17,7 +17,7 @@ from jaxnets.config import Experiment, validate
 from jaxnets.config.fields import can_exist, user_path
 from jaxnets.errors import UserError, did_you_mean, first_line
 
-_CONFIG_FILE = "jaxnets_config_"
+CONFIG_FILE = "jaxnets_config_"
 """What the names of config files' modules start with."""
 
 
@@ -74,7 +74,7 @@ def resolve(target: Any) -> Any:
         loaded = importlib.import_module(module)
         return getattr(loaded, attribute) if attribute else loaded
     except (Exception, SystemExit) as error:
-        hint = "; load the config file that defines it first" if module.startswith(_CONFIG_FILE) else ""
+        hint = "; load the config file that defines it first" if module.startswith(CONFIG_FILE) else ""
         raise UserError(f"a config names {target!r}, which cannot be imported ({first_line(error)}){hint}") from error
 
 
@@ -106,7 +106,7 @@ def load_file(path: Path) -> list[Experiment]:
     """The experiments a config file yields from its function `experiments()`. Raises UserError for a file that cannot."""
     if not can_exist(path) or not path.is_file():
         raise UserError(f"config file {str(path)[:200]}: no such file")
-    spec = importlib.util.spec_from_file_location(f"{_CONFIG_FILE}{path.stem}", path)
+    spec = importlib.util.spec_from_file_location(f"{CONFIG_FILE}{path.stem}", path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

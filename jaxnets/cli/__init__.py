@@ -44,7 +44,8 @@ Classic small-network experiments, re-run in JAX with error bars over seeds.
 
 `jaxnets COMMAND --help` lists the options of a command. An ID names one experiment (cifar10/lenet/super), a family
 (cifar10/lenet) or a config file of your own (mine.py). RUN is the folder of one run, or one of `jaxnets nets`.
-Exit status: 0 done, 1 some experiments failed, 2 bad input, 129, 130, 141 or 143 interrupted (128 + the signal).
+Exit status: 0 done, 1 some experiments failed, 2 bad input, 75 another process of a run is gone, 129, 130, 141 or 143
+interrupted (128 + the signal).
 """
 
 COMMANDS = {
@@ -80,6 +81,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _call(list(sys.argv[1:] if argv is None else argv))
         finally:
             sys.stdout.flush()
+    except BaseException as error:
+        return report(error)
+
+
+def report(error: BaseException) -> int:
+    """Prints what ended a command, and returns its exit status. Raises what is a defect of ours."""
+    try:
+        raise error
     except UserError as error:
         return _fail(str(error))
     except MemoryError:

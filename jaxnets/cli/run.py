@@ -8,7 +8,7 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
-from jaxnets.cli.parse import Limits, parse_experiments
+from jaxnets.cli.parse import Limits, optional, parse_experiments
 from jaxnets.config import Experiment
 from jaxnets.errors import UserError, one_line
 
@@ -24,6 +24,11 @@ class RunOptions:
     """Minimum number of seconds between checkpoints."""
     tensorboard: tyro.conf.FlagCreatePairsOff[bool] = False
     """Also write TensorBoard event files into the run folder."""
+    distributed: Annotated[str, optional("HOST:PORT")] = ""
+    """Train together with other processes: where process 0 is, or auto in a job of SLURM, Open MPI or Kubernetes, or on TPU
+    pods. See docs/many-machines.md."""
+    process: Annotated[str, optional("I/N")] = ""
+    """Which of the processes this is, with --distributed HOST:PORT: 0/2 and 1/2 are two. Process 0 writes the run."""
 
 
 def run(args: list[str]) -> int:
@@ -33,20 +38,31 @@ def run(args: list[str]) -> int:
     """
     what = "Trains experiments, each with several seeds at once"
     runs = parse_experiments(RunOptions, "run", args, "cifar10/lenet/super --epochs 5", what)
-    return _train_all(runs)
+    if not runs[0].distributed:
+        if runs[0].process:
+            raise UserError(f"--process {runs[0].process} needs --distributed HOST:PORT")
+        return _train_all(runs)
+    from jaxnets import cli
+    from jaxnets.training import distributed
+
+    with distributed.join(runs[0].distributed, runs[0].process, cli.report):
+        distributed.require_same(lambda: {"experiments": " ".join(run.experiment.id for run in runs)})
+        status = _train_all(runs)
+    return status
 
 
 def _train_all(runs: list[RunOptions]) -> int:
     from jaxnets.analysis.report import tables
     from jaxnets.runs.progress import Reporter
     from jaxnets.runs.train import train
-    from jaxnets.training import process
+    from jaxnets.training import distributed, process
     from jaxnets.training.parallel import split_cpu
     from jaxnets.training.signals import Interrupted
 
     process.prepare()
     split_cpu(runs[0].experiment.seeds)
-    reporter = Reporter(Console())
+    reporter = Reporter(Console(quiet=not distributed.is_writer()))
+    say = lambda text: distributed.is_writer() and print(f"jaxnets: {text}", file=sys.stderr)
     summaries, failures = [], []
     try:
         for run in runs:
@@ -55,12 +71,12 @@ def _train_all(runs: list[RunOptions]) -> int:
                 summaries.append(train(run.experiment, folder, reporter, run.checkpoint_every, run.tensorboard))
             except UserError as error:
                 # One experiment that cannot run does not stop the others.
-                if len(runs) == 1:
+                if len(runs) == 1 or not distributed.is_common(error):
                     raise
                 failures.append(run.experiment.id)
-                print(f"jaxnets: error: {one_line(str(error))}", file=sys.stderr)
+                say(f"error: {one_line(str(error))}")
     except Interrupted as stop:
-        print(f"jaxnets: {stop}", file=sys.stderr)
+        say(str(stop))
         return 128 + stop.signal
     finally:
         if summaries:

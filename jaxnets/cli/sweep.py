@@ -77,7 +77,9 @@ def _search(options: SweepOptions) -> int:
     settings = sweep.settings(experiment, axes, options.random)
     groups, own = sweep.groups(experiment, settings), part(options.part)
     if options.rungs > 1 and own != part("1/1"):
-        raise UserError(f"--rungs {options.rungs} --part {options.part}: which settings climb depends on all others; drop one")
+        raise UserError(
+            f"--rungs {options.rungs} --part {options.part}: which settings climb depends on all others; drop one"
+        )
     task = tasks.build(experiment, catalog.open_data(experiment.data, reporter.preparation))
     metric_names = engine.metric_names(experiment, task)
     metric = sweep.parse_metric(f"val_{metric_names[0]}" if options.metric is None else options.metric, metric_names)

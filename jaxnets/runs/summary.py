@@ -14,6 +14,7 @@ from jaxnets.runs import predictions
 from jaxnets.runs.statistics import mean_std
 from jaxnets.tasks.metrics import values
 from jaxnets.tasks.task import GeneratedSamples, ImageGrid
+from jaxnets.training import parallel
 from jaxnets.training.engine import Engine
 from jaxnets.training.state import TrainState
 
@@ -26,11 +27,11 @@ def evaluate(engine: Engine, variables: Any, state: TrainState) -> tuple[Json, J
 
     The task's baseline, which has no seeds, is among the metrics.
     """
-    ok = np.asarray(state.failed_at) < 0
+    ok = parallel.fetch(state.failed_at) < 0
     final: Json = {}
     details: Json = {}
     for split in engine.task.arrays:
-        metrics, kept = jax.device_get(engine.evaluate(split, variables, split != "train"))
+        metrics, kept = parallel.fetch(engine.evaluate(split, variables, split != "train"))
         final[split] = {
             name: mean_std(np.where(ok, np.asarray(by_seed, np.float64), np.nan).tolist())
             for name, by_seed in values(metrics, engine.task.objective.derived).items()
@@ -54,10 +55,11 @@ def generate_samples(engine: Engine, variables: Any, state: TrainState) -> tuple
     generate = engine.task.generate
     if generate is None:
         return {}, None
-    failed = np.asarray(state.failed_at) >= 0
+    failed = parallel.fetch(state.failed_at) >= 0
 
     def by(seed: int, variables: Any) -> GeneratedSamples:
-        return generate(engine.model, _replica(variables, seed), state.key[seed])
+        key = jax.random.wrap_key_data(parallel.fetch_replica(jax.random.key_data(state.key), seed))
+        return generate(engine.model, parallel.fetch_replica(variables, seed), key)
 
     after = {seed: by(seed, variables) for seed in np.flatnonzero(~failed).tolist()}
     first = min(after)
@@ -75,8 +77,8 @@ def visualize(engine: Engine, variables: Any, state: TrainState) -> dict[str, Im
     """Images of the first seed that did not fail; none for models whose insides cannot be drawn."""
     if engine.task.visualize is None:
         return {}
-    seed = int(np.flatnonzero(np.asarray(state.failed_at) < 0)[0])
-    before, after = (_replica(tree, seed) for tree in (engine.init().variables, variables))
+    seed = int(np.flatnonzero(parallel.fetch(state.failed_at) < 0)[0])
+    before, after = (parallel.fetch_replica(tree, seed) for tree in (engine.init().variables, variables))
     return dict(engine.task.visualize(engine.model, before, after))
 
 
@@ -110,8 +112,8 @@ def summarize(
         "details": details,
         "samples": samples,
         "initial_loss": mean_std([math.nan if v is None else v for v in first_losses]) if first_losses else None,
-        "best_epoch": np.asarray(best_epoch).tolist(),
-        "failed_at": np.asarray(state.failed_at).tolist(),
+        "best_epoch": parallel.fetch(best_epoch).tolist(),
+        "failed_at": parallel.fetch(state.failed_at).tolist(),
         **refused(state),
         "seconds": {**seconds, "total": sum(seconds.values())},
         "examples_per_second": examples / seconds["train"],
@@ -124,8 +126,4 @@ def summarize(
 
 def refused(state: TrainState) -> Json:
     """{"refused": SPSA's steps so far that were refused, by seed}; empty for other rules."""
-    return {name: np.asarray(counts).tolist() for name, counts in refused_steps(state.opt_state).items()}
-
-
-def _replica(tree: Any, seed: int) -> Any:
-    return jax.tree.map(lambda x: x[seed], tree)
+    return {name: parallel.fetch(counts).tolist() for name, counts in refused_steps(state.opt_state).items()}

@@ -1,12 +1,9 @@
 """Training an experiment from its start, or from where it stopped, to its summary."""
 
 import contextlib
-import dataclasses
 import signal
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
@@ -19,18 +16,17 @@ from jaxnets.runs import environment, files, fingerprint, summary, weights
 from jaxnets.runs.clock import Clock
 from jaxnets.runs.folder import RunFolder
 from jaxnets.runs.progress import Reporter
+from jaxnets.runs.session import Position, Session
 from jaxnets.runs.statistics import mean_std
 from jaxnets.runs.tensorboard import TensorBoard
 from jaxnets.tasks.metrics import Metrics, values
+from jaxnets.training import distributed, parallel, process, signals
 from jaxnets.training import engine as engines
-from jaxnets.training import parallel, process, signals
 from jaxnets.training.best import BestWeights, first_best, keep_best
-from jaxnets.training.checkpoint import Checkpoints, Snapshot
-from jaxnets.training.engine import Engine
+from jaxnets.training.checkpoint import Checkpoints
 from jaxnets.training.loop import train_epoch
 from jaxnets.training.memory import OutOfMemory
 from jaxnets.training.signals import Interrupted
-from jaxnets.training.state import TrainState
 
 Json = dict[str, Any]
 
@@ -49,84 +45,54 @@ def train(
 
     If `folder` holds an unfinished run of this experiment, training resumes from it, bit for bit on the same machine. A
     finished run is not retrained; its summary is returned. Checkpoints are written every `checkpoint_every` seconds, when
-    a signal or unread output stops training, and at the end. `tensorboard` adds event files for TensorBoard.
+    a signal or unread output stops training, and at the end. `tensorboard` adds event files for TensorBoard. Where several
+    processes work together (see jaxnets.training.distributed), all call this; `folder` is that of process 0, whatever the
+    others name.
 
     Raises:
-      UserError: data missing or changed since the run began, sizes that do not fit, a folder of another run, a full disk.
+      UserError: data missing or changed since the run began, sizes that do not fit, a folder of another run, a full disk,
+        processes that differ.
       Interrupted: after a signal, or when the output cannot be written.
     """
     experiment = catalog.with_absolute_source(experiment)
-    dataset = catalog.open_data(experiment.data, reporter.preparation)
+    dataset = distributed.together(lambda: catalog.open_data(experiment.data, reporter.preparation))
     if left_out := dataset.meta.get("left_out"):
         reporter.note(f"{experiment.dataset}: left out {'; '.join(left_out)}")
     data = fingerprint.of(dataset)
     with contextlib.ExitStack() as stack:
         stack.enter_context(process.standard_settings())
         stack.enter_context(files.writing(folder))
+        made_with = environment.describe(parallel.describe_devices())
+        distributed.require_same(lambda: fingerprint.of_process(experiment, made_with, data))
+        folder = stack.enter_context(distributed.own_folder(folder))
         run = stack.enter_context(contextlib.closing(RunFolder(folder)))
-        run.open(experiment, {**environment.describe(parallel.describe_devices()), "data": data})
-        if different := fingerprint.changes(run.environment().get("data"), data, dataset):
-            raise UserError(
-                f"{experiment.dataset} changed since the run in {folder} began: {', '.join(different)}; choose another --out"
-            )
-        if run.finished:
+        distributed.together(lambda: _open(run, experiment, {**made_with, "data": data}, dataset))
+        if finished := distributed.from_writer(run.summary() if run.finished else None):
             reporter.note(f"{experiment.id}: already finished in {folder}")
-            return run.summary()
+            return finished
         # Epochs that are recorded again after a resume hide what a killed process wrote of them.
         board = stack.enter_context(contextlib.closing(TensorBoard(folder))) if tensorboard else None
-        engine = engines.build(experiment, dataset)
+        engine = distributed.together(lambda: engines.build(experiment, dataset))
         engine.task.check_packages()
         checkpoints = stack.enter_context(contextlib.closing(Checkpoints(folder / "checkpoints")))
         received = stack.enter_context(signals.defer_signals())
-        stop = lambda: next(iter(received), int(reporter.unheard and signal.SIGPIPE))
-        session = _Session(experiment, dataset, engine, run, checkpoints, reporter, checkpoint_every, board, stop)
+        noticed = lambda: next(iter(received), int(reporter.unheard and signal.SIGPIPE))
+        session = Session(experiment, dataset, engine, run, checkpoints, reporter, checkpoint_every, board, noticed)
         try:
             return _train_to_the_end(session)
         except OutOfMemory as error:
             raise UserError(error.explain(experiment)) from error
 
 
-class _Session(NamedTuple):
-    """What one call of `train` works with."""
-
-    experiment: Experiment
-    dataset: Dataset
-    engine: Engine
-    run: RunFolder
-    checkpoints: Checkpoints
-    reporter: Reporter
-    checkpoint_every: float
-    board: TensorBoard | None
-    stop: Callable[[], int]
-    """The number of the signal that asks to stop, or 0."""
-
-    @property
-    def epochs(self) -> int:
-        """Length of training in epochs, the last of which may be incomplete."""
-        return -(-self.engine.total_steps // self.engine.steps_per_epoch)
+def _open(run: RunFolder, experiment: Experiment, made_with: Json, dataset: Dataset) -> None:
+    run.open(experiment, made_with)
+    if different := fingerprint.changes(run.environment().get("data"), made_with["data"], dataset):
+        raise UserError(
+            f"{experiment.dataset} changed since the run in {run.path} began: {', '.join(different)}; choose another --out"
+        )
 
 
-@dataclasses.dataclass
-class _Position:
-    """How far training is: what a checkpoint holds, and when the last was written."""
-
-    state: TrainState
-    best: BestWeights
-    clock: Clock
-    step: int = 0
-    sums: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
-    """Metrics of the current epoch: name -> [2, S] (total, weight)."""
-    saved_at: float = dataclasses.field(default_factory=time.perf_counter)
-    reported_failures: set[int] = dataclasses.field(default_factory=set)
-
-    def snapshot(self, recorded: int) -> Snapshot:
-        """The content of a checkpoint; `recorded` counts the lines of metrics.jsonl."""
-        sums = {name: pair.tolist() for name, pair in self.sums.items()}
-        progress = {"step": self.step, "sums": sums, "seconds": self.clock.seconds, "recorded": recorded}
-        return Snapshot(self.state, tuple(self.best), progress)
-
-
-def _train_to_the_end(session: _Session) -> Json:
+def _train_to_the_end(session: Session) -> Json:
     experiment, engine = session.experiment, session.engine
     position = _restore(session)
     title = (
@@ -143,10 +109,10 @@ def _train_to_the_end(session: _Session) -> Json:
     return result
 
 
-def _restore(session: _Session) -> _Position:
+def _restore(session: Session) -> Position:
     """The position of the newest readable checkpoint, or the start."""
     state = session.engine.init()
-    position = _Position(state, first_best(state), Clock(lambda: session.engine.costs.compile_seconds))
+    position = Position(state, first_best(state), Clock(lambda: session.engine.costs.compile_seconds))
     snapshot, problems = session.checkpoints.restore(position.snapshot(0))
     recorded = None
     if snapshot is not None:
@@ -161,26 +127,14 @@ def _restore(session: _Session) -> _Position:
     return position
 
 
-def _is_save_due(session: _Session, position: _Position) -> bool:
-    """Whether a signal asks for a checkpoint, or the time since the last one."""
-    return bool(session.stop()) or time.perf_counter() - position.saved_at >= session.checkpoint_every
-
-
-def _save(session: _Session, position: _Position) -> None:
-    session.run.sync()
-    session.checkpoints.save(position.step, position.snapshot(session.run.recorded))
-    position.saved_at = time.perf_counter()
-    position.clock.lap("save")
-
-
-def _run_epoch(session: _Session, position: _Position) -> None:
+def _run_epoch(session: Session, position: Position) -> None:
     """Trains to the end of the current epoch, evaluates, records; saves when it is time to."""
     engine, clock = session.engine, position.clock
     epoch, start = divmod(position.step, engine.steps_per_epoch)
     stop = min(engine.steps_per_epoch, start + engine.total_steps - position.step)
     first_step, seconds_before, rate = position.step, clock.seconds["train"], 0.0
     for progress in train_epoch(
-        engine, position.state, epoch, start=start, stop=stop, pause=lambda: _is_save_due(session, position)
+        engine, position.state, epoch, start=start, stop=stop, pause=lambda: session.is_save_due(position)
     ):
         position.state, position.step = progress.state, epoch * engine.steps_per_epoch + progress.step
         for before, metrics in progress.metrics:
@@ -191,16 +145,16 @@ def _run_epoch(session: _Session, position: _Position) -> None:
         examples = (position.step - first_step) * engine.task.examples_per_step * session.experiment.seeds
         rate = examples / max(clock.seconds["train"] - seconds_before, 1e-9)
         if progress.is_complete and progress.step < stop:
-            _save(session, position)
+            session.save(position)
             _raise_if_interrupted(session, position)
     _end_epoch(session, position, epoch, rate)
     if position.step < engine.total_steps:
-        if _is_save_due(session, position):
-            _save(session, position)
+        if session.is_save_due(position):
+            session.save(position)
         _raise_if_interrupted(session, position)
 
 
-def _raise_if_interrupted(session: _Session, position: _Position) -> None:
+def _raise_if_interrupted(session: Session, position: Position) -> None:
     """Raises Interrupted if something asks to stop; the caller has saved."""
     if number := session.stop():
         weights.save(session.run.path, _selected(session, position), session.dataset)
@@ -213,7 +167,7 @@ def _raise_if_interrupted(session: _Session, position: _Position) -> None:
 
 
 def _record_steps(
-    session: _Session, position: _Position, epoch: int, steps_before: int, metrics: Metrics, rate: float
+    session: Session, position: Position, epoch: int, steps_before: int, metrics: Metrics, rate: float
 ) -> None:
     """Adds the metrics [S, K] of K steps to the epoch's sums and records the run's first steps."""
     for name, mean in metrics.items():
@@ -224,23 +178,23 @@ def _record_steps(
     session.run.append(
         [{"step": step, "loss": losses[:, k].tolist()} for k, step in enumerate(steps) if step <= _FIRST_STEPS]
     )
-    if steps_before == 0 and (names := session.engine.task.class_names):
-        session.reporter.first_loss(float(losses[:, 0].mean()), len(names))
+    if steps_before == 0 and (classes := session.engine.task.class_names):
+        session.reporter.first_loss(float(losses[:, 0].mean()), len(classes))
     means = {name: mean_std(by_seed.tolist())["mean"] for name, by_seed in _epoch_metrics(session, position).items()}
     session.reporter.step(steps[-1], epoch + 1, session.epochs, means, rate)
 
 
-def _epoch_metrics(session: _Session, position: _Position) -> dict[str, np.ndarray]:
+def _epoch_metrics(session: Session, position: Position) -> dict[str, np.ndarray]:
     """Training metrics of the current epoch so far, [S] each."""
     return values(position.sums, session.engine.task.objective.derived)
 
 
-def _end_epoch(session: _Session, position: _Position, epoch: int, rate: float) -> None:
+def _end_epoch(session: Session, position: Position, epoch: int, rate: float) -> None:
     objective = session.engine.task.objective
     metrics, _ = session.engine.evaluate("validation", position.state.variables, False)
     score = metrics[objective.monitor].value * (1 if objective.higher_is_better else -1)
     position.best = keep_best(position.best, position.state, score, epoch + 1)
-    validation, failed_at = jax.device_get((values(metrics, objective.derived), position.state.failed_at))
+    validation, failed_at = parallel.fetch((values(metrics, objective.derived), position.state.failed_at))
     position.clock.lap("eval")
     alive = lambda by_seed: np.where(failed_at < 0, by_seed, np.nan).tolist()
     seconds = position.clock.seconds
@@ -261,7 +215,7 @@ def _end_epoch(session: _Session, position: _Position, epoch: int, rate: float) 
     _report_failures(session, position, failed_at)
 
 
-def _report_failures(session: _Session, position: _Position, failed_at: np.ndarray) -> None:
+def _report_failures(session: Session, position: Position, failed_at: np.ndarray) -> None:
     id_ = session.experiment.id
     for seed in np.flatnonzero(failed_at >= 0):
         if seed not in position.reported_failures:
@@ -278,14 +232,14 @@ def _report_failures(session: _Session, position: _Position, failed_at: np.ndarr
         )
 
 
-def _selected(session: _Session, position: _Position) -> dict[str, Any]:
+def _selected(session: Session, position: Position) -> dict[str, Any]:
     """The weights that the experiment selects: the best so far by validation, or the latest."""
     return position.best.variables if session.experiment.select == "best" else position.state.variables
 
 
-def _finish(session: _Session, position: _Position) -> Json:
+def _finish(session: Session, position: Position) -> Json:
     """Evaluates the selected weights on every split and writes the summary."""
-    _save(session, position)
+    session.save(position)
     engine, state = session.engine, position.state
     variables = _selected(session, position)
     weights.save(session.run.path, variables, session.dataset)
@@ -307,7 +261,7 @@ def _finish(session: _Session, position: _Position) -> Json:
         )
     )
     session.checkpoints.clear_unreadable()
-    result = session.run.summary()
+    result = distributed.from_writer(session.run.summary())
     if any(refused := result.get("refused", ())):
         counts = ", ".join(f"{count:,}" for count in refused)
         session.reporter.note(f"{result['id']}: of {result['steps']:,} steps SPSA refused, by seed: {counts}")

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 import safetensors
 from safetensors.numpy import load as deserialize
@@ -21,6 +20,7 @@ from jaxnets.errors import UserError, first_line
 from jaxnets.models.named import as_tree, by_name
 from jaxnets.runs import files
 from jaxnets.runs.shape import ABSENT
+from jaxnets.training import parallel
 
 WEIGHTS, NET = "weights.safetensors", "net.json"
 _FACTS = {
@@ -43,7 +43,7 @@ def save(folder: Path, variables: Mapping[str, Any], dataset: Dataset) -> None:
       UserError: the folder cannot be written.
     """
     # safetensors writes memory as it lies, whatever the array's strides.
-    tensors = {name: np.ascontiguousarray(tensor) for name, tensor in by_name(jax.device_get(variables)).items()}
+    tensors = {name: np.ascontiguousarray(tensor) for name, tensor in by_name(parallel.fetch(variables)).items()}
     with files.writing(folder):
         files.write_json(folder / NET, store.describe(dataset))
         files.replace(folder / WEIGHTS, serialize(tensors))

@@ -1,4 +1,8 @@
-"""Checkpoints by Orbax: everything a run needs to resume, bit for bit, as if it had never stopped."""
+"""Checkpoints by Orbax: everything a run needs to resume, bit for bit, as if it had never stopped.
+
+The arrays of several processes come together on the writer, which saves them as one process does, and go out from there
+again: nets are small here, any other number of processes or devices can go on, and no other process needs to see the folder.
+"""
 
 import asyncio
 import contextlib
@@ -14,6 +18,7 @@ import jax
 import numpy as np
 
 from jaxnets.errors import UserError, first_line, remedy
+from jaxnets.training import distributed, parallel
 
 _root_handlers = list(logging.root.handlers)
 import orbax.checkpoint as ocp  # noqa: E402
@@ -36,34 +41,29 @@ class Snapshot(NamedTuple):
 
 
 class Checkpoints:
-    """The checkpoints of one run folder, for the process that trains there."""
+    """The checkpoints of one run folder, for the processes that train there: all call each method at the same step."""
 
     def __init__(self, folder: Path) -> None:
         logging.getLogger("absl").setLevel(logging.CRITICAL)  # Orbax logs the traceback of every error that it raises.
-        # Blocking saves: states here are small, and a save that has returned is on disk.
-        options = ocp.CheckpointManagerOptions(
-            max_to_keep=_KEEP, enable_async_checkpointing=False, cleanup_tmp_directories=True
-        )
-        # One file for each array. With OCDBT, Orbax finds its files by a glob pattern that begins with the folder's path.
-        handlers = {name: ocp.PyTreeCheckpointHandler(use_ocdbt=False) for name in ("latest", "best")}
         self._folder = folder
-        self._manager = ocp.CheckpointManager(
-            folder.absolute(), options=options, item_handlers={**handlers, "progress": ocp.JsonCheckpointHandler()}
-        )
+        self._manager = distributed.written(lambda: _manager(folder))
 
     def save(self, step: int, snapshot: Snapshot) -> None:
         """Writes a checkpoint and reads it back, unless there is one for this step.
 
         Raises UserError when it cannot be written, or is not on disk what it was in memory.
         """
-        if step in self._manager.all_steps():
+        if distributed.from_writer(self._manager is not None and step in self._manager.all_steps()):
             return
-        arrays = jax.device_get(_plain_keys((snapshot.latest, snapshot.best)))
-        checksum = _checksum(arrays, snapshot.progress)
+        arrays = parallel.fetch(_plain_keys((snapshot.latest, snapshot.best)))
+        distributed.written(lambda: self._write(step, arrays, snapshot.progress))
+
+    def _write(self, step: int, arrays: Any, progress: dict[str, Any]) -> None:
+        checksum = _checksum(arrays, progress)
         items = ocp.args.Composite(
             latest=ocp.args.PyTreeSave(arrays[0]),
             best=ocp.args.PyTreeSave(arrays[1]),
-            progress=ocp.args.JsonSave({**snapshot.progress, "checksum": checksum}),
+            progress=ocp.args.JsonSave({**progress, "checksum": checksum}),
         )
         try:
             with _patient_loops():
@@ -83,38 +83,50 @@ class Checkpoints:
         `like` gives structure, shapes and shardings. Raises UserError if there are checkpoints but none can be used; then
         all stay as they are.
         """
+        places = _plain_keys((like.latest, like.best))
+        blank = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), places)
+        arrays, progress, problems = distributed.written(lambda: self._newest(blank)) or (blank, None, [])
+        progress, problems = distributed.from_writer([progress, problems])
+        if progress is None:
+            return None, []
+        latest, best = parallel.put_like(distributed.arrays_from_writer(arrays), places)
+        return Snapshot(_typed_keys(latest, like.latest), _typed_keys(best, like.best), progress), [
+            f"checkpoint of step {bad} could not be read ({why}); it was renamed to {_UNREADABLE}{bad}"
+            for bad, why in problems
+        ]
+
+    def _newest(self, like: Any) -> tuple[Any, dict[str, Any], list[tuple[int, str]]] | None:
+        """(arrays, progress, what is wrong with newer ones, by step) of the newest checkpoint that can be used."""
         problems: list[tuple[int, str]] = []
         for step in sorted(self._manager.all_steps(), reverse=True):
             try:
-                (latest, best), progress = self._read(step, _plain_keys((like.latest, like.best)))
+                arrays, progress = self._read(step, like)
             except Exception as error:
                 problems.append((step, first_line(error)))
                 continue
             self._put_aside(problems)
-            return Snapshot(_typed_keys(latest, like.latest), _typed_keys(best, like.best), progress), [
-                f"checkpoint of step {bad} could not be read ({why}); it was renamed to {_UNREADABLE}{bad}"
-                for bad, why in problems
-            ]
+            return arrays, progress, problems
         if problems:
             step, why = problems[0]
             raise UserError(
                 f"no checkpoint under {self._folder} can be read as one of this experiment (step {step}: {why}); they "
                 "are left as they are: resume with the version of jaxnets that wrote them, or choose another --out"
             )
-        return None, []
+        return None
 
     def _read(self, step: int, like: Any) -> tuple[Any, dict[str, Any]]:
-        """((latest, best), progress) of a checkpoint, on the devices of `like`. Raises any exception where it is damaged."""
+        """((latest, best), progress) of a checkpoint, as NumPy arrays. Raises any exception where it is damaged."""
         args = [
-            ocp.args.PyTreeRestore(item, restore_args=ocp.checkpoint_utils.construct_restore_args(item))
-            for item in jax.tree.map(_abstract, like)
+            ocp.args.PyTreeRestore(item, restore_args=ocp.checkpoint_utils.construct_restore_args(item)) for item in like
         ]
         items = ocp.args.Composite(latest=args[0], best=args[1], progress=ocp.args.JsonRestore())
         with _patient_loops():
             restored = self._manager.restore(step, args=items)
         arrays, progress = (restored.latest, restored.best), dict(restored.progress)
+        if jax.tree.map(np.shape, arrays) != jax.tree.map(np.shape, tuple(like)):
+            raise ValueError("its arrays have other shapes")
         checksum = progress.pop("checksum", None)  # Those of jaxnets 0.2.0 have none.
-        if checksum is not None and checksum != _checksum(jax.device_get(arrays), progress):
+        if checksum is not None and checksum != _checksum(arrays, progress):
             raise ValueError("its content is not what was saved")
         return arrays, progress
 
@@ -127,13 +139,34 @@ class Checkpoints:
 
     def clear_unreadable(self) -> None:
         """Removes what `restore` renamed: for a run that is complete."""
-        for folder in self._folder.iterdir():
+        for folder in self._folder.iterdir() if self._folder.exists() else ():
             if folder.name.startswith(_UNREADABLE):
                 shutil.rmtree(folder, ignore_errors=True)
 
     def close(self) -> None:
         """Releases Orbax's threads."""
-        self._manager.close()
+        if self._manager is not None:
+            self._manager.close()
+
+
+def _manager(folder: Path) -> ocp.CheckpointManager:
+    """Orbax's manager of a folder, in a process that does not wait for others to have one too."""
+    folder.mkdir(parents=True, exist_ok=True)
+    alone = ocp.options.MultiprocessingOptions(
+        active_processes={0} if distributed.count() > 1 else None, barrier_sync_key_prefix="writer"
+    )
+    # Blocking saves: states here are small, and a save that has returned is on disk.
+    options = ocp.CheckpointManagerOptions(
+        max_to_keep=_KEEP,
+        enable_async_checkpointing=False,
+        cleanup_tmp_directories=True,
+        create=False,
+        multiprocessing_options=alone,
+    )
+    # One file for each array. With OCDBT, Orbax finds its files by a glob pattern that begins with the folder's path.
+    arrays = lambda: ocp.PyTreeCheckpointHandler(use_ocdbt=False, multiprocessing_options=alone)
+    handlers = {"latest": arrays(), "best": arrays(), "progress": ocp.JsonCheckpointHandler(multiprocessing_options=alone)}
+    return ocp.CheckpointManager(folder.absolute(), options=options, item_handlers=handlers)
 
 
 class _PatientLoop(asyncio.SelectorEventLoop):
@@ -180,9 +213,3 @@ def _plain_keys(tree: Any) -> Any:
 
 def _typed_keys(tree: Any, like: Any) -> Any:
     return jax.tree.map(lambda leaf, model: jax.random.wrap_key_data(leaf) if _is_key(model) else leaf, tree, like)
-
-
-def _abstract(leaf: jax.Array | np.ndarray) -> Any:
-    if isinstance(leaf, np.ndarray):
-        return leaf
-    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding)

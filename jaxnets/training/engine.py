@@ -135,7 +135,7 @@ def build(
     compiled = functools.partial(parallel.compiled_ahead, layout=layout, costs=costs, training=False)
     create_all, indices_of_all = compiled(made.create), compiled(made.epoch_indices)
     train = compiled(made.train, training=True)
-    keys = state.replica_keys(experiment.seed, experiment.seeds)
+    keys = np.asarray(jax.random.key_data(state.replica_keys(experiment.seed, experiment.seeds)))
 
     def init() -> TrainState:
         given = Pretrained({}, pretrained or {})
@@ -143,21 +143,22 @@ def build(
             shapes, shape = _variable_shapes(experiment, task, made.model), task.sample_inputs[0].shape[1:]
             given = pretrained_weights.load(made.model, shapes, shape, experiment.seeds)
         # What was given may be on other devices than this program's.
-        by_seed, shared = jax.tree.map(jnp.asarray, given.by_seed), jax.device_get(given.shared)
-        hyperparams = jax.tree.map(jnp.asarray, dict(made.hyperparams))
-        return create_all(keys, hyperparams, by_seed, parallel.put_replicated(shared, layout.mesh))
+        by_seed, shared = jax.device_get((given.by_seed, given.shared))
+        first = jax.random.wrap_key_data(parallel.put(keys, layout))
+        per_seed = parallel.put((dict(made.hyperparams), by_seed), layout)
+        return create_all(first, *per_seed, parallel.put(shared, layout, shared=True))
 
     @functools.cache
     def arrays(split: str) -> Any:
         """The split on the devices, from its first use on."""
-        return parallel.put_replicated(jax.tree.map(jnp.asarray, dict(task.arrays[split])), layout.mesh)
+        return parallel.put(jax.tree.map(jnp.asarray, dict(task.arrays[split])), layout, shared=True)
 
     evaluator = functools.cache(lambda split, keep: compiled(made.evaluate(split, keep)))
     return Engine(
         task=task,
         model=made.model,
         init=init,
-        epoch_indices=lambda keys, epoch: indices_of_all(keys, jnp.asarray(epoch)),
+        epoch_indices=lambda keys, epoch: indices_of_all(keys, parallel.put(np.int32(epoch), layout, shared=True)),
         train=lambda state, indices: train(state, indices, arrays("train")),
         evaluate=lambda split, variables, keep: evaluator(split, keep)(variables, arrays(split)),
         total_steps=made.total_steps,

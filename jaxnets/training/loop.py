@@ -51,4 +51,5 @@ def train_epoch(
         arrived, pending = pending, [(first, metrics)]
         if last == stop or pause():
             arrived, pending = arrived + pending, []
-        yield Progress(state, last, jax.device_get(arrived), is_complete=not pending)
+        fetched = [(before, parallel.fetch(metrics)) for before, metrics in arrived]
+        yield Progress(state, last, fetched, is_complete=not pending)

@@ -11,17 +11,21 @@ the whole batch and the compiler splits it; `per_device=True` keeps pmap's contr
 and sums over the named axis itself.
 """
 
+import collections
 import contextlib
+import functools
 import os
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
+from jaxnets.errors import UserError
 from jaxnets.nn import kernels
 from jaxnets.training import memory
 from jaxnets.training.memory import Costs
@@ -54,15 +58,22 @@ def make_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
 
 
 def choose_layout(seeds: int, batch_size: int, devices: Sequence[jax.Device] | None = None) -> Layout:
-    """Splits seeds over `devices` (by default all) if they divide evenly, else the batch if that does; else uses one device.
+    """Splits seeds over `devices` (by default all, of all processes) if they divide evenly, else the batch if that does.
 
-    Devices of one CPU share its cores, so splitting a batch over them gains nothing.
+    Otherwise one device does it all; UserError if other processes would be idle. Devices of one CPU share its cores, so
+    splitting a batch over them gains nothing.
     """
     devices = jax.devices() if devices is None else devices
+    processes = len({device.process_index for device in devices})
     if seeds % len(devices) == 0:
         return Layout("seeds", make_mesh(devices))
-    if batch_size % len(devices) == 0 and devices[0].platform != "cpu":
+    if batch_size % len(devices) == 0 and (processes > 1 or devices[0].platform != "cpu"):
         return Layout("batch", make_mesh(devices))
+    if processes > 1:
+        raise UserError(
+            f"neither {seeds} seeds nor batches of {batch_size} divide by the {len(devices)} devices of {processes} "
+            "processes; change --seeds or --data.batch-size, or start fewer processes"
+        )
     return Layout("seeds", make_mesh(devices[:1]))
 
 
@@ -115,14 +126,17 @@ def compile_over_seeds(function: Callable, layout: Layout, *, costs: Costs | Non
 
 def shapes_of(tree: Any, layout: Layout, *, shared: bool = False) -> Any:
     """Shapes, types and places of arguments of a `jit_over_seeds` function, from arrays or shapes; `shared`: of its last."""
-    spec = REPLICATED if shared or layout.split == "batch" else SPLIT
-    place = NamedSharding(layout.mesh, spec)
+    place = _place(layout, shared)
     return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place), tree)
+
+
+def _place(layout: Layout, shared: bool) -> NamedSharding:
+    return NamedSharding(layout.mesh, REPLICATED if shared or layout.split == "batch" else SPLIT)
 
 
 def compiled_ahead(function: Any, layout: Layout, costs: Costs, training: bool) -> Callable:
     """A jitted function that is compiled explicitly, so that its time and memory are known before it runs."""
-    limit = memory_limit(list(layout.mesh.devices.flat))
+    limit = memory_limit([device for device in layout.mesh.devices.flat if device.process_index == jax.process_index()])
     executables: dict[Any, Callable] = {}
 
     def call(*args: Any) -> Any:
@@ -173,12 +187,13 @@ def split_cpu(seeds: int) -> None:
     """Configures JAX with one CPU device per core, or as many as divide the seeds evenly, so that seeds train in parallel.
 
     Small nets leave cores waiting for each other when they share one batch. Must come before the first use of a device;
-    it changes nothing where there is an accelerator.
+    it changes nothing where there is an accelerator. A process that works with others has one: more can wait for each other
+    in vain in collective operations of XLA's CPU runtime (jax 0.10).
     """
     cores = available_cores()
     # As many seeds at once as there are cores, by the fewest devices that share the seeds out evenly.
     even = [devices for devices in range(1, 3 * cores + 1) if seeds % devices == 0]
-    best = max(even, key=lambda devices: (min(devices, cores), -devices))
+    best = 1 if jax.distributed.is_initialized() else max(even, key=lambda devices: (min(devices, cores), -devices))
     with contextlib.suppress(RuntimeError):  # Devices are in use already: then they stay as they are.
         jax.config.update("jax_num_cpu_devices", best)
 
@@ -199,6 +214,11 @@ def steps_per_call(steps: int, platform: str) -> int:
     return max(divisors, default=min(target, steps))
 
 
+def is_even() -> bool:
+    """Whether all processes have the same number of devices."""
+    return len(set(collections.Counter(device.process_index for device in jax.devices()).values())) == 1
+
+
 def memory_limit(devices: Sequence[jax.Device]) -> int:
     """Bytes that each of `devices` may use; 0 where it does not tell. CPU devices share what this process may use."""
     if devices[0].platform == "cpu":
@@ -216,24 +236,62 @@ def available_cores() -> int:
     return len(affinity())
 
 
-def put_replicated(tree: Any, mesh: Mesh) -> Any:
-    """Copies host arrays to every device of the mesh."""
-    return jax.device_put(tree, NamedSharding(mesh, REPLICATED))
+def put(tree: Any, layout: Layout, *, shared: bool = False) -> Any:
+    """Arrays of the host as arguments of a `jit_over_seeds` function, with a leading seed axis or `shared`.
+
+    With several processes each has the whole arrays, and puts what belongs to its devices there.
+    """
+    return jax.tree.map(functools.partial(_put, sharding=_place(layout, shared)), tree)
+
+
+def put_like(tree: Any, like: Any) -> Any:
+    """The same, with every leaf placed as that of `like`."""
+    return jax.tree.map(lambda leaf, placed: _put(leaf, placed.sharding), tree, like)
+
+
+def _put(leaf: Any, sharding: Any) -> jax.Array:
+    if sharding.is_fully_addressable:
+        return jax.device_put(leaf, sharding)
+    # device_put would first compare the whole arrays of all processes.
+    return jax.make_array_from_callback(leaf.shape, sharding, np.asarray(leaf).__getitem__)
+
+
+def fetch(tree: Any) -> Any:
+    """Arrays of a program as NumPy arrays: whole ones on every process. With several, all must call this at once."""
+    if jax.process_count() > 1:
+        tree = _replicated(tree)
+    return jax.device_get(tree)
+
+
+@jax.jit
+def _replicated(tree: Any) -> Any:
+    everywhere = NamedSharding(make_mesh(), REPLICATED)
+    return jax.tree.map(lambda leaf: lax.with_sharding_constraint(leaf, everywhere), tree)
+
+
+def fetch_replica(tree: Any, seed: int) -> Any:
+    """The part of one seed of a tree with a leading seed axis, as arrays of this process alone. All must call it at once."""
+    if jax.process_count() > 1:
+        tree = jax.tree.map(jnp.asarray, fetch(tree))
+    return jax.tree.map(lambda leaf: leaf[seed], tree)
 
 
 def device_line() -> str:
     """The devices in a few words, and which kernels run on them if they are CPUs."""
     devices = describe_devices()
+    processes = f", {jax.process_count()} processes" if jax.process_count() > 1 else ""
     if devices["platform"] != "cpu":
-        return f"{devices['count']} × {devices['kind']}"
+        return f"{devices['count']} × {devices['kind']}{processes}"
     notes = {"native": "native kernels", "xla": "no native kernels (slower): they need a C++ compiler at install time"}
-    return f"cpu, {devices['cores']} cores, {notes[devices['kernels']]}"
+    return f"cpu, {devices['cores']} cores, {notes[devices['kernels']]}{processes}"
 
 
 def describe_devices() -> dict[str, Any]:
     """Platform, kind and number of devices, for a run's record."""
     device = jax.devices()[0]
     described = {"platform": device.platform, "kind": device.device_kind, "count": jax.device_count()}
+    if jax.process_count() > 1:
+        described["processes"] = jax.process_count()
     if device.platform == "cpu":
         described |= {"cores": available_cores(), "kernels": kernels.backend(), "instruction_set": kernels.instruction_set()}
     return described

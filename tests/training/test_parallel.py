@@ -11,6 +11,7 @@ import pytest
 
 from jaxnets import models
 from jaxnets.config.model import LeNetConfig
+from jaxnets.errors import UserError
 from jaxnets.nn import kernels
 from jaxnets.pipeline import images
 from jaxnets.tasks import classification
@@ -120,6 +121,7 @@ def test_layouts():
 class FakeDevice:
     platform: str
     id: int
+    process_index: int = 0
 
 
 def test_layouts_on_accelerators():
@@ -128,6 +130,16 @@ def test_layouts_on_accelerators():
     assert parallel.choose_layout(3, 128, gpus).platform == "cuda"
     assert parallel.choose_layout(3, 127, gpus).mesh.size == 1
     assert parallel.steps_per_call(351, "cuda") == 351
+
+
+@pytest.mark.parametrize("platform", ["cpu", "cuda"])
+def test_layouts_over_processes(platform):
+    """No process is left idle, and on CPUs too the batch is split: their devices are of several hosts."""
+    devices = [FakeDevice(platform, i, process_index=i // 2) for i in range(4)]
+    assert parallel.choose_layout(8, 127, devices).split == "seeds"
+    assert parallel.choose_layout(3, 128, devices).split == "batch"
+    with pytest.raises(UserError, match="neither 3 seeds nor batches of 127 divide by the 4 devices of 2 processes"):
+        parallel.choose_layout(3, 127, devices)
 
 
 def test_batch_parallel_trains_like_one_device():
