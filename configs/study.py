@@ -8,12 +8,13 @@
 
 `init`: four networks, each from Kaiming weights and from large Gaussian ones. A good initial loss is near ln(classes).
 `batch_size`: tiny_imagenet/resnet34/super in batches from 128 to 16,384; the last did not fit the report's GPU.
-`spsa`: LeNet by SPSA with 1, 16 and 256 perturbations, by SPSA with Adam, and by gradient descent. Each has a budget of
-about 14,000 loss evaluations; a step of gradient descent counts as one.
+`spsa`: LeNet by SPSA with 1, 16 and 256 perturbations, with Adam, in its other forms, and by gradient descent. Each has
+a budget of about 14,000 loss evaluations; a step of gradient descent counts as one.
 
 Stated in the report: the figures of tables 5 to 7. It describes SPSA and has no figures for it.
-Open there, chosen here: SPSA's gains, the best of a sweep such as
-`jaxnets sweep study/spsa/spsa_16 --over optim.spsa.a=0.1,0.3,1,3`.
+Open there, chosen here: SPSA's gains for 1, 16 and 256 perturbations, the best of a sweep such as
+`jaxnets sweep study/spsa/spsa_16 --over optim.spsa.a=0.1,0.3,1,3`. Its other forms have the same, or first moves of about
+the same size; they were not swept.
 Inferred: nothing beyond what cifar10/lenet, cifar10/resnet34 and their Tiny ImageNet versions infer.
 
 Expected, mean ± standard deviation, on two cores of an AMD EPYC; times are for all seeds:
@@ -23,11 +24,12 @@ Expected, mean ± standard deviation, on two cores of an AMD EPYC; times are for
                  1 seed, 7 to 39 minutes for 40 steps)
     batch_size   not run yet
     spsa         test accuracy after 14,040 loss evaluations, 2 seeds, 1 to 4 minutes each: gd 55.7 ± 0.4 %,
-                 spsa_1 23.6 ± 0.3, spsa_16 21.2 ± 0.9, spsa_256 12.4 ± 3.3, spsa_adam 21.7 ± 1.9
+                 spsa_1 23.6 ± 0.3, spsa_16 21.2 ± 0.9, spsa_256 12.4 ± 3.3, spsa_adam 21.7 ± 1.9; the others not run yet
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 from jaxnets import registry
 from jaxnets.config import Experiment, Optim, Spsa
@@ -77,20 +79,32 @@ def _batch_size(base: Experiment) -> Iterator[Experiment]:
 def _spsa(base: Experiment) -> Iterator[Experiment]:
     plain = replace(base, source="S4 §2.7", reported=dict(parameters=62_006), select="last")
     yield replace(plain, id="study/spsa/gd", summary="gradient descent", optim=Optim("sgd", lr=0.05), steps=EVALUATIONS)
-    for perturbations, a in GAINS.items():
-        optim = Optim("spsa", spsa=Spsa(a=a, big_a=EVALUATIONS // (20 * perturbations), num_perturbations=perturbations))
-        yield replace(
-            plain,
-            id=f"study/spsa/spsa_{perturbations}",
-            summary=f"SPSA, {perturbations} perturbation{'s' if perturbations > 1 else ''} a step",
-            optim=optim,
-            steps=EVALUATIONS // optim.evaluations_per_step,
-        )
-    adam = Optim("spsa", lr=1e-3, spsa=Spsa(num_perturbations=16, rule="adam"))
-    yield replace(
-        plain,
-        id="study/spsa/spsa_adam",
-        summary="SPSA, 16 perturbations a step, followed by Adam",
-        optim=adam,
-        steps=EVALUATIONS // adam.evaluations_per_step,
-    )
+    of = {m: Spsa(a=a, big_a=EVALUATIONS // (20 * m), num_perturbations=m) for m, a in GAINS.items()}
+    for perturbations, spsa in of.items():
+        plural = "s" if perturbations > 1 else ""
+        yield _by_evaluations(plain, f"spsa_{perturbations}", f"{perturbations} perturbation{plural} a step", spsa)
+    adam = Spsa(num_perturbations=16, rule="adam")
+    yield _by_evaluations(plain, "spsa_adam", "16 perturbations a step, followed by Adam", adam)
+    one, many = of[1], of[16]
+    variants = {
+        "calibrated": ("a chosen in the first 25 steps", replace(one, calibrate=3e-3)),
+        "blocking": ("steps refused that are worse by 2 standard deviations", replace(one, blocking=2.0)),
+        "one_sided": ("one-sided differences", replace(one, difference="one_sided")),
+        "2spsa": ("behind the diagonal of an estimated Hessian", replace(one, hessian="diagonal", calibrate=1e-3)),
+        "orthogonal": ("16 orthogonal perturbations a step", replace(many, directions="orthogonal")),
+        "low_rank": ("16 perturbations of rank 1 a step", replace(many, directions="low_rank")),
+        # A coordinate is moved by c times the root of their number.
+        "coordinates": ("16 coordinates a step", replace(many, directions="coordinates", c=1e-4)),
+    }
+    for name, (summary, spsa) in variants.items():
+        yield _by_evaluations(plain, name, summary, spsa)
+    yield _by_evaluations(plain, "averaged", "1 perturbation a step, the weights averaged", one, ema=0.999)
+    # Steps of a good size are as much longer as there are fewer parameters.
+    yield _by_evaluations(plain, "head", "1 perturbation a step of the head alone", replace(one, a=2.0), trainable="head")
+
+
+def _by_evaluations(base: Experiment, name: str, summary: str, spsa: Spsa, **options: Any) -> Experiment:
+    """SPSA for as many steps as the study's evaluations allow."""
+    optim = Optim("spsa", lr=1e-3, spsa=spsa, **options)
+    steps = EVALUATIONS // optim.evaluations_per_step
+    return replace(base, id=f"study/spsa/{name}", summary=f"SPSA, {summary}", optim=optim, steps=steps)
