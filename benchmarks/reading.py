@@ -3,7 +3,8 @@
 python -m benchmarks.reading [--seed N] [--pages N] [--scans DIR] [--runs RUN …] [--json FILE]
 
 A letter is found if one piece that the reader takes for a letter covers most of its ink and little of another's. Spaces are
-judged between neighbors that were both found. Without runs of nets that read letters, segmentation alone is judged.
+judged between neighbors that were both found. Touching letters are cut
+apart by the first of the nets; without nets, whose segmentation alone is judged, by their usual width.
 """
 
 import dataclasses
@@ -23,7 +24,7 @@ from benchmarks import harness, pages
 from benchmarks.facts import facts
 from jaxnets.analysis.ocr.binarize import Page, open_page
 from jaxnets.analysis.ocr.error_rate import character_errors
-from jaxnets.analysis.ocr.read import read
+from jaxnets.analysis.ocr.read import likelihood, read
 from jaxnets.analysis.ocr.segment import Line, find_lines
 from jaxnets.cli.parse import parse
 from jaxnets.data import text_files
@@ -157,6 +158,7 @@ def main(args: list[str]) -> int:
     options = parse(ReadingOptions, "reading", args)
     process.prepare()
     nets = [load.load(run) for run in options.runs]
+    likely = likelihood(nets[0].predictor) if nets else None
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         for number in range(options.first, options.first + options.pages) if options.seed is not None else ():
@@ -164,7 +166,7 @@ def main(args: list[str]) -> int:
             path = Path(folder) / f"{number:02d}.png"
             drawn.picture.save(path)
             page = open_page(path)
-            found = segmentation(find_lines(page.ink), _as_opened(drawn.letters, page), drawn.text)
+            found = segmentation(find_lines(page.ink, likely), _as_opened(drawn.letters, page), drawn.text)
             digest = hashlib.sha256(np.asarray(drawn.picture).tobytes()).hexdigest()
             about = {"seed": options.seed, "pixels_sha256": digest, "settings": drawn.settings, **found._asdict()}
             about["touching"] = touching(drawn.letters)
@@ -172,7 +174,7 @@ def main(args: list[str]) -> int:
     for path in sorted(options.scans.glob("*.jpg")) if options.scans else ():
         text = text_files.read("--truth", (options.truth or options.scans) / f"{path.stem}.txt").strip()
         page = open_page(path)
-        apart = [[len(word) for word in line] for line in find_lines(page.ink)]
+        apart = [[len(word) for word in line] for line in find_lines(page.ink, likely)]
         about = {"segmented": apart == [[len(word) for word in line.split()] for line in text.splitlines()]}
         rows.append(_row(path.stem, about, page, text, nets, options))
     for key in (

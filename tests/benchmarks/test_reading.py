@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks import pages, reading
-from jaxnets.analysis.ocr.segment import Box, Letter
+from jaxnets.analysis.ocr.pieces import Box, Letter
 
 
 @pytest.fixture(scope="module")

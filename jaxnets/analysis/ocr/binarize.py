@@ -22,8 +22,14 @@ _FAINTEST = 0.08
 """Contrast of the faintest ink, as a fraction of the paper's brightness."""
 _NOISE = 6.0
 """Minimum contrast of ink, in standard deviations of the paper's noise."""
+_WIDE = 1.42
+"""A piece that is wider than this, in its own heights, may be letters that blur joins."""
+_OUTLINE, _STROKE = 0.5, 4
+"""Of these the outline is where contrast is this fraction of the largest within so many pixels."""
 _EDGE = 0.2
 """What touches the border and is longer than this fraction of the page's longer side is not a letter."""
+_MARGIN = 0.05
+"""Width of the margins, where the edge of the sheet or its shadow may be, as a fraction of the page's sides."""
 _TILT = 12.0
 """Largest tilt of lines that is detected, in degrees."""
 _DOTS = 20_000
@@ -43,6 +49,8 @@ class Page(NamedTuple):
     """Degrees by which lines fell towards the right before the page was turned."""
     sheets: int = 1
     """Of the file."""
+    at_edge: float = 0.0
+    """Fraction of the ink, outside the margins, that was left out because it hangs together with the border."""
 
 
 def open_page(path: Path, sheet: int = 1) -> Page:
@@ -55,13 +63,18 @@ def open_page(path: Path, sheet: int = 1) -> Page:
     gray = np.asarray(picture.convert("L"), np.float32) / 255
     contrast = ink_contrast(gray)
     floor = _floor(contrast)
-    contrast = without_edges(without_rules(gray, contrast, floor, find_tilt(contrast > floor)))
+    ruled = without_rules(gray, contrast, floor, find_tilt(contrast > floor))
+    contrast = without_edges(ruled)
     low, high = ink_levels(contrast)
     tilt = find_tilt(filters.apply_hysteresis_threshold(contrast, low, high))
     turned = transform.rotate(contrast, tilt, resize=True, order=1, cval=0)
     colors = transform.rotate(np.asarray(picture, np.float32) / 255, tilt, resize=True, order=1, cval=1)
     ink = filters.apply_hysteresis_threshold(turned, low, high)
-    return Page(np.round(255 * colors).astype(np.uint8), ink, tilt, sheets)
+    ink = without_blur(ink, turned)
+    inside = tuple(slice(round(_MARGIN * side), side - round(_MARGIN * side)) for side in ruled.shape)
+    dark = int((ruled[inside] > low).sum())
+    at_edge = 1 - int((contrast[inside] > low).sum()) / dark if dark else 0.0
+    return Page(np.round(255 * colors).astype(np.uint8), ink, tilt, sheets, at_edge)
 
 
 def _read(path: Path, sheet: int) -> tuple[Image.Image, int]:
@@ -152,6 +165,15 @@ def ink_levels(contrast: Array) -> tuple[float, float]:
     # Above the noise, Otsu's threshold separates strokes from their edges and from print that shows through.
     high = float(filters.threshold_otsu(dark)) if dark.size and np.ptp(dark) > 0 else floor
     return max(floor, 0.5 * high), high
+
+
+def without_blur(ink: Array, contrast: Array) -> Array:
+    """The ink, bool [H, W], without what blur put between letters: wide pieces end where contrast is half of that nearby."""
+    labels = measure.label(ink, connectivity=2)
+    boxes = ndimage.find_objects(labels)
+    wide = [False, *(columns.stop - columns.start > _WIDE * (rows.stop - rows.start) for rows, columns in boxes)]
+    inner = contrast > _OUTLINE * ndimage.maximum_filter(contrast, 2 * _STROKE + 1)
+    return ink & (inner | ~np.array(wide)[labels])
 
 
 def _floor(contrast: Array) -> float:

@@ -5,7 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxnets.analysis.ocr.segment import Box, Word, find_lines, left_over
+from jaxnets.analysis.ocr.cut import Likely
+from jaxnets.analysis.ocr.pieces import Box
+from jaxnets.analysis.ocr.segment import Word, find_lines, left_over
 from jaxnets.data.letter_form import letter_form
 
 Array = np.ndarray
@@ -62,14 +64,14 @@ def read(ink: Array, predict: Predict, names: Sequence[str], words: Collection[s
         names: names of the classes, one character each.
         words: known words, to which similar ones are corrected; empty for no correction.
     """
-    lines = find_lines(ink)
+    lines = find_lines(ink, likelihood(predict))
     letters = [letter for line in lines for word in line for letter in word]
     rest = left_over(ink, letters)
     if not letters:
         return Reading((), rest)
-    forms = np.stack([letter_form(letter.ink) for letter in letters])[..., None]
+    forms = _forms([letter.ink for letter in letters])
     turned = np.split(predict(np.concatenate([np.rot90(forms, k, (1, 2)) for k in range(4)])), 4)
-    likely = [float(np.log(np.maximum(found.max(1), _DOUBT)).mean()) for found in turned]
+    likely = [float(_log(found.max(1)).mean()) for found in turned]
     turn = int(np.argmax(likely)) if max(likely) > likely[0] + _TURNED else 0
     rows = iter(turned[0])
 
@@ -83,6 +85,20 @@ def read(ink: Array, predict: Predict, names: Sequence[str], words: Collection[s
         ]
 
     return Reading([[read_word(word) for word in line] for line in lines], rest, turn)
+
+
+def likelihood(predict: Predict) -> Likely:
+    """How sure a net is of letters, by which those that touch are cut apart."""
+    return lambda inks: _log(predict(_forms(inks)).max(1))
+
+
+def _forms(inks: Sequence[Array]) -> Array:
+    """uint8 [N, 32, 32, 1]."""
+    return np.stack([letter_form(ink) for ink in inks])[..., None]
+
+
+def _log(probabilities: Array) -> Array:
+    return np.log(np.maximum(probabilities, _DOUBT))
 
 
 def spell(probabilities: Array, names: Sequence[str]) -> str:

@@ -13,6 +13,8 @@ _FAINTER = 0.25
 """Rules may be fainter than ink by this factor: noise makes no long lines."""
 _UNBROKEN = 0.85
 """Fraction of a rule that is darker than this; noise hides the rest."""
+_EVEN = 0.5
+"""Fraction of its usual darkness that a rule has nearly everywhere."""
 _HALO = 2
 """Rows above and below a rule that are lighter than it and darker than paper, because contrast is smoothed."""
 _BARE = 0.5
@@ -91,19 +93,22 @@ def _without_horizontal(gray: Array, contrast: Array, floor: float) -> Array:
     # The darkness of a rule is that of its middle, at most places where no letters stand on it.
     middle = ndimage.maximum_filter(np.where(lines, contrast, 0), (2 * thickest + 1, 1))
     dark = ndimage.median(middle, np.where(np.maximum(above, below) < floor, labels, 0), every)
+    level = np.concatenate([[0], dark])[labels]
+    # A line of small letters is as thin as a rule, but lighter between letters.
+    even = ndimage.mean(middle >= _EVEN * level, labels, every) >= _UNBROKEN
     bare = lambda side: ndimage.mean(side < floor, labels, every) >= _BARE
     # Under the feet of a long line of letters a rule is bare on one side only. What is as dark as letters may be these feet.
     fainter = dark < _FAINT_RULE * np.percentile(contrast[contrast >= min(floor, contrast.max())], 90)
     chosen = (
-        (np.bincount(labels.ravel())[1:] / widths <= thickest + 2)
+        even
+        & (np.bincount(labels.ravel())[1:] / widths <= thickest + 2)
         & (bare(np.maximum(above, below)) | fainter & (bare(above) | bare(below)))
         & (np.abs(ground[0] - ground[1]) <= _SAME_PAPER)
     )
     if not chosen.any():
         return contrast
     rules = np.isin(labels, every[chosen])
-    level = np.where(rules, np.concatenate([[0], dark])[labels], 0)
-    level = ndimage.maximum_filter(level, (2 * _HALO + 1, 1))
+    level = ndimage.maximum_filter(np.where(rules, level, 0), (2 * _HALO + 1, 1))
     alone = _grown(rules, _HALO) & (contrast <= np.maximum(_DARKER * level, floor))
     return np.where(alone, np.minimum(np.minimum(above, below), contrast), contrast)
 

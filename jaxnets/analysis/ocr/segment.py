@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import NamedTuple
 
 import numpy as np
 from scipy import ndimage, sparse
 
+from jaxnets.analysis.ocr.cut import Likely, cut_apart
+from jaxnets.analysis.ocr.pieces import Box, Letter
 from jaxnets.data.letter_form import stroke_width
 from jaxnets.errors import extra
 
@@ -14,38 +15,6 @@ with extra("ocr"):
     from skimage import measure, morphology
 
 Array = np.ndarray
-
-
-class Box(NamedTuple):
-    """Pixels in rows [top, bottom) and columns [left, right)."""
-
-    top: int
-    left: int
-    bottom: int
-    right: int
-
-    @property
-    def height(self) -> int:
-        """Rows."""
-        return self.bottom - self.top
-
-    @property
-    def width(self) -> int:
-        """Columns."""
-        return self.right - self.left
-
-    @property
-    def longer(self) -> int:
-        """The longer side."""
-        return max(self.height, self.width)
-
-
-class Letter(NamedTuple):
-    """The ink of one letter, without that of its neighbors."""
-
-    box: Box
-    ink: Array
-    """bool [height, width]."""
 
 
 Word = list[Letter]
@@ -62,8 +31,10 @@ _FRAGMENT = 0.25
 """Pieces that are shorter belong to a letter only above or below it, as dots do."""
 _FLAT = 0.3
 """Flat pieces that are lower are dashes."""
-_HUGE = 4.0
-"""Pieces that are longer are rules, frames or the edge of the sheet."""
+_HUGE, _LONGEST = 4.0, 20.0
+"""Pieces that are higher, or wider than a word, are rules, frames or the edge of the sheet."""
+_FLATTEST = 1.5
+"""What is wider than this, in its own heights, may be letters that touch: their size is its height."""
 _BREAK = 0.15
 """Longest gap in a broken stroke."""
 _DOT_GAP = 0.35
@@ -90,9 +61,14 @@ _WIDEST_IN_PRINT = 0.4
 """Widest gap within printed words."""
 
 
-def find_lines(ink: Array) -> list[Line]:
-    """The letters on a page from its ink, bool [H, W]: lines from top to bottom, of words and letters from left to right."""
-    rows = _rows(find_letters(ink))
+def find_lines(ink: Array, likely: Likely | None = None) -> list[Line]:
+    """The letters on a page: lines from top to bottom, of words and letters from left to right.
+
+    Args:
+        ink: bool [H, W].
+        likely: tells where touching letters are to be cut; without it by their usual width.
+    """
+    rows = _rows(find_letters(ink, likely))
     heights = _heights(rows)
     gaps = [gap / height for row, height in zip(rows, heights, strict=True) for gap in _gaps(row)]
     widest = _widest_letter_gap(gaps)
@@ -110,8 +86,11 @@ def left_over(ink: Array, letters: Sequence[Letter]) -> list[Box]:
 
 
 def typical_height(boxes: Sequence[Box]) -> float:
-    """The median of the boxes' longer sides, weighted by these sides, so that specks count for little."""
-    sides = np.sort([box.longer for box in boxes])
+    """The median of the boxes' longer sides, weighted by these sides, so that specks count for little.
+
+    Of boxes that are much wider than high, which are words whose letters touch or dashes, the height counts.
+    """
+    sides = np.sort([box.height if box.width > _FLATTEST * box.height else box.longer for box in boxes])
     return float(sides[np.searchsorted(np.cumsum(sides), sides.sum() / 2)]) if sides.size else 0.0
 
 
@@ -119,7 +98,7 @@ def typical_height(boxes: Sequence[Box]) -> float:
 # Letters
 
 
-def find_letters(ink: Array) -> list[Letter]:
+def find_letters(ink: Array, likely: Likely | None = None) -> list[Letter]:
     """The letters on a page, bool [H, W]: connected pieces of ink, joined where a letter has several.
 
     Pieces that are too small or too large for a letter are left out.
@@ -127,10 +106,15 @@ def find_letters(ink: Array) -> list[Letter]:
     labels = measure.label(ink, connectivity=2)
     boxes = [_box(region) for region in ndimage.find_objects(labels)]
     height = typical_height([box for box in boxes if _SMALLEST <= box.longer < max(ink.shape) / 2] or boxes)
-    plausible = [i for i, box in enumerate(boxes) if 0.08 * height <= box.longer <= _HUGE * height]
+    plausible = [
+        i
+        for i, box in enumerate(boxes)
+        if 0.08 * height <= box.longer and box.height <= _HUGE * height and box.width <= _LONGEST * height
+    ]
     pieces = [Letter(boxes[i], labels[_region(boxes[i])] == i + 1) for i in plausible]
     letters = [letter for letter in _join_pieces(pieces, height) if _may_be_letter(letter.box, height)]
-    return [_heal(part) for letter in letters for part in _split(letter, height)]
+    parted = cut_apart(letters, height, likely) if likely else [_split(letter, height) for letter in letters]
+    return [_heal(part) for parts in parted for part in parts]
 
 
 def _join_pieces(pieces: Sequence[Letter], height: float) -> Iterator[Letter]:

@@ -1,5 +1,6 @@
 """`jaxnets ocr` with a classifier in place of a trained net."""
 
+import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -74,7 +75,7 @@ def test_ink_that_cannot_be_read_is_told_of(draw, tmp_path, capsys):
     Image.fromarray(page).save(tmp_path / "page.png")
     status, printed, error = ocr(capsys, tmp_path / "page.png")
     assert (status, printed) == (0, TEXT + "\n")
-    assert "not read, because no letter looks so: 1 piece of ink, the largest 50" in error
+    assert "not read, because no letter looks so: 1 piece of ink, 57 % of all, the largest 50" in error
     page[:] = 235
     page[[100, 101, 102, 103, 300, 301, 302, 303], 200:400] = 30  # Two dashes.
     Image.fromarray(page).save(tmp_path / "page.png")
@@ -82,6 +83,17 @@ def test_ink_that_cannot_be_read_is_told_of(draw, tmp_path, capsys):
     assert (status, printed) == (2, "")
     assert "there is ink on the page but no letter; not read" in error
     assert len(error.splitlines()) == 1
+
+
+@pytest.mark.usefixtures("net")
+def test_ink_at_the_border_is_told_of(draw, tmp_path, capsys):
+    """A word that hangs together with a beam across the page is lost with it."""
+    pixels = np.asarray(draw("HELLO WORLD\nMORE TO READ")).copy()
+    pixels[35:80, :600] = 30
+    Image.fromarray(pixels).save(tmp_path / "page.png")
+    status, text, error = ocr(capsys, tmp_path / "page.png")
+    assert (status, text.splitlines()[-1]) == (0, "MORE TO READ")
+    assert re.search(r"touches the border of the picture: \d\d % of what is dark", error)
 
 
 @pytest.mark.usefixtures("net")

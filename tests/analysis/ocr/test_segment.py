@@ -10,7 +10,8 @@ from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
 from jaxnets.analysis.ocr.binarize import open_page
-from jaxnets.analysis.ocr.segment import Box, find_letters, find_lines, typical_height
+from jaxnets.analysis.ocr.pieces import Box
+from jaxnets.analysis.ocr.segment import find_letters, find_lines, typical_height
 from tests.analysis.ocr.conftest import FONT
 
 TRUTH = Path(__file__).parent / "truth"
