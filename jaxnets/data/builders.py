@@ -5,6 +5,7 @@ array_record files; `to_arrays` reads those back as NumPy arrays.
 """
 
 import contextlib
+import functools
 import io
 import logging
 import os
@@ -28,6 +29,8 @@ PINNED = "with the pinned sha256"
 """Meta data "files" of a set whose files are, byte for byte, those that are published."""
 _RETRIES = 3
 """Of a connection that fails, within seconds."""
+_TIMEOUT = 20.0
+"""Seconds without a byte after which a connection has failed."""
 _BLOCK = 1_000
 """Examples that are read back at once."""
 
@@ -194,7 +197,9 @@ def _explain(builder_class: type[Builder], error: BaseException) -> str:
     kind = type(error).__name__
     if kind == "NonMatchingChecksumError":
         return f"{name}: the file downloaded from {urls} does not have the expected sha256; {advice}"
-    if kind in ("ConnectionError", "MaxRetryError", "NameResolutionError", "ConnectTimeout", "ReadTimeout", "ProxyError"):
+    if "timed out" in str(error):  # requests wraps the error of a socket in several of its own.
+        return f"{name}: the server said nothing for {_TIMEOUT:g} s; try again, or {advice}"
+    if kind in ("ConnectionError", "MaxRetryError", "NameResolutionError", "ConnectTimeout", "ProxyError"):
         return f"{name}: no network ({kind}); {advice}"
     if isinstance(error, OSError) and error.strerror:
         path = Path(error.filename or store.root())
@@ -231,5 +236,10 @@ def _quiet() -> Iterator[None]:
     logging.getLogger("urllib3").setLevel(logging.ERROR)
     downloader.MAX_RETRIES = _RETRIES
     logging.getLogger("absl").setLevel(logging.ERROR)
-    with contextlib.redirect_stdout(io.StringIO()):
-        yield
+    opened = downloader._open_url
+    downloader._open_url = functools.partial(opened, timeout=_TIMEOUT)  # TFDS waits for ever.
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        downloader._open_url = opened

@@ -1,5 +1,6 @@
 """CIFAR-10 from every form in which it comes, on made-up images of the real size, and from the real files."""
 
+import contextlib
 import io
 import pickle
 import shutil
@@ -156,6 +157,41 @@ def test_no_network(root, monkeypatch):
     monkeypatch.setattr(requests.Session, "get", refuse)
     with pytest.raises(UserError, match="cifar10: no network .*--manual-dir DIR"):
         cifar10.prepare(None)
+
+
+@pytest.mark.parametrize("begun", [b"", b"HTTP/1.0 200 OK\r\nContent-Length: 170052171\r\n\r\nhalf"])
+def test_a_server_that_falls_silent(root, monkeypatch, begun):
+    """One that accepts and says nothing, or stops in the middle of the file."""
+    import socket
+    import threading
+
+    import tensorflow_datasets as tfds
+
+    from jaxnets.data import builders
+
+    monkeypatch.setattr(builders, "_TIMEOUT", 0.2)
+    monkeypatch.setattr(builders, "_RETRIES", 1)
+    held = []
+
+    def accept():
+        with contextlib.suppress(OSError):
+            while True:
+                held.append(server.accept()[0])
+                held[-1].sendall(begun)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=accept, daemon=True).start()
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/cifar-10-binary.tar.gz"
+        info = tfds.download.checksums.UrlInfo(size=170_052_171, checksum="0" * 64, filename="cifar-10-binary.tar.gz")
+        monkeypatch.setattr(cifar10.Cifar10, "downloads", {url: info})
+        monkeypatch.setattr(cifar10, "_SITE", url.removesuffix("cifar-10-binary.tar.gz"))
+        with pytest.raises(
+            UserError, match=r"cifar10: the server said nothing for 0.2 s; try again, or fetch .*--manual-dir"
+        ):
+            cifar10.prepare(None)
+        server.shutdown(socket.SHUT_RDWR)
+    for connection in held:
+        connection.close()
 
 
 def test_a_download_with_the_wrong_bytes_is_refused(root, monkeypatch, tmp_path):

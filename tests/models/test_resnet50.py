@@ -3,6 +3,7 @@
 import dataclasses
 import http.client
 import io
+import socket
 import threading
 import urllib.error
 import urllib.request
@@ -152,6 +153,15 @@ def test_without_a_network_it_is_said_what_to_do(tmp_path, monkeypatch):
     monkeypatch.setattr(urllib.request, "urlopen", refuse)
     with pytest.raises(UserError, match="Name or service not known.*--model.weights FILE.*--model.weights none"):
         load_weights("hub")
+
+
+def test_a_server_that_says_nothing(tmp_path, monkeypatch):
+    monkeypatch.setenv("JAXNETS_DATA", str(tmp_path))
+    monkeypatch.setattr(pretrained, "_TIMEOUT", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as server:  # The system accepts, and nobody answers.
+        monkeypatch.setattr(pretrained, "_URL", f"http://127.0.0.1:{server.getsockname()[1]}/weights")
+        with pytest.raises(UserError, match=r"cannot be downloaded \(timed out\).*--model.weights FILE"):
+            load_weights("hub")
 
 
 def test_a_download_is_reused(tmp_path, file, monkeypatch):
