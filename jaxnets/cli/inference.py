@@ -1,6 +1,7 @@
 """`jaxnets sample`, `classify` and `translate`: using trained nets."""
 
 import dataclasses
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +13,9 @@ from jaxnets.runs import shipped
 
 if TYPE_CHECKING:
     from jaxnets.runs.load import TrainedNet
+
+_MOST = 10_000_000
+"""Letters or words that one call generates: they are held in memory, and more takes hours."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,6 +105,9 @@ def sample(args: list[str]) -> int:
         names = net.predictor.sample(options.category, options.start, keys[0], options.number, options.temperature)
         print("\n".join(names))
         return 0
+    factors = {"--length": options.length} | ({"--beam": options.beam} if options.beam else {"--number": options.number})
+    product = " × ".join(f"{name} {value:,}" for name, value in factors.items())
+    _check(math.prod(factors.values()) <= _MOST, f"{product} is too much: at most {_MOST:,} letters or words; lower either")
     for text in net.predictor.sample(options.prompt, options.length, keys, options.temperature, options.beam):
         print(text)
     return 0

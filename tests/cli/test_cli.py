@@ -75,6 +75,8 @@ def call(capsys, *args):
         (["sample", "OUT", "--temperature", "1e-38"], "temperature must be at least 1e-06, got 1e-38"),
         (["sample", "OUT", "--length", "100000000"], "length must be at most 100,000"),
         (["sample", "OUT", "--beam", "100000"], "beam must be at most 1,000"),
+        (["sample", "shakespeare", *"--length 100000 --number 101".split()], "100,000 × --number 101 is too much"),
+        (["sample", "shakespeare", *"--length 20000 --beam 501".split()], "--length 20,000 × --beam 501 is too much"),
         (["translate", "OUT", "je suis", "--beam", "0"], "beam must be at least 1, got 0"),
         (["visualize", "OUT", "maximize", "--rate", "nan"], "rate must be a finite number, got nan"),
         (["visualize", "OUT", "occlusion", "--stride", "0"], "stride must be at least 1, got 0"),
