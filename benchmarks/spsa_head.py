@@ -37,7 +37,7 @@ from jaxnets.runs.load import TrainedNet, load
 from jaxnets.tasks import task as tasks
 
 NET, SEEDS, BATCH, C = "lenet", 5, 256, 0.1
-MARKS = (100, 300, 1000, 3000, 10_000, 30_000)
+MARKS = (100, 300, 1000, 3000, 10_000)
 """Evaluations after which the head is judged. The gains are those for the last."""
 Arrays = Mapping[str, jax.Array]
 
