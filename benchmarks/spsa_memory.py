@@ -51,10 +51,10 @@ LOW_RANK_DIRECTIONS, LOW_RANK_UNITS, LOW_RANK_LAYERS = (16, 64, 256), 1024, 3
 
 def cases() -> Iterator[tuple[str, int, ModelConfig, tuple[int, ...]]]:
     """(axis, size, model, shape of a batch)"""
-    for batch in BATCHES:
-        yield "LeNet, batch", batch, LeNetConfig(), (batch, 32, 32, 3)
     for depth in DEPTHS:
         yield "MLP, depth", depth, MLPConfig(hidden=(256,) * depth), (DEPTH_BATCH, 256)
+    for batch in BATCHES:
+        yield "LeNet, batch", batch, LeNetConfig(), (batch, 32, 32, 3)
 
 
 def scratch_bytes(optim: Optim, config: ModelConfig, shape: tuple[int, ...]) -> dict[str, int]:
@@ -151,14 +151,14 @@ def main(args: Sequence[str]) -> int:
     options = parse(MemoryOptions, "bench spsa_memory", list(args))
     named = {
         **{
-            (axis, size, rule): functools.partial(scratch_bytes, optim, config, shape)
-            for axis, size, config, shape in cases()
-            for rule, optim in RULES.items()
-        },
-        **{
             ("low rank", size, form): functools.partial(low_rank_costs, form, size)
             for size in LOW_RANK_DIRECTIONS
             for form in LOW_RANK
+        },
+        **{
+            (axis, size, rule): functools.partial(scratch_bytes, optim, config, shape)
+            for axis, size, config, shape in cases()
+            for rule, optim in RULES.items()
         },
     }
     rows = list(records.read(options.json)) if options.json and options.json.exists() else []

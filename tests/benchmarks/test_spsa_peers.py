@@ -68,7 +68,7 @@ def test_what_a_file_has_is_not_measured_again(tmp_path, monkeypatch, capsys):
 
 
 def test_scratch_of_evaluations_in_turn_does_not_grow_with_perturbations():
-    axis, size, config, shape = next(iter(spsa_memory.cases()))
+    axis, size, config, shape = next(case for case in spsa_memory.cases() if case[:2] == ("LeNet, batch", 32))
     of = {rule: spsa_memory.scratch_bytes(spsa_memory.RULES[rule], config, shape) for rule in list(spsa_memory.RULES)[3:]}
     together, in_turn = (costs["scratch_bytes"] for costs in of.values())
     assert in_turn < together / 2
