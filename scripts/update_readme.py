@@ -1,4 +1,4 @@
-"""Rewrites the tables of README.md and RESULTS.md from the files under benchmarks/results/.
+"""Rewrites the tables of README.md, RESULTS.md and docs/spsa.md from the files under benchmarks/results/.
 
     python scripts/update_readme.py
 
@@ -17,12 +17,12 @@ from jaxnets.runs import records
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
-PAGES = ("README.md", "RESULTS.md")
+PAGES = ("README.md", "RESULTS.md", "docs/spsa.md")
 sys.path.insert(0, str(ROOT))
 
-from benchmarks import harness, reported, spsa_memory, spsa_peers, training_parity  # noqa: E402
+from benchmarks import harness, reported, spsa_head, spsa_memory, spsa_peers, training_parity  # noqa: E402
 
-SPSA = {"spsa peers": spsa_peers.table, "spsa memory": spsa_memory.table}
+SPSA = {"spsa peers": spsa_peers.table, "spsa memory": spsa_memory.table, "spsa head": spsa_head.table}
 
 
 def table(path: Path) -> str:
