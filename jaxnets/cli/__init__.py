@@ -82,10 +82,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         finally:
             sys.stdout.flush()
     except BaseException as error:
-        return report(error)
+        return explain(error)
 
 
-def report(error: BaseException) -> int:
+def explain(error: BaseException) -> int:
     """Prints what ended a command, and returns its exit status. Raises what is a defect of ours."""
     try:
         raise error

@@ -45,7 +45,7 @@ def run(args: list[str]) -> int:
     from jaxnets import cli
     from jaxnets.training import distributed
 
-    with distributed.join(runs[0].distributed, runs[0].process, cli.report):
+    with distributed.join(runs[0].distributed, runs[0].process, cli.explain):
         distributed.require_same(lambda: {"experiments": " ".join(run.experiment.id for run in runs)})
         status = _train_all(runs)
     return status
