@@ -71,7 +71,7 @@ def _train_all(runs: list[RunOptions]) -> int:
                 summaries.append(train(run.experiment, folder, reporter, run.checkpoint_every, run.tensorboard))
             except UserError as error:
                 # One experiment that cannot run does not stop the others.
-                if len(runs) == 1 or not distributed.is_common(error):
+                if len(runs) == 1 or not distributed.can_go_on(error):
                     raise
                 failures.append(run.experiment.id)
                 say(f"error: {one_line(str(error))}")

@@ -54,8 +54,8 @@ def is_writer() -> bool:
 def join(where: str, process: str, report: Callable[[BaseException], int]) -> Iterator[None]:
     """Joins the processes at `where`, before the first use of a device. Only the writer's standard output is heard.
 
-    An exception ends this process at once, with the status that `report` returns after printing it. The others, which wait
-    for it in vain, end with LOST.
+    An exception ends this process with the status that `report` returns after printing it: at once, unless all have raised
+    it. The others, which wait for it in vain, end with LOST.
 
     Args:
       where: HOST:PORT of process 0, or "auto" in a job of SLURM, Open MPI, Kubernetes or a TPU pod.
@@ -70,14 +70,21 @@ def join(where: str, process: str, report: Callable[[BaseException], int]) -> It
         with contextlib.nullcontext() if is_writer() else contextlib.redirect_stdout(_nowhere()):
             yield
     except BaseException as error:
-        _leave(_status(error, report))
-    _phases.append("the end")
-    jax.distributed.shutdown()
+        status = _status(error, report)
+        if _is_common(error):
+            _part()
+        _leave(status)
+    _part()
 
 
-def is_common(error: UserError) -> bool:
-    """Whether all processes raise this error, so that they can go on together."""
-    return count() == 1 or isinstance(error, _Agreed | Diverged)
+def can_go_on(error: UserError) -> bool:
+    """Whether there can be another run after this error: not where the other processes do not raise it too."""
+    return count() == 1 or _is_common(error)
+
+
+def _is_common(error: BaseException) -> bool:
+    """Whether all processes raise it."""
+    return isinstance(error, _Agreed | Diverged)
 
 
 def largest(values: Any) -> np.ndarray:
@@ -255,7 +262,7 @@ def _lost(why: str) -> str:
 
 def _status(error: BaseException, report: Callable[[BaseException], int]) -> int:
     """Prints an exception that ends this process, and returns its exit status."""
-    if isinstance(error, _Agreed) and not is_writer():
+    if _is_common(error) and not is_writer():
         return 2
     if isinstance(error, jax.errors.JaxRuntimeError) and any(name in str(error) for name in ("Gloo", "NCCL", "UNAVAILABLE")):
         print(f"jaxnets: error: {_lost(first_line(error))}", file=sys.stderr)
@@ -265,6 +272,12 @@ def _status(error: BaseException, report: Callable[[BaseException], int]) -> int
     except BaseException:
         traceback.print_exc()
         return 1
+
+
+def _part() -> None:
+    """Waits for the others to be done too."""
+    _phases.append("the end")
+    jax.distributed.shutdown()
 
 
 def _leave(status: int) -> NoReturn:
