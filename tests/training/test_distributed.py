@@ -5,6 +5,8 @@ import os
 import re
 import signal
 import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -81,7 +83,7 @@ class Team:
             for i, log in enumerate(self.logs)
         ]
 
-    def end(self, seconds=120):
+    def end(self, seconds=600):
         """The exit statuses."""
         for process in self.processes:
             process.join(seconds)
@@ -95,7 +97,7 @@ class Team:
 
 
 def wait_for(condition, team):
-    limit = time.monotonic() + 120
+    limit = time.monotonic() + 600
     while not condition():
         assert time.monotonic() < limit, team.said()
         assert any(process.is_alive() for process in team.processes), team.said()
@@ -163,9 +165,7 @@ def test_dead_and_stopped_processes_end_all_and_the_run_goes_on(start, config, a
         team = Team(start, tmp_path / "logs", tmp_path / "out", arguments)
         wait_for(lambda steps=steps: recorded(run, steps), team)
         team.processes[killed].kill()
-        ended = time.monotonic()
-        assert team.end(60)[other] == distributed.LOST, team.said()
-        assert time.monotonic() - ended < 60
+        assert team.end()[other] == distributed.LOST, team.said()
         [line] = [line for line in team.said(other).splitlines() if line.startswith("jaxnets: error")]
         assert "another process ended" in line
         assert "run the same command again in all" in line
@@ -182,6 +182,18 @@ def test_dead_and_stopped_processes_end_all_and_the_run_goes_on(start, config, a
     assert measured(run) == measured(alone / "trial" / "seeds")
     for ours, other in zip(*(_leaves(weights.load(out)[0]) for out in (run, alone / "trial" / "seeds")), strict=True):
         np.testing.assert_array_equal(ours, other)
+
+
+def test_an_abort_of_the_runtime_is_explained():
+    """Where nothing is noticed before: on accelerators, a collective operation waits for a dead process for ever."""
+    script = "import os; from jaxnets.training import distributed as d; d._explain_abort(); {}os.abort()"
+    for phase, words in (
+        ("", "not all processes came within 120 s"),
+        ("d._phases.append('training'); ", "another process ended"),
+    ):
+        ended = subprocess.run([sys.executable, "-c", script.format(phase)], capture_output=True, text=True, check=False)
+        assert ended.returncode == distributed.LOST
+        assert re.fullmatch(f"jaxnets: error: {words}.*\n", ended.stderr)
 
 
 def test_processes_that_differ_are_refused_and_the_difference_named(start, config, tmp_path):
