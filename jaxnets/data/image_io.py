@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
+from jaxnets.config.fields import can_exist
 from jaxnets.errors import UserError
 
 
@@ -69,6 +70,8 @@ def read_as(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
 
     Raises UserError for a file that is not there or not a picture.
     """
+    if not can_exist(path):
+        raise UserError(f"cannot read the picture {str(path)[:200]}: no file can have this path")
     try:
         pixels = decode_oriented(path.read_bytes())
     except OSError as error:
