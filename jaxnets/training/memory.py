@@ -10,6 +10,10 @@ from typing import Any, NamedTuple
 import jax
 
 from jaxnets.config import Experiment
+from jaxnets.errors import UserError
+
+_COMPILING = 600_000_000
+"""Bytes of addresses that the compiler's threads map for their stacks and heaps, of which they use a small part."""
 
 
 class Memory(NamedTuple):
@@ -58,11 +62,26 @@ def host_limit(root: Path = Path("/")) -> int:
             limits += [
                 int(text) for name in ("memory.max", "memory.limit_in_bytes") if (text := _read(folder / name)).isdigit()
             ]
-    addresses, _ = resource.getrlimit(resource.RLIMIT_AS)
-    if addresses != resource.RLIM_INFINITY:
-        taken = int((_read(root / "proc/self/statm") or "0").split()[0]) * os.sysconf("SC_PAGE_SIZE")
-        limits.append(max(1, addresses - taken))
+    if (addresses := _addresses_left(root)) is not None:
+        limits.append(max(1, addresses - _COMPILING))
     return min(limits)
+
+
+def check_addresses() -> None:
+    """Raises UserError where a limit of the process (ulimit -v) leaves the compiler no room: it would end the process."""
+    left = _addresses_left(Path("/"))
+    if left is not None and left < _COMPILING:
+        raise UserError(
+            f"this process may map only {left / 1e6:,.0f} MB more, and compiling takes {_COMPILING / 1e6:,.0f} MB: raise its "
+            "limit (ulimit -v), or limit memory by a container, where only what is used counts"
+        )
+
+
+def _addresses_left(root: Path) -> int | None:
+    addresses, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if addresses == resource.RLIM_INFINITY:
+        return None
+    return addresses - int((_read(root / "proc/self/statm") or "0").split()[0]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def _read(path: Path) -> str:

@@ -143,6 +143,8 @@ def compiled_ahead(function: Any, layout: Layout, costs: Costs, training: bool) 
         leaves, structure = jax.tree.flatten(args)
         signature = structure, tuple((leaf.shape, leaf.dtype, leaf.sharding) for leaf in leaves)
         if signature not in executables:
+            if not costs.compile_seconds:
+                memory.check_addresses()
             start = time.perf_counter()
             with memory.watched(training):
                 executable = function.lower(*args).compile()

@@ -1,9 +1,11 @@
 """Programs that are too large: noticed before they run, explained with a size that would fit."""
 
+import contextlib
 import dataclasses
 import os
 import re
 import resource
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -91,6 +93,17 @@ def test_a_containers_limit_is_the_limit(tmp_path, files, limit):
 def test_a_processs_own_limit_is_the_limit(monkeypatch):
     monkeypatch.setattr(resource, "getrlimit", lambda which: (10_000, 10_000))
     assert memory.host_limit() == 1
+
+
+def test_addresses_that_the_compiler_needs_are_asked_for_first(monkeypatch):
+    taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    for left, enough in ((500, False), (2000, True)):
+        monkeypatch.setattr(resource, "getrlimit", lambda which, left=left: (taken + left * 10**6, -1))
+        with contextlib.nullcontext() if enough else pytest.raises(UserError, match=r"may map only \d+ MB more.*ulimit -v"):
+            memory.check_addresses()
+        assert memory.host_limit() <= max(1, (left - 600) * 10**6 + 50_000_000)
+    monkeypatch.setattr(resource, "getrlimit", lambda which: (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    memory.check_addresses()
 
 
 def test_a_run_that_cannot_fit_says_so_before_it_trains(tmp_path, monkeypatch):
