@@ -1,5 +1,6 @@
 """Shared set-up: four virtual CPU devices, strict rank promotion, a data folder of the test session's own."""
 
+import contextlib
 import ctypes
 import gc
 import importlib.metadata
@@ -66,13 +67,20 @@ def shapes10():
 @pytest.fixture(scope="module")
 def few_shapes(tmp_path_factory):
     """A few hundred images of shapes10, as the whole set, in a separate data folder: for tests of how runs behave."""
+    with few_shapes_in(tmp_path_factory.mktemp("data")) as dataset:
+        yield dataset
+
+
+@contextlib.contextmanager
+def few_shapes_in(folder):
+    """The same in a data folder that is used meanwhile."""
     from jaxnets.data import shapes, store
 
     rng = np.random.default_rng(10)
     splits = {split: shapes.draw(rng, examples) for split, examples in (("train", 400), ("validation", 200), ("test", 200))}
     meta = {"class_names": shapes.CLASS_NAMES, **store.image_statistics(splits["train"]["image"])}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("JAXNETS_DATA", str(tmp_path_factory.mktemp("data")))
+        patch.setenv("JAXNETS_DATA", str(folder))
         store.save("shapes10", splits, meta)
         yield store.load("shapes10")
 

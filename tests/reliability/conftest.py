@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from jaxnets import cli, registry
+from tests.conftest import few_shapes_in
 
 FULL = os.environ.get("JAXNETS_RELIABILITY") == "full"
 SMALL = {
@@ -34,13 +35,20 @@ def full():
     return FULL
 
 
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory, few_shapes):
-    """Folders of finished runs of two seeds, by name."""
+@pytest.fixture(scope="session")
+def store(tmp_path_factory):
+    """A data folder with the sets that the runs were trained on."""
+    return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture(scope="session")
+def runs(tmp_path_factory, store):
+    """Folders of finished runs of two seeds, by name. Trials damage copies of them."""
     out = tmp_path_factory.mktemp("runs")
-    for id_, *options in {**SMALL, **(MORE if FULL else {})}.values():
-        shared = ("--data.source", "synthetic", "--steps", "2", "--seeds", "2", "--out", str(out))
-        assert cli.main(["run", id_, *shared, *options]) == 0
+    with few_shapes_in(store):
+        for id_, *options in {**SMALL, **(MORE if FULL else {})}.values():
+            shared = ("--data.source", "synthetic", "--steps", "2", "--seeds", "2", "--out", str(out))
+            assert cli.main(["run", id_, *shared, *options]) == 0
     return {name: out / id_ for name, (id_, *_) in {**SMALL, **(MORE if FULL else {})}.items()}
 
 
@@ -75,13 +83,13 @@ class Places:
 
 
 @pytest.fixture
-def places(runs, few_shapes, tmp_path, monkeypatch):
+def places(runs, store, few_shapes, tmp_path, monkeypatch):
     """A folder of its own, in which the process is, with a good picture beside it."""
     (tmp_path / "trial").mkdir()
     picture = tmp_path / "good.png"
     Image.fromarray(few_shapes.splits["test"]["image"][0]).save(picture)
     monkeypatch.chdir(tmp_path / "trial")
-    store = Path(os.environ["JAXNETS_DATA"])
+    monkeypatch.setenv("JAXNETS_DATA", str(store))
     return Places(runs, store, picture, lambda path: monkeypatch.setenv("JAXNETS_DATA", str(path)))
 
 

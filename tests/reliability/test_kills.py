@@ -26,7 +26,7 @@ COMMANDS = {
     ),
 }
 """And on how many devices."""
-KILLS = {"short": {"image run": 3}, "full": dict.fromkeys(COMMANDS, 25)}
+KILLS = {"short": {"image run": 2}, "full": dict.fromkeys(COMMANDS, 25)}
 
 
 def folders(out):

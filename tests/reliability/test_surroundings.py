@@ -70,7 +70,7 @@ def test_a_disk_that_is_full_at_any_write_loses_nothing(tmp_path, undisturbed, m
         writes = Writes(tmp_path, errno.ENOSPC, patch, at=0)
         assert call([*RUN, tmp_path / "all"]).status == 0
     assert writes.count > 20
-    for at in range(1, writes.count + 1, 1 if full else 12):
+    for at in range(1, writes.count + 1, 1 if full else 20):
         out = tmp_path / str(at)
         with monkeypatch.context() as patch:
             Writes(out, errno.ENOSPC, patch, at=at)
