@@ -129,7 +129,8 @@ def draw(rows: Sequence[Mapping[str, Any]]) -> Figure:
             of = [row for row in rows if row["axis"] == axis and row["rule"] == rule]
             sizes, mib = [row["size"] for row in of], [row["scratch_bytes"] / 2**20 for row in of]
             axes.loglog(sizes, mib, "o-", color=color, label=rule, markersize=3)
-        axes.set(xlabel=axis, ylabel="MiB of scratch")
+        axes.set(xlabel=axis, ylabel="MiB of scratch", xticks=sizes, xticklabels=[f"{size:,}" for size in sizes])
+        axes.minorticks_off()
         axes.grid(alpha=0.3)
         plots.despine(axes)
     axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
