@@ -72,8 +72,8 @@ def check_addresses() -> None:
     left = _addresses_left(Path("/"))
     if left is not None and left < _COMPILING:
         raise UserError(
-            f"this process may map only {left / 1e6:,.0f} MB more, and compiling takes {_COMPILING / 1e6:,.0f} MB: raise its "
-            "limit (ulimit -v), or limit memory by a container, where only what is used counts"
+            f"this process can map only {left / 1e6:,.0f} MB more, and compiling takes {_COMPILING / 1e6:,.0f} MB: raise "
+            "its limit (ulimit -v), or limit memory by a container, where only what is used counts"
         )
 
 

@@ -99,7 +99,7 @@ def test_addresses_that_the_compiler_needs_are_asked_for_first(monkeypatch):
     taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     for left, enough in ((500, False), (2000, True)):
         monkeypatch.setattr(resource, "getrlimit", lambda which, left=left: (taken + left * 10**6, -1))
-        with contextlib.nullcontext() if enough else pytest.raises(UserError, match=r"may map only \d+ MB more.*ulimit -v"):
+        with contextlib.nullcontext() if enough else pytest.raises(UserError, match=r"can map only \d+ MB more.*ulimit -v"):
             memory.check_addresses()
         assert memory.host_limit() <= max(1, (left - 600) * 10**6 + 50_000_000)
     monkeypatch.setattr(resource, "getrlimit", lambda which: (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
