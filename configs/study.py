@@ -102,7 +102,8 @@ def _spsa(base: Experiment) -> Iterator[Experiment]:
         yield _by_evaluations(plain, name, summary, spsa)
     yield _by_evaluations(plain, "averaged", "1 perturbation a step, the weights averaged", one, ema=0.999)
     # Steps of a good size are as much longer as there are fewer parameters.
-    yield _by_evaluations(plain, "head", "1 perturbation a step of the head alone", replace(one, a=2.0), trainable="head")
+    head = replace(plain, reported={})  # S4 counts the whole net.
+    yield _by_evaluations(head, "head", "1 perturbation a step of the head alone", replace(one, a=2.0), trainable="head")
 
 
 def _by_evaluations(base: Experiment, name: str, summary: str, spsa: Spsa, **options: Any) -> Experiment:

@@ -92,6 +92,7 @@ WITHOUT_COUNT = (
     "nist36/cnn",
     "nist36/best",
     "nist36/autoencoder_best",
+    "study/spsa/head",
     "sun/bow",
 )
 
