@@ -11,7 +11,9 @@ from typing import Any, NamedTuple, NoReturn
 
 from benchmarks import contention
 from benchmarks.contention import Usage
+from benchmarks.facts import facts
 from jaxnets.errors import UserError, first_line
+from jaxnets.runs import records
 
 ROUNDS, LEAST_ROUNDS, NOISY = 9, 7, 0.25
 """Default and smallest number of rounds; the spread above which a timing is noisy."""
@@ -220,6 +222,16 @@ def append(path: Path, row: Mapping[str, Any]) -> None:
             file.write(json.dumps(row) + "\n")
     except OSError as error:
         raise UserError(f"cannot write to {path}: {error.strerror}") from error
+
+
+def measured_once(path: Path | None, measure: Callable[[], Sequence[Mapping[str, Any]]]) -> Sequence[Mapping[str, Any]]:
+    """The rows of a file, or if there is none those of `measure`, which become that file; without `path` no file."""
+    if path and path.exists():
+        return records.read(path)
+    rows = [{**row, **facts()} for row in measure()]
+    for row in rows if path else ():
+        append(path, row)
+    return rows
 
 
 def start(main: Callable[[list[str]], int]) -> NoReturn:

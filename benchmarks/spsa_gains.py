@@ -19,13 +19,11 @@ import tyro
 from matplotlib.figure import Figure
 
 from benchmarks import harness
-from benchmarks.facts import facts
 from benchmarks.spsa_peers import PROBLEMS, descend
 from jaxnets.analysis.report import plots
 from jaxnets.cli.parse import parse
 from jaxnets.optim.gains import scale_by_calibrated_gain
 from jaxnets.optim.spsa import spsa, spsa_gradient
-from jaxnets.runs import records
 
 PROBLEM, SEEDS, STEPS, BIG_A, ALPHA = "Spall's quartic, 10", 20, 1000, 100.0, 0.602
 C = (0.01, 0.1, 0.3, 1.0)
@@ -103,12 +101,7 @@ class GainsOptions:
 def main(args: Sequence[str]) -> int:
     """Measures, prints the best of each c, and plots. Returns the exit status."""
     options = parse(GainsOptions, "bench spsa_gains", list(args))
-    if options.json and options.json.exists():
-        rows = records.read(options.json)
-    else:
-        rows = [{**row, **facts()} for row in measure()]
-        for row in rows if options.json else ():
-            harness.append(options.json, row)
+    rows = harness.measured_once(options.json, measure)
     for c in C:
         best = min((row for row in rows if row["c"] == c and row["rule"] == "fixed"), key=_median)
         print(f"c {c:g}: {_median(best):.2g} by a = {best['a']:g}")

@@ -24,7 +24,6 @@ from flax import linen as nn
 from matplotlib.figure import Figure
 
 from benchmarks import harness
-from benchmarks.facts import facts
 from jaxnets.analysis.report import plots
 from jaxnets.cli.parse import parse
 from jaxnets.data import catalog
@@ -32,7 +31,6 @@ from jaxnets.data.store import Dataset
 from jaxnets.optim.directions import orthogonal
 from jaxnets.optim.gains import scale_by_calibrated_gain
 from jaxnets.optim.spsa import spsa_gradient
-from jaxnets.runs import records
 from jaxnets.runs.load import TrainedNet, load
 from jaxnets.tasks import task as tasks
 
@@ -160,6 +158,12 @@ def draw(rows: Sequence[Mapping[str, Any]]) -> Figure:
     return figure
 
 
+def _splits() -> dict[str, Any]:
+    net = load(Path(NET))
+    dataset = catalog.open_data(net.experiment.data)
+    return {split: features(net, dataset, split) for split in ("train", "validation", "test")}
+
+
 @dataclasses.dataclass(frozen=True)
 class HeadOptions:
     """Trains a new head for a trained net."""
@@ -173,15 +177,7 @@ class HeadOptions:
 def main(args: Sequence[str]) -> int:
     """Measures, prints the table, and plots. Returns the exit status."""
     options = parse(HeadOptions, "bench spsa_head", list(args))
-    if options.json and options.json.exists():
-        rows = records.read(options.json)
-    else:
-        net = load(Path(NET))
-        dataset = catalog.open_data(net.experiment.data)
-        splits = {split: features(net, dataset, split) for split in ("train", "validation", "test")}
-        rows = [{**row, **facts()} for row in measure(splits)]
-        for row in rows if options.json else ():
-            harness.append(options.json, row)
+    rows = harness.measured_once(options.json, lambda: measure(_splits()))
     print(table(rows))
     if options.out:
         plots.save(draw(rows), options.out, dpi=80)

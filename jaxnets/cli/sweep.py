@@ -76,7 +76,8 @@ def _search(options: SweepOptions) -> int:
     axes = [sweep.parse_axis(experiment, text) for text in options.over]
     settings = sweep.settings(experiment, axes, options.random)
     groups, own = sweep.groups(experiment, settings), part(options.part)
-    if options.rungs > 1 and own != part("1/1"):
+    is_shared = own != part("1/1")
+    if options.rungs > 1 and is_shared:
         raise UserError(
             f"--rungs {options.rungs} --part {options.part}: which settings climb depends on all others; drop one"
         )
@@ -90,7 +91,7 @@ def _search(options: SweepOptions) -> int:
     folder = options.out / "sweep" / experiment.id
     train_in = lambda experiment, folder: train(experiment, folder, reporter, options.checkpoint_every)
     try:
-        if left := sweep.run_part(groups[own], groups, folder, train_in) if own != part("1/1") else 0:
+        if is_shared and (left := sweep.run_part(groups[own], groups, folder, train_in)):
             print(f"{left} of {len(groups)} programs are left to other parts; the last to end finds the best setting")
             return 0
         results = sweep.climb(experiment, settings, options.rungs, metric, folder, train_in)

@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+from scipy.special import softmax
 
 Json = dict[str, Any]
 
@@ -25,7 +26,7 @@ def describe(logits: np.ndarray, labels: np.ndarray, completed: np.ndarray) -> J
       calibration_error: by seed, [S]; NaN for seeds that failed.
       ensemble: only where two seeds and more completed, see `ensemble`.
     """
-    probabilities = np.stack([_softmax(of_seed) for of_seed in logits[completed]])
+    probabilities = softmax(logits[completed].astype(np.float64), -1)
     counts = np.zeros((len(logits), *logits.shape[2:] * 2))
     for of_seed, predicted in zip(counts, logits.argmax(-1), strict=True):
         np.add.at(of_seed, (labels, predicted), 1)
@@ -82,8 +83,3 @@ def calibration_error(bins: np.ndarray) -> float:
     """Expected calibration error (Guo et al. 2017): mean |accuracy - confidence| of bins [BINS, 3], weighted by examples."""
     examples, right, confidence = bins.T
     return float(np.abs(right - confidence).sum() / examples.sum())
-
-
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    exponentials = np.exp(logits.astype(np.float64) - logits.max(-1, keepdims=True))
-    return exponentials / exponentials.sum(-1, keepdims=True)

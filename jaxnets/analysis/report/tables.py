@@ -92,17 +92,17 @@ def rows(summary: Json, label: str | None = None) -> list[Row]:
     """
     first = row(summary)
     first = first._replace(id=label or first.id)
-    together = {
-        f"{split}_{name}": Compared(ours=f"{factor(name) * value:.{4 if name == 'loss' else 2}f}")
-        for split, details in summary["details"].items()
-        for name, value in details.get("ensemble", {}).items()
-        if name in ("accuracy", "loss")
-    }
+    together = {split: details["ensemble"] for split, details in summary["details"].items() if "ensemble" in details}
     if not together:
         return [first]
-    count = max(details["ensemble"]["seeds"] for details in summary["details"].values() if "ensemble" in details)
+    [count] = {of_split["seeds"] for of_split in together.values()}
+    metrics = {
+        f"{split}_{name}": Compared(ours=f"{factor(name) * of_split[name]:.{digits}f}")
+        for split, of_split in together.items()
+        for name, digits in (("accuracy", 2), ("loss", 4))
+    }
     ensemble = first._replace(
-        id=f"{first.id}, ensemble", seeds=f"{count} as one", metrics=together, parameters=count * first.parameters
+        id=f"{first.id}, ensemble", seeds=f"{count} as one", metrics=metrics, parameters=count * first.parameters
     )
     return [first, ensemble]
 
