@@ -31,6 +31,8 @@ _RETRIES = 3
 """Of a connection that fails, within seconds."""
 _TIMEOUT = 20.0
 """Seconds without a byte after which a connection has failed."""
+_SCRATCH = ".tfds"
+"""The folder in the store where TFDS works. It is emptied, so no data of the user's own may be called so."""
 _BLOCK = 1_000
 """Examples that are read back at once."""
 
@@ -140,7 +142,7 @@ def to_arrays(builder_class: type[Builder], manual_dir: Path | None, report: Rep
 
 
 def _to_arrays(builder_class: type[Builder], manual_dir: Path | None, report: Report) -> Read:
-    work = store.root() / "tfds"
+    work = store.root() / _SCRATCH
     _clear(work)  # TFDS takes what a killed preparation left for its own, whatever files it was made of.
     try:
         builder = builder_class(manual_dir, report, data_dir=work)
@@ -198,7 +200,7 @@ def _explain(builder_class: type[Builder], error: BaseException) -> str:
     if kind == "NonMatchingChecksumError":
         return f"{name}: the file downloaded from {urls} does not have the expected sha256; {advice}"
     if "timed out" in str(error):  # requests wraps the error of a socket in several of its own.
-        return f"{name}: the server said nothing for {_TIMEOUT:g} s; try again, or {advice}"
+        return f"{name}: the server did not respond for {_TIMEOUT:g} s; try again, or {advice}"
     if kind in ("ConnectionError", "MaxRetryError", "NameResolutionError", "ConnectTimeout", "ProxyError"):
         return f"{name}: no network ({kind}); {advice}"
     if isinstance(error, OSError) and error.strerror:

@@ -111,9 +111,9 @@ def state(name: str) -> str:
 
 def _found(name: str) -> tuple[str, Dataset | None]:
     """(the state of a set, the set if it can be used)."""
-    if (found := store.state(name)) != store.READY:
-        return found, None
     try:
+        if (found := store.state(name)) != store.READY:
+            return found, None
         dataset = store.load(name)
     except UserError:
         return store.DAMAGED, None

@@ -79,12 +79,17 @@ def letters(content: str) -> list[str]:
 
 def plain_words(content: str) -> list[str]:
     """The lower-case words of a text, split at white space, with a marker at the end of each line."""
-    return [word for line in content.lower().splitlines() for word in (*line.split(), text.END)]
+    return [word for line in _lines(content.lower()) for word in (*line.split(), text.END)]
 
 
 def wiki_words(content: str) -> list[str]:
     """The lower-case words and punctuation marks of a text, with a marker at the end of each line that is not blank."""
-    return [word for line in content.splitlines() if line.strip() for word in (*text.words(line), text.END)]
+    return [word for line in _lines(content) if line.strip() for word in (*text.words(line), text.END)]
+
+
+def _lines(content: str) -> list[str]:
+    """The lines of a text. Only line feeds end one, as in `text_files.lines`, not Unicode's other separators."""
+    return content.removesuffix("\n").split("\n")
 
 
 TOKENIZERS: Mapping[str, Callable[[str], list[str]]] = {

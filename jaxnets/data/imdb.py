@@ -1,6 +1,7 @@
 """IMDB reviews (Maas et al. 2011): 50,000 texts, half of them positive, as numbers of their words.
 
-Markup, punctuation and stop words are removed, as in report S4 §6.11; "don't", "can't" and the like become "not". The
+Markup, punctuation and stop words are removed, as in report S4 §6.11; "don't", "can't" and the like become "not". Accents
+are removed too, and other letters outside a to z, such as ø, which 42 of the 50,000 texts have. The
 vocabulary consists of the most frequent words of the training split; other words are left out. A prepared set has "token"
 [N, MAX_LENGTH], the numbers of a review's words, then zeros; "length" [N]; and "label" [N]. Words are numbered from 1, the
 most frequent first, so that a model with a vocabulary of 1,000 ignores all higher numbers.

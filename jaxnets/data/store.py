@@ -12,11 +12,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxnets.data.phrases import some
 from jaxnets.data.progress import Report
 from jaxnets.errors import UserError, first_line
 
 _FORMAT = 2
 """To be raised whenever the content or layout of a set changes, so that sets in the old form are prepared again."""
+
+_ABSENT = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
+"""Errors by which a file is not there."""
 
 READY, MISSING, OUTDATED, DAMAGED = "yes", "no", "outdated", "damaged"
 """Whether a set can be used, as tables say it."""
@@ -115,13 +119,21 @@ def cannot_write(path: Path, error: OSError) -> UserError:
     return UserError(f"cannot write {path}: {error.strerror}; set JAXNETS_DATA to another folder")
 
 
+def cannot_read(path: Path, error: OSError) -> UserError:
+    """The error to raise where the system refuses to read what may be whole, by permissions or limits, say."""
+    return UserError(f"prepared data in {path} cannot be read: {error.strerror or error}")
+
+
 def is_prepared(name: str) -> bool:
     """Whether the set is in the store, in the form of this version of jaxnets."""
     return state(name) == READY
 
 
 def state(name: str) -> str:
-    """READY for a set in the form of this version of jaxnets, MISSING, OUTDATED, or DAMAGED without readable meta data."""
+    """READY for a set in the form of this version of jaxnets, MISSING, OUTDATED, or DAMAGED without whole meta data.
+
+    Raises UserError where the system refuses to read it.
+    """
     with lock(name, shared=True):
         if not (root() / name).exists():
             return MISSING
@@ -130,11 +142,13 @@ def state(name: str) -> str:
 
 
 def _meta(name: str) -> dict[str, Any]:
-    """The content of a set's meta.json; empty if it is missing or no JSON object."""
+    """The content of a set's meta.json; empty if it is missing or no JSON object. Raises UserError as `state`."""
     try:
         found = json.loads((root() / name / "meta.json").read_text("utf-8"))
-    except (OSError, ValueError, RecursionError):
+    except (*_ABSENT, ValueError, RecursionError):
         return {}
+    except OSError as error:
+        raise cannot_read(root() / name, error) from error
     return found if isinstance(found, dict) else {}
 
 
@@ -143,10 +157,15 @@ def save(name: str, splits: Splits, meta: Mapping[str, Any]) -> Path:
 
     A hash of its arrays, "digest", joins the meta data.
 
-    Raises UserError if the folder cannot be written.
+    Raises UserError if the folder cannot be written, and where it holds what is not a set's and would be lost.
     """
     target, building = root() / name, root() / f".{name}.building"
     with lock(f"{name}.building"):
+        if foreign := [path.name for path in target.glob("*") if path.name != "meta.json" and path.suffix != ".npy"]:
+            raise UserError(
+                f"cannot store {name}: {target} holds {some(sorted(foreign))}, which no prepared set does; set JAXNETS_DATA "
+                "to another folder"
+            )
         shutil.rmtree(building, ignore_errors=True)  # A process that was killed leaves it.
         try:
             building.mkdir()
@@ -167,7 +186,10 @@ def save(name: str, splits: Splits, meta: Mapping[str, Any]) -> Path:
 
 
 def load(name: str) -> Dataset:
-    """Opens a prepared set without reading its arrays into memory. Raises UserError if it is missing or damaged."""
+    """Opens a prepared set without reading its arrays into memory.
+
+    Raises UserError if it is missing, damaged, or cannot be read.
+    """
     folder = root() / name
     with lock(name, shared=True):
         meta = _meta(name)
@@ -184,6 +206,8 @@ def load(name: str) -> Dataset:
             if any(len({shape[0] for shape in fields.values()}) != 1 for fields in shapes.values()):
                 raise ValueError("fields of a split differ in length")
         except (OSError, ValueError, KeyError, EOFError, TypeError, AttributeError, IndexError) as error:
+            if isinstance(error, OSError) and not isinstance(error, _ABSENT):
+                raise cannot_read(folder, error) from error
             raise UserError(
                 f"prepared data in {folder} is damaged ({first_line(error)}): run `jaxnets data prepare {name}` again"
             ) from error

@@ -57,7 +57,7 @@ class Sun8(Builder):
         folder = self.locate("the course's lists and pictures", *_PLACES).parent
         listed, test = read_lists(folder, "train"), read_lists(folder, "test")
         if shared := {one.path for one in listed} & {one.path for one in test}:
-            raise UserError(f"sun8: {min(shared)} is in both train_files.txt and test_files.txt; mend the lists in {folder}")
+            raise UserError(f"sun8: {min(shared)} is in both train_files.txt and test_files.txt; fix the lists in {folder}")
         train, validation = hold_out(listed)
         return {
             split: {

@@ -19,6 +19,19 @@ UNKNOWN = "<unk>"
 LETTERS = (*string.ascii_letters, *" .,;'-")
 """The reports' alphabet of names: 58 characters. With the end of a name there are 59 symbols."""
 
+_SPELLED_OUT = str.maketrans(
+    {
+        **{"ß": "ss", "ẞ": "SS", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE", "þ": "th", "Þ": "TH"},
+        **{"ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "đ": "d", "Đ": "D", "ð": "d", "Ð": "D", "ħ": "h", "Ħ": "H"},
+        **{"ŧ": "t", "Ŧ": "T", "ŋ": "n", "Ŋ": "N", "ı": "i", "ĸ": "q"},
+        **dict.fromkeys("\u2018\u2019\u02bc\u02bb", "'"),
+        **dict.fromkeys("\u2010\u2011\u2012\u2013\u2014", "-"),
+        **dict.fromkeys("\u00a0\u202f", " "),
+    }
+)
+"""Latin letters that are no letter with an accent, by the transform Latin-ASCII of Unicode's CLDR; and typographic forms of
+the apostrophe, the hyphen and the space."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Vocabulary:
@@ -68,7 +81,10 @@ def vocabulary(
 
 
 def to_ascii(text: str) -> str:
-    """Removes accents, and then what is not in the reports' alphabet: "Ślusàrski" -> "Slusarski"."""
+    """Removes accents, and then what is not in the reports' alphabet: "Ślusàrski" -> "Slusarski".
+
+    As in the reports, letters that are no letter with an accent vanish, "Łoś" -> "os", unless `spell_out` comes before.
+    """
     return "".join(letter for letter in without_accents(text) if letter in LETTERS)
 
 
@@ -77,6 +93,24 @@ def without_accents(text: str) -> str:
     if text.isascii():
         return text
     return "".join(c for c in unicodedata.normalize("NFD", text) if unicodedata.category(c) != "Mn")
+
+
+def spell_out(text: str) -> str:
+    """Latin letters that have no accent to remove, as ASCII: "Łódź, Weiß" -> "Lódź, Weiss".
+
+    So are ligatures and letters of other widths, and typographic apostrophes, hyphens and spaces. Letters of other scripts
+    stay.
+    """
+    if text.isascii():
+        return text
+    # The compatible form of a sign that is no letter may be quite another one: that of "´" is a space with an accent.
+    plain = (unicodedata.normalize("NFKD", c) if c.isalpha() and not c.isascii() else c for c in text)
+    return "".join(plain).translate(_SPELLED_OUT)
+
+
+def other_letters(text: str) -> str:
+    """The letters of a text that are not ASCII, accents aside; no cleaner keeps them: "Éva и 5" -> "и"."""
+    return "".join(c for c in without_accents(text) if c.isalpha() and not c.isascii())
 
 
 def words(text: str) -> list[str]:

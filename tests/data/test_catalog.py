@@ -18,6 +18,8 @@ from jaxnets.runs.reproduction import plan
 from tests.data.facts import check_facts, set_sizes
 
 SYNTHETIC = [name for name, builder in catalog.SETS.items() if builder.synthetic]
+# All glyphs together take many seconds to draw.
+DRAWN = [pytest.param(name, marks=[pytest.mark.slow] if name == "glyphs36" else []) for name in SYNTHETIC]
 
 
 @pytest.fixture
@@ -25,7 +27,7 @@ def data_folder_of_its_own(tmp_path, monkeypatch):
     monkeypatch.setenv("JAXNETS_DATA", str(tmp_path / "data"))
 
 
-@pytest.mark.parametrize("name", SYNTHETIC)
+@pytest.mark.parametrize("name", DRAWN)
 def test_facts_of_synthetic_sets(name):
     catalog.open_dataset(name)
     check_facts(name)
@@ -107,7 +109,7 @@ def class_means(images, labels):
     return np.stack([np.round(means[labels == label].mean(0) / 0.255).astype(np.int32) for label in range(labels.max() + 1)])
 
 
-@pytest.mark.parametrize("name", SYNTHETIC)
+@pytest.mark.parametrize("name", DRAWN)
 def test_the_content_of_synthetic_sets_is_as_recorded(name):
     assert digest(catalog.open_dataset(name)) == CONTENT[name], (
         f"the content of {name} has changed. If that is on purpose, raise store._FORMAT, so that sets in use are prepared "
@@ -140,7 +142,7 @@ def test_no_temporary_folder_stays(content, fails, tmp_path, monkeypatch, data_f
     else:
         names.prepare_surnames(tmp_path)
     assert not list((tmp_path / "tmp").iterdir())
-    assert not (store.root() / "tfds" / "surnames").exists()
+    assert not (store.root() / ".tfds" / "surnames").exists()
 
 
 def test_what_a_killed_preparation_left_is_not_taken_for_the_next_ones(tmp_path, data_folder_of_its_own, monkeypatch):
@@ -151,10 +153,10 @@ def test_what_a_killed_preparation_left_is_not_taken_for_the_next_ones(tmp_path,
     with monkeypatch.context() as patch:
         patch.setattr(builders, "_clear", lambda work: None)
         names.prepare_surnames(tmp_path / "first")
-    (store.root() / "tfds" / "downloads" / "half.tmp.1").mkdir(parents=True)
+    (store.root() / ".tfds" / "downloads" / "half.tmp.1").mkdir(parents=True)
     assert names.prepare_surnames(tmp_path / "second").splits["train"]["length"].max() == len("second")
-    assert [path.name for path in (store.root() / "tfds").iterdir()] == ["downloads"]
-    assert not list((store.root() / "tfds" / "downloads").iterdir())
+    assert [path.name for path in (store.root() / ".tfds").iterdir()] == ["downloads"]
+    assert not list((store.root() / ".tfds" / "downloads").iterdir())
 
 
 def test_a_part_of_a_set_is_refused_and_the_old_set_stays(tmp_path, data_folder_of_its_own, monkeypatch):

@@ -1,7 +1,10 @@
 """Dataset sets: memory-mapped, whole or not there."""
 
+import errno
+import io
 import json
 import multiprocessing
+import os
 import shutil
 import warnings
 
@@ -28,6 +31,15 @@ def test_round_trip_is_memory_mapped(root):
     assert found.meta["class_names"] == ["a", "b"]
     assert found.examples("train") == 2
     assert sorted(p.name for p in root.iterdir()) == [".locks", "toy"]  # No temporary folder stays behind.
+
+
+def test_what_is_no_set_is_not_replaced(root):
+    """Such as a folder of files by hand, in a store that was put there."""
+    (root / "names").mkdir(parents=True)
+    (root / "names" / "Greek.txt").write_text("Adamos")
+    with pytest.raises(UserError, match=r"names holds Greek.txt, which no prepared set does; set JAXNETS_DATA"):
+        store.save("names", SPLITS, {})
+    assert (root / "names" / "Greek.txt").read_text() == "Adamos"
 
 
 def test_missing_and_damaged_sets_say_how_to_mend_them(root):
@@ -64,6 +76,25 @@ def test_arrays_that_are_none_are_damage(root, content):
     (store.save("toy", SPLITS, {}) / "train.label.npy").write_bytes(content)
     with pytest.raises(UserError, match="damaged"):
         store.load("toy")
+
+
+@pytest.mark.parametrize("file", ["meta.json", "train.label.npy"])
+def test_what_the_system_refuses_to_read_is_not_called_damaged(root, monkeypatch, file):
+    """A limit on open files, say: to prepare the set again would not help."""
+    store.save("toy", SPLITS, {})
+    opened = io.open
+
+    def refuse(path, *args, **kwargs):
+        if str(path).endswith(file):
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), str(path))
+        return opened(path, *args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(io, "open", refuse)
+        patch.setattr("builtins.open", refuse)
+        with pytest.raises(UserError, match="^prepared data in .*toy cannot be read: Too many open files$"):
+            store.load("toy")
+    assert store.load("toy").examples("train") == 2
 
 
 def test_what_a_killed_save_left_is_removed(root):

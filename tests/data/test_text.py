@@ -36,6 +36,34 @@ def test_names_are_reduced_to_the_alphabet():
 
 
 @pytest.mark.parametrize(
+    ("written", "spelled"),
+    [
+        ("Łódź", "Lodz"),
+        ("Bjørn Þór Weiß", "Bjorn THor Weiss"),
+        ("Æsa, œuvre, Đặng", "AEsa, oeuvre, Dang"),
+        ("ISPARTALI Işık", "ISPARTALI Isik"),
+        ("O’Neil‑Smith\u00a0Jr.", "O'Neil-Smith Jr."),
+        ("ﬁnd Ａb", "find Ab"),
+        ("don´t", "don´t"),  # Whose accent on a space would part it.
+        ("Кира и Éva", "Кира и Eva"),
+    ],
+)
+def test_letters_without_an_accent_are_spelled_out(written, spelled):
+    assert text.without_accents(text.spell_out(written)) == spelled
+    assert text.other_letters(text.spell_out(written)) == "".join(c for c in spelled if "а" <= c.lower() <= "я")
+
+
+@given(st.text(st.characters(max_codepoint=0x24F), max_size=20))
+def test_no_cleaner_loses_a_letter_without_a_count(written):
+    """What is neither ASCII by then nor an accent is among `other_letters`."""
+    spelled = text.spell_out(written)
+    kept = [c for c in text.without_accents(spelled) if c.isalpha() and c.isascii()]
+    # A letter of these blocks is one letter, or a few by its spelling.
+    assert len(kept) + len(text.other_letters(spelled)) >= sum(map(str.isalpha, written))
+    assert text.spell_out(spelled) == spelled
+
+
+@pytest.mark.parametrize(
     ("sentence", "wanted"),
     [
         ("Ça va ?", "ca va ?"),
@@ -59,6 +87,11 @@ def test_tokenizers():
     assert corpora.plain_words("To be,  or\nNot") == ["to", "be,", "or", text.END, "not", text.END]
     assert corpora.wiki_words(" \nThe <unk> ( x ) , 12th\n") == ["the", "<unk>", "(", "x", ")", ",", "12th", text.END]
     assert corpora.letters("a\nb") == ["a", "\n", "b"]
+
+
+def test_only_line_feeds_end_a_line():
+    assert corpora.plain_words("a\x0cb\u2028c\x85d\n\n") == ["a", "b", "c", "d", text.END, text.END]
+    assert corpora.wiki_words("a\x0cb\u2028c\n\n") == ["a", "b", "c", text.END]
 
 
 def test_reviews_lose_markup_and_stop_words():

@@ -21,13 +21,18 @@ def _walk(folder: Path, parents: set[str]) -> Iterator[Path]:
     real = os.path.realpath(folder)
     if real in parents:  # A link to a folder above it.
         return
-    for entry in folder.iterdir():
-        if entry.name.startswith("."):
-            continue
+    with os.scandir(folder) as entries:  # Unlike pathlib it need not ask for the kind of each file.
+        visible = [entry for entry in entries if not _is_hidden(entry.name)]
+    for entry in visible:
         if entry.is_dir():
-            yield from _walk(entry, parents | {real})
+            yield from _walk(Path(entry), parents | {real})
         else:
-            yield entry
+            yield Path(entry)
+
+
+def _is_hidden(name: str) -> bool:
+    """Whether a file or folder is not the user's: macOS packs a folder __MACOSX beside what it packs."""
+    return name.startswith(".") or name == "__MACOSX"
 
 
 def is_about(path: Path) -> bool:
@@ -45,7 +50,7 @@ ABOUT = "files about the data"
 
 def subfolders(folder: Path) -> list[Path]:
     """The folders in a folder, in order, without hidden ones."""
-    return sorted(entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    return sorted(entry for entry in folder.iterdir() if entry.is_dir() and not _is_hidden(entry.name))
 
 
 def split_entries(folder: Path, suffixes: tuple[str, ...] = ()) -> dict[str, Path]:

@@ -2,9 +2,10 @@
 
 A table is a .csv or .tsv file whose first line names its columns; `data.text_column` and `data.label_column` say which to
 read. Fields of .csv are separated by the commas, semicolons or tabs of that line and may be quoted. In a folder there is
-train.csv and perhaps validation.csv and test.csv, or CLASS/….txt or SPLIT/CLASS/….txt. Texts are cleaned as reviews are:
-lower-case words of a to z, without markup and English stop words. Splits that are missing are drawn as
-jaxnets.data.own.splits says.
+train.csv and perhaps validation.csv and test.csv, or CLASS/….txt or SPLIT/CLASS/….txt. Latin letters that have no accent,
+such as ß, are spelled out (`text.spell_out`). Texts are then cleaned as reviews are, to lower-case words of a to z, without
+markup and English stop words; texts with letters of other scripts, which are lost, are counted. Splits that are missing are
+drawn as jaxnets.data.own.splits says.
 """
 
 import csv
@@ -15,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxnets.data import imdb
+from jaxnets.data import imdb, text
 from jaxnets.data.own import folders, splits
 from jaxnets.data.own.content import Content, read_text, refuse
 from jaxnets.data.phrases import left_out, some
@@ -25,7 +26,7 @@ OPTIONS = ("text_column", "label_column")
 _TABLES = (".csv", ".tsv")
 _LONGEST_FIELD = 10_000_000
 _INCOMPLETE, _TOO_MANY = "lines without text or label", "lines with more fields than the header"
-_NO_WORD = "texts without a word of a to z"
+_NO_WORD, _SHORTENED = "texts without a word of a to z", "letters outside a to z, of texts"
 
 
 class _Labeled(NamedTuple):
@@ -34,17 +35,20 @@ class _Labeled(NamedTuple):
 
 
 def read(config: Any, path: Path, report: Report) -> Content:
-    """Reads texts and labels. Left out are lines that lack one or have too many fields, and texts without a word.
+    """Reads texts and labels. Left out are lines that lack one or have too many fields, texts without a word, and letters
+    outside a to z.
 
     Raises UserError for files of another form or encoding, columns that are not there, fewer than two classes, and classes
     that are too small to split.
     """
-    dropped: dict[str, list[Any]] = {_INCOMPLETE: [], _TOO_MANY: [], _NO_WORD: []}
+    dropped: dict[str, list[Any]] = {_INCOMPLETE: [], _TOO_MANY: [], _NO_WORD: [], _SHORTENED: []}
     given: dict[str, _Labeled] = {}
     for split, part in _read(config, path, report, dropped).items():
-        has_words = [bool(imdb.clean(one)) for one in track(part.texts, f"checking {split}", report, every=500)]
+        spelled = [text.spell_out(one) for one in track(part.texts, f"checking {split}", report, every=500)]
+        has_words = [bool(imdb.clean(one)) for one in spelled]
         dropped[_NO_WORD] += [t[:20] for t, ok in zip(part.texts, has_words, strict=True) if not ok]
-        kept = [pair for *pair, ok in zip(part.texts, part.labels, has_words, strict=True) if ok]
+        dropped[_SHORTENED] += [t[:20] for t, ok in zip(spelled, has_words, strict=True) if ok and text.other_letters(t)]
+        kept = [pair for *pair, ok in zip(spelled, part.labels, has_words, strict=True) if ok]
         if not kept:
             raise refuse(path, f"the {split} split has no text with a word of a to z")
         given[split] = _Labeled(*map(list, zip(*kept, strict=True)))
@@ -64,7 +68,7 @@ def read(config: Any, path: Path, report: Report) -> Content:
     columns |= {s: {"review": part.texts, "label": labels[s]} for s, part in given.items() if s != "train"}
     ordered = {split: columns[split] for split in splits.NAMES if split in columns}
     arrays, meta = imdb.arrays(ordered, class_names, report)
-    return Content(arrays, meta, splits.rule(list(given), "texts of each class"), left_out(dropped))
+    return Content(arrays, {**meta, "spelled_out": True}, splits.rule(list(given), "texts of each class"), left_out(dropped))
 
 
 def _read(config: Any, path: Path, report: Report, dropped: dict[str, list[Any]]) -> Mapping[str, _Labeled]:
@@ -100,11 +104,11 @@ def _read_table(config: Any, path: Path, dropped: dict[str, list[Any]]) -> _Labe
         places = [_column(path, columns, config.text_column, "text"), _column(path, columns, config.label_column, "label")]
         texts, labels = [], []
         for row in reader:
-            text, label = (row[place].strip() if place < len(row) else "" for place in places)
+            review, label = (row[place].strip() if place < len(row) else "" for place in places)
             if any(cell.strip() for cell in row[len(columns) :]):  # Most likely an unquoted comma of the text.
                 dropped[_TOO_MANY].append(reader.line_num)
-            elif text and label:
-                texts.append(text)
+            elif review and label:
+                texts.append(review)
                 labels.append(label)
             elif row:
                 dropped[_INCOMPLETE].append(reader.line_num)
@@ -113,7 +117,8 @@ def _read_table(config: Any, path: Path, dropped: dict[str, list[Any]]) -> _Labe
     finally:
         csv.field_size_limit(limit)
     if not texts:
-        raise refuse(path, "the table has no line with a text and a label")
+        reasons = "; ".join(left_out(dropped))
+        raise refuse(path, f"the table has no line with a text and a label{f'; left out: {reasons}' * bool(reasons)}")
     return _Labeled(texts, labels)
 
 

@@ -1,7 +1,8 @@
 """Own names: a file with a name on each line, or a folder with such a file for each category, CATEGORY.txt.
 
-Accents and what is not in the reports' alphabet are removed. Names are split 80 / 10 / 10 at random. A single file makes one
-category, called as the file is, so that nets which expect a category train on it too.
+Latin letters that have no accent, such as ł, are spelled out (`text.spell_out`), accents are removed, and what is then not
+in the reports' alphabet is left out of its name, which is counted. Names are split 80 / 10 / 10 at random. A single file
+makes one category, called as the file is, so that nets which expect a category train on it too.
 """
 
 from pathlib import Path
@@ -15,6 +16,7 @@ from jaxnets.data.progress import Report, track
 
 OPTIONS = ()
 _NO_LETTER, _TOO_LONG = "names without a letter of the alphabet", "lines too long for a name"
+_SHORTENED = "characters outside the alphabet, of names"
 _FEWEST = 10
 """Names, so that each split has one."""
 _LONGEST = 64
@@ -22,12 +24,13 @@ _LONGEST = 64
 
 
 def read(config: Any, path: Path, report: Report) -> Content:
-    """Reads names. Left out are those without a letter of the alphabet, and lines of more than 64 letters.
+    """Reads names. Left out are those without a letter of the alphabet, lines of more than 64 letters, and characters
+    outside the alphabet.
 
     Raises UserError for a folder without .txt files, a category without names, another encoding, and fewer than 10 names.
     """
     del config
-    dropped: dict[str, list[Any]] = {_NO_LETTER: [], _TOO_LONG: [], text_files.LONGER: []}
+    dropped: dict[str, list[Any]] = {_NO_LETTER: [], _TOO_LONG: [], _SHORTENED: [], text_files.LONGER: []}
     if path.is_dir():
         found = [file for file in sorted(path.iterdir()) if file.is_file() and not file.name.startswith(".")]
         files = [file for file in found if file.suffix.lower() == ".txt" and not folders.is_about(file)]
@@ -46,12 +49,16 @@ def read(config: Any, path: Path, report: Report) -> Content:
         table = text_files.table("data.source", str(file), read_text(file), ("name",))
         dropped[text_files.LONGER] += table.longer
         for (line,) in table.rows:
-            if not text.to_ascii(line).strip():
+            spelled = text.without_accents(text.spell_out(line))
+            name = text.to_ascii(spelled).strip()
+            if not any(map(str.isalpha, name)):
                 dropped[_NO_LETTER].append(line)
-            elif len(line) > _LONGEST:
+            elif len(name) > _LONGEST:
                 dropped[_TOO_LONG].append(f"{line[:20]}…")
             else:
-                usable.append(line)
+                usable.append(name)
+                if name != spelled.strip():
+                    dropped[_SHORTENED].append(line)
         if not usable:
             raise refuse(file, "there is no name with a letter of the alphabet; remove the file or correct it")
         listed += usable

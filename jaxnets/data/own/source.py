@@ -25,7 +25,7 @@ from jaxnets.data.progress import Report, silent
 from jaxnets.data.store import Dataset
 from jaxnets.errors import first_line, naming
 
-_VERSION = 2
+_VERSION = 3
 """To be raised whenever a reader changes what it makes of the same files."""
 _SUFFIXES = (".csv", ".npz", ".tsv", ".txt")
 

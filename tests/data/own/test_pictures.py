@@ -149,6 +149,7 @@ def test_what_cannot_be_read_is_left_out_and_named(tmp_path):
     content = (folder / "blue" / "000.png").read_bytes()
     (folder / "blue" / "000.png").write_bytes(content[: len(content) // 2])
     (folder / "red" / ".hidden").write_text("")
+    (folder / "__MACOSX" / "red").mkdir(parents=True)
     dataset = opened(folder)
     assert dataset.meta["left_out"] == ["unreadable files: 2 (blue/000.png, red/notes.txt)"]
     assert len(images(dataset)) == 11

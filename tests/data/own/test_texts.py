@@ -97,6 +97,9 @@ def test_the_same_text_from_any_editor_is_the_same(tmp_path, end, mark):
 def test_bad_texts(tmp_path):
     assert "no such file or folder" in refused(TextData(source=str(tmp_path / "nothing.txt")))
     assert f"({tmp_path} is the last part that exists)" in refused(TextData(source=str(tmp_path / "no" / "such" / "a.txt")))
+    commas = table(tmp_path / "commas.csv", [])
+    commas.write_text(commas.read_text() + "good, they say,pos\n" * 3)
+    assert "left out: lines with more fields than the header: 3 (2, 3, 4)" in refused(ReviewData(source=str(commas)))
     latin = written(tmp_path / "latin.txt", "é".encode("latin-1") * 100)
     assert "is not UTF-8 text (byte 0)" in refused(TextData(source=str(latin)))
     assert "is empty" in refused(TextData(source=str(written(tmp_path / "blank.txt", " \n"))))
@@ -163,6 +166,29 @@ def test_lines_that_cannot_be_used_are_left_out_and_named(tmp_path):
         "texts without a word of a to z: 1 (1234 !)",
     ]
     assert sum(dataset.examples(split) for split in dataset.splits) == 21
+
+
+def test_letters_of_own_texts_are_spelled_out_or_counted(tmp_path):
+    """Reviews, pairs and names: ß and the like are read as ASCII, and what no cleaner keeps is told."""
+    rows = [*reviews(20), *[("süß, weiß", "pos")] * 9, ("fine фильм", "neg")]
+    dataset = opened(ReviewData(source=str(table(tmp_path / "r.csv", rows))))
+    assert {"suss", "weiss"} <= set(dataset.meta["tokens"])
+    assert dataset.meta["left_out"] == ["letters outside a to z, of texts: 1 (fine фильм)"]
+    lines = [f"sœur {'ß' * (i + 1)}\tsister {'b' * (i + 1)}" for i in range(12)]
+    lines += ["17 ans\tyears", "Straße да\troad"]
+    dataset = opened(PairData(source=str(written(tmp_path / "p.tsv", "\n".join(lines)))))
+    assert {"soeur", "ssss"} <= set(dataset.meta["source_tokens"])
+    assert dataset.meta["left_out"] == ["digits and letters outside a to z, of lines: 2 (13, 14)"]
+    assert dataset.meta["spelled_out"]
+    listed = ["Łukasz", "O’Brien", "Jean\u00a0Weiß", "R2D2", "-", *["Dvořák"] * 9]
+    dataset = opened(NameData(source=str(written(tmp_path / "names.txt", "\n".join(listed)))))
+    vocabulary = text.Vocabulary(tuple(dataset.meta["tokens"]))
+    found = {"".join(vocabulary.decode(row)) for fields in dataset.splits.values() for row in fields["token"]}
+    assert found == {"Lukasz", "O'Brien", "Jean Weiss", "RD", "Dvorak"}
+    assert dataset.meta["left_out"] == [
+        "names without a letter of the alphabet: 1 (-)",
+        "characters outside the alphabet, of names: 1 (R2D2)",
+    ]
 
 
 def test_bad_tables(tmp_path):
