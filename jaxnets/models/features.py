@@ -114,9 +114,9 @@ def deconvolutional(feature_maps: Callable[[Array], Maps]) -> Callable[[Array], 
     ("unpooling by switches"; signals of overlapping windows that share a maximum add up), and a convolution applies its
     transpose. The third differs: ReLU rectifies the backward signal itself, whatever its forward input was.
 
-    For layers that the paper does not have: leaky ReLU acts on the signal as ReLU does; tanh keeps its gradient, as its
-    outputs have either sign and leave nothing to rectify; average pooling, BatchNorm in evaluation and shortcuts are linear
-    and apply their transpose.
+    For layers that the paper does not have: leaky ReLU and GELU are applied to the signal, as ReLU is; tanh keeps its
+    gradient, as its outputs have either sign and leave nothing to rectify; average pooling, BatchNorm in evaluation and
+    shortcuts are linear and apply their transpose.
 
     >>> import jax, jax.numpy as jnp
     >>> relu = lambda images: {"Activation_0": Activation("relu").apply({}, images)}

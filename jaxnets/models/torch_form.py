@@ -101,7 +101,7 @@ def tensors(form: TorchForm, variables: Tree) -> Iterator[Tensor]:
     """The tensors of a state dict, in the order of the form's layers; of the `variables` only the shapes matter."""
     for layer, place in form.layers.items():
         channels = form.flattened.get(layer, 1), form.unflattened.get(layer, 1)
-        for collection in ("params", "batch_stats"):
+        for collection in ("params", "fixed", "batch_stats"):
             path = (collection, *place.split("/"))
             for leaf, array in at(variables, path, {}).items():
                 yield Tensor(f"{layer}.{_name(leaf)}", (*path, leaf), *_layouts(leaf, len(array.shape), *channels))

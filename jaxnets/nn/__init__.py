@@ -13,12 +13,13 @@ them work under jit, grad, vmap, scan and shard_map.
 """
 
 from jaxnets.config.model import Init
+from jaxnets.nn.cells import CELLS, Cell, CellName
 from jaxnets.nn.conv import conv2d
 from jaxnets.nn.init import bias_init, fans, kernel_init
 from jaxnets.nn.layers import ACTIVATIONS, Activation, BatchNorm, Conv, Dense, DenseParams, Dropout
 from jaxnets.nn.norm import batch_norm
-from jaxnets.nn.pool import avg_pool, max_pool
-from jaxnets.nn.rnn import CELLS, Cell, CellName, rnn_scan, sequence_mask
+from jaxnets.nn.pool import avg_pool, global_max_pool, max_pool
+from jaxnets.nn.rnn import rnn_scan, sequence_mask
 from jaxnets.nn.sequence import Embed, Recurrent, RNNState, last_outputs, zero_carry
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "bias_init",
     "conv2d",
     "fans",
+    "global_max_pool",
     "kernel_init",
     "last_outputs",
     "max_pool",

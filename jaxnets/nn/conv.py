@@ -50,8 +50,18 @@ def _xla_conv2d(stride: int, padding: Padding, x: Array, w: Array, b: Array) -> 
     if any(pad >= size for pads, size in zip(padding, w.shape[:2], strict=True) for pad in pads):
         # The gradient would need negative padding, for which XLA on CPUs reads outside its operand (jax 0.10.2).
         x, padding = jnp.pad(x, ((0, 0), *padding, (0, 0))), ((0, 0), (0, 0))
+    x = _apart(x)
     y = lax.conv_general_dilated(x, w, (stride, stride), padding, dimension_numbers=("NHWC", "HWIO", "NHWC"))
-    return _add_bias(y, b)
+    return _add_bias(_apart(y), b)
+
+
+def _apart(x: Array) -> Array:
+    """The same, not fused into a convolution on a GPU.
+
+    A bias goes into the next kernel without one of its own, whereas cuDNN, which would add it, wants it in a separate array,
+    and zeros for it where XLA has cuDNN scale a gradient.
+    """
+    return lax.platform_dependent(x, cuda=lax.optimization_barrier, rocm=lax.optimization_barrier, default=lambda x: x)
 
 
 @jax.custom_vjp

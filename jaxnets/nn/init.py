@@ -8,7 +8,8 @@ fan_in and fan_out are the numbers of inputs and outputs of one unit:
     kaiming_normal    normal, standard deviation gain / sqrt(fan_in)             (He et al. 2015; report S4 §3.1.2)
     normal            normal, standard deviation std                             (the report's "large Gaussian": std 1)
 
-If `dense_std` is set, dense weights are normal with that standard deviation, whatever the scheme.
+If `dense_std` is set, dense weights are normal with that standard deviation, whatever the scheme. If `identity` is set, the
+first filters of convolutions pass their inputs on.
 """
 
 import math
@@ -58,7 +59,7 @@ def kernel_init(init: Init) -> Initializer:
 
     Args:
       init: the scheme with its gain and standard deviations. `init.dense_std`, if set, replaces the scheme for kernels
-        of two axes.
+        of two axes, and `init.identity` for the first filters of kernels of four axes and odd side.
 
     Returns:
       A function (key, shape) -> float32 weights of that shape. It raises KeyError for an unknown scheme.
@@ -70,6 +71,10 @@ def kernel_init(init: Init) -> Initializer:
     """
 
     def initialize(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+        drawn = by_scheme(key, shape)
+        return with_identity(drawn) if init.identity and len(shape) == 4 and shape[0] % 2 else drawn
+
+    def by_scheme(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
         fan_in, fan_out = fans(shape)
         if init.dense_std is not None and len(shape) == 2:
             return init.dense_std * jax.random.normal(key, shape)
@@ -87,6 +92,25 @@ def kernel_init(init: Init) -> Initializer:
         return jax.random.uniform(key, shape, minval=-bound, maxval=bound)
 
     return initialize
+
+
+def with_identity(kernel: jax.Array) -> jax.Array:
+    """A convolution kernel whose first filters copy an input channel each, as `torch.nn.init.dirac_` makes them.
+
+    >>> import jax.numpy as jnp
+    >>> with_identity(jnp.full((1, 1, 2, 3), 0.5))[0, 0].tolist()  # The third filter stays as it is.
+    [[1.0, 0.0, 0.5], [0.0, 1.0, 0.5]]
+
+    Args:
+      kernel: [side, side, in, out], of odd side.
+
+    Returns:
+      The same shape; of its filters the first min(in, out) are replaced.
+    """
+    side, _, inputs, outputs = kernel.shape
+    count = min(inputs, outputs)
+    copies = jnp.zeros((side, side, inputs, count)).at[side // 2, side // 2].set(jnp.eye(inputs, count))
+    return kernel.at[..., :count].set(copies)
 
 
 def bias_init(init: Init, fan_in: int) -> Initializer:

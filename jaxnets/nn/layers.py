@@ -15,15 +15,41 @@ from jaxnets.nn.random import dropout_bits
 
 Array = jax.Array
 
+
+@jax.custom_jvp
+def _tanh(x: Array) -> Array:
+    return jnp.tanh(x)
+
+
+@_tanh.defjvp
+def _tanh_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    """From the output on CPUs, where tanh takes time; elsewhere from the input, so that the output need not be kept.
+
+    On a GPU tanh is then in one kernel with what follows, such as pooling, and its derivative in one with other gradients.
+    """
+    (x,), (dx,) = primals, tangents
+    y = jnp.tanh(x)
+    from_output = lambda x, y, dx: (dx + dx * y) * (1 - y)
+    from_input = lambda x, y, dx: dx * _tanh_slope(x)
+    return y, lax.platform_dependent(x, y, dx, cpu=from_output, default=from_input)
+
+
+def _tanh_slope(x: Array) -> Array:
+    """1 / cosh²(x), in a form that cannot overflow."""
+    decayed = jnp.exp(-2 * jnp.abs(x))
+    return 4 * decayed / jnp.square(1 + decayed)
+
+
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "sigmoid": jax.nn.sigmoid,
-    "tanh": jnp.tanh,
+    "tanh": _tanh,
     "relu": jax.nn.relu,
     "leaky_relu": lambda x: jax.nn.leaky_relu(x, 0.01),
+    "gelu": lambda x: jax.nn.gelu(x, approximate=False),
 }
 """Activation functions by name: element-wise, of any shape."""
 
-_EPSILON, _MOMENTUM = 1e-5, 0.9
+_EPSILON = 1e-5
 
 
 class Conv(nn.Module):
@@ -32,7 +58,7 @@ class Conv(nn.Module):
     H' = (H + top + bottom - kernel) // stride + 1, W' likewise (see `conv2d`).
 
     Parameters: `kernel` [kernel, kernel, C, features] and, with `bias`, `bias` [features]. They are float32; a call casts
-    them to the dtype of its input.
+    them to the dtype of its input. With `fixed`, the kernel is in the collection "fixed", which nothing trains.
 
     >>> import jax, jax.numpy as jnp
     >>> from jaxnets.config.model import Init
@@ -48,6 +74,7 @@ class Conv(nn.Module):
       stride: step of the window along both axes.
       padding: zeros around the image: one number for all sides, or ((top, bottom), (left, right)).
       bias: whether a bias is added.
+      fixed: whether the kernel keeps its initial values.
     """
 
     features: int
@@ -56,12 +83,17 @@ class Conv(nn.Module):
     stride: int = 1
     padding: int | Padding = 0
     bias: bool = True
+    fixed: bool = False
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
         shape = (self.kernel, self.kernel, x.shape[-1], self.features)
         # Parameters are float32 whatever the compute dtype.
-        w = self.param("kernel", kernel_init(self.init_config), shape)
+        make = kernel_init(self.init_config)
+        if self.fixed:
+            w = self.variable("fixed", "kernel", lambda: make(self.make_rng("params"), shape)).value
+        else:
+            w = self.param("kernel", make, shape)
         if self.bias:
             b = self.param("bias", bias_init(self.init_config, fans(shape)[0]), (self.features,))
         else:
@@ -100,8 +132,8 @@ class DenseParams(nn.Module):
 class Dense(nn.Module):
     """Affine map of the last axis, x @ kernel + bias: [..., inputs] -> [..., features].
 
-    Parameters: `kernel` [inputs, features] and `bias` [features]. They are float32; a call casts them to the dtype of its
-    input.
+    Parameters: `kernel` [inputs, features] and, with `bias`, `bias` [features]. They are float32; a call casts them to the
+    dtype of its input.
 
     >>> import jax, jax.numpy as jnp
     >>> from jaxnets.config.model import Init
@@ -113,18 +145,22 @@ class Dense(nn.Module):
     Attributes:
       features: number of units.
       init_config: how the parameters are initialized (see `kernel_init` and `bias_init`).
+      bias: whether a bias is added.
     """
 
     features: int
     init_config: Init
+    bias: bool = True
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
         shape = (x.shape[-1], self.features)
         w = self.param("kernel", kernel_init(self.init_config), shape)
-        b = self.param("bias", bias_init(self.init_config, shape[0]), (self.features,))
         # One matrix, not a stack: XLA's CPU compiler would transpose a stack for the gradient of w.
-        y = x.reshape(-1, x.shape[-1]) @ w.astype(x.dtype) + b.astype(x.dtype).reshape(1, -1)
+        y = x.reshape(-1, x.shape[-1]) @ w.astype(x.dtype)
+        if self.bias:
+            b = self.param("bias", bias_init(self.init_config, shape[0]), (self.features,))
+            y = y + b.astype(x.dtype).reshape(1, -1)
         return y.reshape(*x.shape[:-1], self.features)
 
 
@@ -138,7 +174,7 @@ class Activation(nn.Module):
     [-1.0, 2.0]
 
     Attributes:
-      kind: a key of ACTIVATIONS: "sigmoid", "tanh", "relu" or "leaky_relu" (slope 0.01).
+      kind: a key of ACTIVATIONS: "sigmoid", "tanh", "relu", "leaky_relu" (slope 0.01) or "gelu".
     """
 
     kind: str = "relu"
@@ -153,12 +189,12 @@ class BatchNorm(nn.Module):
 
         y = (x - mean) / sqrt(variance + 1e-5) · scale + bias
 
-    With train=True, mean and variance are the batch's, and the running averages become 0.9 · average + 0.1 · batch. With
-    train=False they are the running averages. The constants are PyTorch's. The running variance averages the batch's biased
-    variance, as in Flax; PyTorch averages the unbiased one.
+    With train=True, mean and variance are the batch's, and the running averages become momentum · average + (1 - momentum) ·
+    batch. With train=False they are the running averages. The constants are PyTorch's. The running variance averages the
+    batch's biased variance, as in Flax; PyTorch averages the unbiased one.
 
     Parameters: `scale` [C], initially 1, and `bias` [C], initially 0. Collection "batch_stats": `mean` and `var` [C]. All
-    are float32.
+    are float32. With `fixed_scale`, the scale stays 1, in the collection "fixed", which nothing trains.
 
     >>> import jax, jax.numpy as jnp
     >>> x = jnp.asarray([[0.0], [20.0]])
@@ -168,6 +204,8 @@ class BatchNorm(nn.Module):
 
     Attributes:
       axis_name: the mesh axis over which a per-device program shares its statistics; None if a call sees the whole batch.
+      momentum: share of the old value in the running averages after a step, in [0, 1): 1 minus PyTorch's.
+      fixed_scale: whether the scale is not trained.
 
     References:
       Ioffe, S. and Szegedy, C. (2015), Batch normalization: accelerating deep network training by reducing internal
@@ -175,21 +213,24 @@ class BatchNorm(nn.Module):
     """
 
     axis_name: str | None = None
+    momentum: float = 0.9
+    fixed_scale: bool = False
 
     @nn.compact
     def __call__(self, x: Array, *, train: bool) -> Array:
         channels = x.shape[-1:]
-        scale, bias = (
-            self.param("scale", nn.initializers.ones, channels),
-            self.param("bias", nn.initializers.zeros, channels),
-        )
+        if self.fixed_scale:
+            scale = self.variable("fixed", "scale", jnp.ones, channels).value
+        else:
+            scale = self.param("scale", nn.initializers.ones, channels)
+        bias = self.param("bias", nn.initializers.zeros, channels)
         mean = self.variable("batch_stats", "mean", jnp.zeros, channels)
         variance = self.variable("batch_stats", "var", jnp.ones, channels)
         images = x.reshape(x.shape[0], *((1,) * (4 - x.ndim) + x.shape[1:]))
         if train:
             y, batch_mean, batch_variance = batch_norm(images, scale, bias, _EPSILON, self.axis_name)
-            mean.value = _MOMENTUM * mean.value + (1 - _MOMENTUM) * batch_mean
-            variance.value = _MOMENTUM * variance.value + (1 - _MOMENTUM) * batch_variance
+            mean.value = self.momentum * mean.value + (1 - self.momentum) * batch_mean
+            variance.value = self.momentum * variance.value + (1 - self.momentum) * batch_variance
         else:
             factor = scale * lax.rsqrt(variance.value + _EPSILON)
             y = images * factor.reshape(1, 1, 1, -1) + (bias - mean.value * factor).reshape(1, 1, 1, -1)

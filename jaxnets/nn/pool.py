@@ -74,6 +74,28 @@ def max_pool(x: Array, window: int = 2, stride: int | None = None) -> Array:
     return (_max_pool if kernels.is_supported(x) else _xla_max_pool)(window, stride or window, x)
 
 
+def global_max_pool(x: Array) -> Array:
+    """Maximum over each image; the gradient goes to the first pixel that has it.
+
+    That of jnp.max is shared by all elements that equal the maximum, and XLA may compute them once more to compare them:
+    where they are rounded differently then, none is equal, and the gradient is 0 / 0.
+
+    >>> import jax, jax.numpy as jnp
+    >>> x = jnp.asarray([[1.0, 5.0], [5.0, 2.0]]).reshape(1, 2, 2, 1)
+    >>> global_max_pool(x).tolist(), jax.grad(lambda x: global_max_pool(x).sum())(x)[0, ..., 0].tolist()
+    ([[5.0]], [[0.0, 1.0], [0.0, 0.0]])
+
+    Args:
+      x: images [N, H, W, C].
+
+    Returns:
+      [N, C].
+    """
+    pixels = x.reshape(x.shape[0], -1, x.shape[-1])
+    places = jnp.arange(pixels.shape[1]).reshape(1, -1, 1)
+    return jnp.where(places == pixels.argmax(1, keepdims=True), pixels, 0).sum(1)
+
+
 def _xla_max_pool(window: int, stride: int, x: Array) -> Array:
     return nn.max_pool(x, (window, window), (stride, stride))
 

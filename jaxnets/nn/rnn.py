@@ -10,109 +10,27 @@ x is the input, h and c are the state, σ is the logistic function and * multipl
 The GRU applies its reset gate after the product with W_h, as PyTorch and cuDNN do (Cho et al. 2014 apply it before).
 
 The products W_x x need no recurrence, so the caller computes them for all steps at once. The gradient is written by hand:
-the backward scan carries only the state's gradient, and the weights' gradient is one product over all steps after it. On
-CPUs both scans are native kernels (see jaxnets.nn.kernels).
+the backward scan carries only the state's gradient, and the weights' gradient is one product over all steps after it.
+
+There are three forms of both scans. On CPUs they are native kernels (see jaxnets.nn.kernels), or without these loops that
+store each kind of result on its own. Elsewhere a step of a small net costs what it takes to launch its kernels, and every
+array that a loop stores is a kernel a step: the packed scans store one, for four steps at a time.
 """
 
 import functools
 from collections.abc import Callable
-from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
 from jaxnets.nn import kernels
+from jaxnets.nn.cells import CELLS, CellName
 
 Array = jax.Array
-_Gradients = tuple[Array, Array, Array, Array]
-CellName = Literal["linear", "rnn", "lstm", "gru"]
 
-
-class Cell(NamedTuple):
-    """One kind of recurrence. Its two functions act on one time step of a batch.
-
-    Pre-activations have two parts: gx = W_x x + b_x comes from the input, gh = W_h h + b_h from the state.
-
-    >>> import jax.numpy as jnp
-    >>> lstm = CELLS["lstm"]
-    >>> h, c, residuals = lstm.forward(jnp.zeros((2, 12)), jnp.zeros((2, 12)), jnp.zeros((2, 3)), jnp.zeros((2, 3)))
-    >>> h.shape, c.shape, residuals.shape
-    ((2, 3), (2, 3), (2, 12))
-    """
-
-    gates: int
-    """Pre-activations per unit."""
-    residuals: int
-    """Values per unit that the forward pass saves for the backward pass."""
-    forward: Callable[[Array, Array, Array, Array], tuple[Array, Array, Array]]
-    """(gx [N, gates·H], gh [N, gates·H], h [N, H], c [N, H]) -> (new h, new c, residuals [N, residuals·H])."""
-    backward: Callable[[Array, Array, Array, Array, Array, Array], _Gradients]
-    """(dh, dc, residuals, h before, c before, c after) -> gradients (of gx, of gh, of h apart from gh, of c)."""
-    has_cell_state: bool = False
-    """Whether c is used."""
-    separate_gate_grads: bool = False
-    """Whether the gradients of gx and gh differ."""
-
-
-def _linear_forward(gx: Array, gh: Array, h: Array, c: Array) -> tuple[Array, Array, Array]:
-    return gx + gh, c, h[:, :0]
-
-
-def _linear_backward(dh: Array, dc: Array, residuals: Array, h: Array, c: Array, c_new: Array) -> _Gradients:
-    return dh, dh, jnp.zeros_like(dh), dc
-
-
-def _rnn_forward(gx: Array, gh: Array, h: Array, c: Array) -> tuple[Array, Array, Array]:
-    h = jnp.tanh(gx + gh)
-    return h, c, h
-
-
-def _rnn_backward(dh: Array, dc: Array, residuals: Array, h: Array, c: Array, c_new: Array) -> _Gradients:
-    d = dh * (1 - residuals**2)
-    return d, d, jnp.zeros_like(dh), dc
-
-
-def _lstm_forward(gx: Array, gh: Array, h: Array, c: Array) -> tuple[Array, Array, Array]:
-    i, f, g, o = jnp.split(gx + gh, 4, axis=-1)
-    i, f, g, o = jax.nn.sigmoid(i), jax.nn.sigmoid(f), jnp.tanh(g), jax.nn.sigmoid(o)
-    c = f * c + i * g
-    return o * jnp.tanh(c), c, jnp.concatenate([i, f, g, o], axis=-1)
-
-
-def _lstm_backward(dh: Array, dc: Array, residuals: Array, h: Array, c: Array, c_new: Array) -> _Gradients:
-    i, f, g, o = jnp.split(residuals, 4, axis=-1)
-    tanh_c = jnp.tanh(c_new)
-    dc = dc + dh * o * (1 - tanh_c**2)
-    d = jnp.concatenate(
-        [dc * g * i * (1 - i), dc * c * f * (1 - f), dc * i * (1 - g**2), dh * tanh_c * o * (1 - o)], axis=-1
-    )
-    return d, d, jnp.zeros_like(dh), dc * f
-
-
-def _gru_forward(gx: Array, gh: Array, h: Array, c: Array) -> tuple[Array, Array, Array]:
-    xr, xz, xn = jnp.split(gx, 3, axis=-1)
-    hr, hz, hn = jnp.split(gh, 3, axis=-1)
-    r, z = jax.nn.sigmoid(xr + hr), jax.nn.sigmoid(xz + hz)
-    n = jnp.tanh(xn + r * hn)
-    return (1 - z) * n + z * h, c, jnp.concatenate([r, z, n, hn], axis=-1)
-
-
-def _gru_backward(dh: Array, dc: Array, residuals: Array, h: Array, c: Array, c_new: Array) -> _Gradients:
-    r, z, n, hn = jnp.split(residuals, 4, axis=-1)
-    dn = dh * (1 - z) * (1 - n**2)
-    dz = dh * (h - n) * z * (1 - z)
-    dr = dn * hn * r * (1 - r)
-    return jnp.concatenate([dr, dz, dn], axis=-1), jnp.concatenate([dr, dz, dn * r], axis=-1), dh * z, dc
-
-
-CELLS: dict[CellName, Cell] = {
-    "linear": Cell(1, 0, _linear_forward, _linear_backward),
-    "rnn": Cell(1, 1, _rnn_forward, _rnn_backward),
-    "lstm": Cell(4, 4, _lstm_forward, _lstm_backward, has_cell_state=True),
-    "gru": Cell(3, 4, _gru_forward, _gru_backward, separate_gate_grads=True),
-}
-"""The kernels know a cell by its name, and its sizes by the shapes of what they are given."""
+_UNROLL = 4
+"""Steps in a turn of the packed scans' loops, which share a kernel that stores their results and one that counts turns."""
 
 
 def sequence_mask(steps: int, lengths: Array) -> Array:
@@ -194,9 +112,9 @@ def _forward(
     def native(*operands: Array) -> tuple[Array, ...]:
         return tuple(kernels.call(kernels.RECURRENCE, jax.eval_shape(scan, *operands), None, None)(*operands, cell=cell))
 
-    use_kernel = kernels.is_supported(gx, w, b, h, c)
-    hs, cs, residuals = lax.platform_dependent(*operands, cpu=native, default=scan) if use_kernel else scan(*operands)
-    outputs = jnp.where(sequence_mask(gx.shape[0], lengths).T[..., None] > 0, hs, 0)
+    on_cpu = native if kernels.is_supported(gx, w, b, h, c) else scan
+    hs, cs, residuals = lax.platform_dependent(*operands, cpu=on_cpu, default=functools.partial(_packed_forward, cell))
+    outputs = jnp.where(_is_real(len(gx), lengths), hs, 0)
     return (outputs, (hs[-1], cs[-1] if CELLS[cell].has_cell_state else c)), (w, h, c, lengths, hs, cs, residuals)
 
 
@@ -212,12 +130,38 @@ def _backward(
         like = jax.eval_shape(scan, *operands)
         return tuple(kernels.call(kernels.RECURRENCE_GRAD, like, None, None)(*operands, cell=cell))
 
-    use_kernel = kernels.is_supported(*operands[:-1])
-    dgx, dgh, dh, dc, dw = lax.platform_dependent(*operands, cpu=native, default=scan) if use_kernel else scan(*operands)
+    on_cpu = native if kernels.is_supported(*operands[:-1]) else scan
+    packed = functools.partial(_packed_backward, cell)
+    dgx, dgh, dh, dc, dw = lax.platform_dependent(*operands, cpu=on_cpu, default=packed)
     return dgx, dw, (dgh if CELLS[cell].separate_gate_grads else dgx).sum((0, 1)), dh, dc, None
 
 
 _rnn_scan.defvjp(_forward, _backward)
+
+
+def _is_real(steps: int, lengths: Array) -> Array:
+    """Whether a step is one of each sequence's own: [T, N, 1]."""
+    return sequence_mask(steps, lengths).T[..., None] > 0
+
+
+def _step(cell: CellName, w: Array, b: Array) -> Callable[..., tuple[tuple[Array, Array], tuple[Array, Array, Array]]]:
+    """The function ((h, c), (gx of a step, whether it is real)) -> (new (h, c), (h, c, residuals))."""
+
+    def body(
+        state: tuple[Array, Array], item: tuple[Array, Array]
+    ) -> tuple[tuple[Array, Array], tuple[Array, Array, Array]]:
+        (h, c), (gx_t, is_real) = state, item
+        h_new, c_new, residuals = CELLS[cell].forward(gx_t, h @ w + b.reshape(1, -1), h, c)
+        h, c = jnp.where(is_real, h_new, h), jnp.where(is_real, c_new, c)
+        return (h, c), (h, c, residuals)
+
+    return body
+
+
+def _states(cell: CellName, h: Array, c: Array, hs: Array, cs: Array) -> tuple[Array, Array, Array]:
+    """h before every step, c before it and c after it, [T, N, H] each."""
+    c_after = cs if CELLS[cell].has_cell_state else jnp.broadcast_to(c, hs.shape)
+    return jnp.concatenate([h[None], hs[:-1]]), jnp.concatenate([c[None], c_after[:-1]]), c_after
 
 
 def _scan_forward(
@@ -227,15 +171,7 @@ def _scan_forward(
 
     Cells without a cell state return an empty c: [0, N, H].
     """
-    forward = CELLS[cell].forward
-
-    def body(state: tuple[Array, Array], item: tuple[Array, Array]) -> tuple[tuple[Array, Array], tuple[Array, ...]]:
-        (h, c), (gx_t, is_real) = state, item
-        h_new, c_new, residuals = forward(gx_t, h @ w + b.reshape(1, -1), h, c)
-        h, c = jnp.where(is_real, h_new, h), jnp.where(is_real, c_new, c)
-        return (h, c), (h, c, residuals)
-
-    _, (hs, cs, residuals) = lax.scan(body, (h, c), (gx, sequence_mask(gx.shape[0], lengths).T[..., None] > 0))
+    _, (hs, cs, residuals) = lax.scan(_step(cell, w, b), (h, c), (gx, _is_real(len(gx), lengths)))
     return hs, cs if CELLS[cell].has_cell_state else cs[:0], residuals
 
 
@@ -257,9 +193,6 @@ def _scan_backward(
     If gx and gh have the same gradient, the second is returned empty: [0, N, gates·H].
     """
     w_transposed = w.T
-    h_before = jnp.concatenate([h[None], hs[:-1]])
-    c_after = cs if CELLS[cell].has_cell_state else jnp.broadcast_to(c, hs.shape)
-    c_before = jnp.concatenate([c[None], c_after[:-1]])
 
     def body(carry: tuple[Array, Array], item: tuple[Array, ...]) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
         dh, dc = carry
@@ -270,9 +203,91 @@ def _scan_backward(
         dh = jnp.where(is_real, dh_direct + dgh @ w_transposed, dh)
         return (dh, jnp.where(is_real, dc_new, dc)), (dgx, dgh)
 
-    items = (dhs, h_before, c_before, c_after, residuals, sequence_mask(dhs.shape[0], lengths).T[..., None] > 0)
+    items = (dhs, *_states(cell, h, c, hs, cs), residuals, _is_real(len(dhs), lengths))
     (dh, dc), (dgx, dgh) = lax.scan(body, (dh, dc), items, reverse=True)
+    return dgx, dgh if CELLS[cell].separate_gate_grads else dgh[:0], dh, dc, _weight_gradient(h, hs, dgh)
+
+
+def _weight_gradient(h: Array, hs: Array, dgh: Array) -> Array:
+    """Of W_h, from the state before the first step, the states after all and the gradients of gh."""
     # Products of matrices: XLA's CPU compiler would transpose arrays of three axes first.
     flat = lambda x: x.reshape(-1, x.shape[-1])
-    dw = flat(hs[:-1]).T @ flat(dgh[1:]) + h.T @ dgh[0]
-    return dgx, dgh if CELLS[cell].separate_gate_grads else dgh[:0], dh, dc, dw
+    return flat(hs[:-1]).T @ flat(dgh[1:]) + h.T @ dgh[0]
+
+
+def _packed_forward(
+    cell: CellName, gx: Array, w: Array, b: Array, h: Array, c: Array, lengths: Array
+) -> tuple[Array, Array, Array]:
+    """What `_scan_forward` returns, up to rounding; its loop stores one array."""
+    kind, hidden = CELLS[cell], h.shape[-1]
+
+    step = _step(cell, w, b)
+
+    def body(state: tuple[Array, Array], item: tuple[Array, Array]) -> tuple[tuple[Array, Array], Array]:
+        state, (h, c, residuals) = step(state, item)
+        return state, jnp.concatenate([h, *[c] * kind.has_cell_state, residuals], axis=-1)
+
+    _, packed = lax.scan(body, (h, c), (gx, _is_real(len(gx), lengths)), unroll=min(_UNROLL, len(gx)))
+    places = [hidden, hidden * (1 + kind.has_cell_state)]
+    # Products with parts of the array are not left to the compiler: XLA's for GPUs fails on some (0.10.2).
+    hs, cs, residuals = lax.optimization_barrier(jnp.split(packed, places, axis=-1))
+    return hs, cs if kind.has_cell_state else hs[:0], residuals
+
+
+def _packed_backward(
+    cell: CellName,
+    w: Array,
+    h: Array,
+    c: Array,
+    hs: Array,
+    cs: Array,
+    residuals: Array,
+    dhs: Array,
+    dh: Array,
+    dc: Array,
+    lengths: Array,
+) -> tuple[Array, Array, Array, Array, Array]:
+    """What `_scan_backward` returns, up to rounding; its loop stores one array.
+
+    A state's gradient follows from the gradients of the gates a step later. So the loop carries what it stores: these, what
+    does not pass through W_h, and c's gradient, of which all but the first meet zeros in the product with W_h.
+    """
+    kind, (steps, batch, hidden) = CELLS[cell], hs.shape
+    gates = kind.gates * hidden
+    direct = gates + hidden * kind.has_direct_path
+    states = direct + hidden * kind.has_cell_state
+    size = states + gates * kind.separate_gate_grads
+    w_transposed = jnp.pad(w.T, ((0, size - gates), (0, 0)))
+
+    def of_state(packed: Array, is_last: Array) -> tuple[Array, Array]:
+        """Gradients of the state before the step that gave `packed`; `is_last`: after this state a sequence ended."""
+        dh_before = packed @ w_transposed + jnp.where(is_last, dh, 0)
+        dc_before = jnp.where(is_last, dc, 0)
+        if kind.has_direct_path:
+            dh_before += packed[:, gates:direct]
+        return dh_before, dc_before + packed[:, direct:states] if kind.has_cell_state else dc_before
+
+    def body(packed: Array, item: tuple[Array, ...]) -> tuple[Array, Array]:
+        t, dh_out, h, c, c_new, residuals = item
+        dh_after, dc_after = of_state(packed, (t == lengths - 1).reshape(-1, 1))
+        dgx, dgh, dh_direct, dc_before = kind.backward(dh_after + dh_out, dc_after, residuals, h, c, c_new)
+        parts = [
+            dgh,
+            *[dh_direct] * kind.has_direct_path,
+            *[dc_before] * kind.has_cell_state,
+            *[dgx] * kind.separate_gate_grads,
+        ]
+        # What lies after a sequence's end is a constant.
+        packed = jnp.where((t < lengths).reshape(-1, 1), jnp.concatenate(parts, axis=-1), 0)
+        # Without the barrier what is stored would be computed a second time, from a state's gradient stored for it.
+        packed = lax.optimization_barrier(packed)
+        return packed, packed
+
+    items = (jnp.arange(steps), dhs, *_states(cell, h, c, hs, cs), residuals)
+    zeros = jnp.zeros((batch, size), dhs.dtype)
+    first, packed = lax.scan(body, zeros, items, reverse=True, unroll=min(_UNROLL, steps))
+    dh_first, dc_first = of_state(first, (lengths == 0).reshape(-1, 1))
+    dgh, dgx = lax.optimization_barrier((packed[..., :gates], packed[..., states:]))
+    dw = _weight_gradient(h, hs, dgh)
+    dc = dc_first if kind.has_cell_state else dc
+    return (dgx, dgh, dh_first, dc, dw) if kind.separate_gate_grads else (dgh, dgh[:0], dh_first, dc, dw)

@@ -7,8 +7,9 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from jaxnets.nn.cells import CELLS, CellName
 from jaxnets.nn.layers import Dropout
-from jaxnets.nn.rnn import CELLS, CellName, rnn_scan
+from jaxnets.nn.rnn import rnn_scan
 
 Array = jax.Array
 

@@ -19,11 +19,11 @@ LENGTHS = jnp.full((N,), T)
 
 
 def integers(top, *shape):
-    return jnp.asarray(RNG.integers(0, top, shape), jnp.int32)
+    return RNG.integers(0, top, shape).astype(np.int32)
 
 
 def images(side, channels=3):
-    return {"image": jnp.asarray(RNG.random((N, side, side, channels)), jnp.float32), **LABELS}
+    return {"image": RNG.random((N, side, side, channels)).astype(np.float32), **LABELS}
 
 
 def case(model, sizes, objective, batch, carry=()):
@@ -34,7 +34,7 @@ CLASSES = {"classes": 3}
 TOKENS = {"token": integers(7, N, T), "next": integers(7, N, T), "mask": jnp.ones((N, T)), "reset": jnp.ones(())}
 LETTERS = {"letter": integers(7, N, T), "next": integers(7, N, T), "length": LENGTHS, "category": integers(2, N)}
 PAIRS = {"source": integers(7, N, T), "source_length": LENGTHS, "before": integers(6, N, T), "target": integers(6, N, T)}
-FEATURES = {"pyramid": jnp.asarray(RNG.random((N, 20)), jnp.float32), **LABELS}
+FEATURES = {"pyramid": RNG.random((N, 20)).astype(np.float32), **LABELS}
 CLASSIFY = classification.objective("image")
 CASES = {
     "lenet": case(config.LeNetConfig(batch_norm=True), CLASSES, CLASSIFY, images(32)),
@@ -44,6 +44,7 @@ CASES = {
     "mlp": case(config.MLPConfig(hidden=(16,)), CLASSES, CLASSIFY, images(8)),
     "resnet": case(config.ResNetConfig(blocks=(1, 1), width=8), CLASSES, CLASSIFY, images(16)),
     "resnet50": case(config.ResNet50Config(weights="none", blocks=(1, 1), width=8), CLASSES, CLASSIFY, images(32)),
+    "fast_cnn": case(config.FastCNNConfig(widths=(8, 8), depth=3, residual=True), CLASSES, CLASSIFY, images(16)),
     "row_rnn": case(config.RowRNNConfig(hidden=16), CLASSES, CLASSIFY, images(8, 1)),
     "autoencoder": case(config.AutoencoderConfig(hidden=(32,)), {}, autoencoding.objective(), images(6, 1)),
     "linear": case(config.LinearConfig(), CLASSES, classification.objective("pyramid"), FEATURES),

@@ -18,7 +18,6 @@ from safetensors.numpy import save_file
 from jaxnets import models, registry
 from jaxnets.cli import main
 from jaxnets.config.model import ResNet50Config
-from jaxnets.data import catalog
 from jaxnets.errors import UserError
 from jaxnets.models import pretrained, torch_form
 from jaxnets.runs import load
@@ -215,10 +214,10 @@ def test_a_download_that_breaks_off_leaves_nothing(tmp_path, monkeypatch):
 SMALL = ("--model.blocks", "2", "1", "--model.width", "4", "--data.source", "synthetic", "--data.batch-size", "8")
 
 
-def test_a_run_starts_from_the_file_and_trains_the_head_alone(file, tmp_path, shapes10, capsys):
+def test_a_run_starts_from_the_file_and_trains_the_head_alone(file, tmp_path, few_shapes, capsys):
     run = ["run", "sun/resnet50_finetune/head", *SMALL, "--data.augment.crop-padding", "2", "--steps", "2", "--seeds", "2"]
     out = tmp_path / "runs"
-    assert main([*run, "--eval-batch-size", "1000", "--model.weights", str(file), "--out", str(out)]) == 0, (
+    assert main([*run, "--eval-batch-size", "100", "--model.weights", str(file), "--out", str(out)]) == 0, (
         capsys.readouterr()
     )
     file.unlink()  # What is trained needs the file no more.
@@ -234,13 +233,13 @@ def test_a_run_starts_from_the_file_and_trains_the_head_alone(file, tmp_path, sh
     assert (heads[0] != heads[1]).any()
 
 
-def test_full_training_moves_every_layer(shapes10):
+def test_full_training_moves_every_layer(few_shapes):
     experiment = registry.select(["sun/resnet50_finetune/full"])[0]
     data = dataclasses.replace(experiment.data, source="synthetic", batch_size=8)
     model = dataclasses.replace(NARROW, weights="none")
     experiment = dataclasses.replace(experiment, data=data, model=model, seeds=1, steps=1)
     experiment = dataclasses.replace(experiment, optim=dataclasses.replace(experiment.optim, warmup_epochs=0))
-    built = engine.build(experiment, catalog.open_dataset("shapes10"))
+    built = engine.build(experiment, few_shapes)
     start = built.init()
     before = jax.tree.map(np.asarray, (start.params, start.model_state))
     end, _ = built.train(start, jax.tree.map(lambda x: x[:, :1], built.epoch_indices(start.key, 0)))

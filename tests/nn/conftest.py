@@ -40,5 +40,9 @@ def instruction_set(request, monkeypatch):
     elif register(request.param) != request.param:
         pytest.skip(f"this processor has no {request.param}")
     else:
-        monkeypatch.setattr(kernels, "call", lambda name, *rest: CALL(f"{name}_{request.param}", *rest))
-    return request.param
+        called = mock.Mock(side_effect=lambda name, *rest: CALL(f"{name}_{request.param}", *rest))
+        monkeypatch.setattr(kernels, "call", called)
+        yield request.param
+        assert called.called, "no program was made for this instruction set: one that was made for another ran"
+        return
+    yield request.param

@@ -44,7 +44,7 @@ def operands(seed, n, h, w, c_in, c_out, kh, kw, stride=1, padding=((0, 0), (0, 
     rng = np.random.default_rng(seed)
     height, width = ((size + sum(pad) - k) // stride + 1 for size, pad, k in zip((h, w), padding, (kh, kw), strict=True))
     shapes = (n, h, w, c_in), (kh, kw, c_in, c_out), (c_out,), (n, height, width, c_out)
-    return [jnp.asarray(rng.normal(size=shape), jnp.float32) for shape in shapes]
+    return [jnp.asarray(rng.normal(size=shape).astype(np.float32)) for shape in shapes]
 
 
 def value_and_grads(x, w, b, dy, stride=1, padding=((0, 0), (0, 0)), conv=conv2d):
@@ -52,15 +52,20 @@ def value_and_grads(x, w, b, dy, stride=1, padding=((0, 0), (0, 0)), conv=conv2d
     return y, *pullback(dy)
 
 
+def compiled(*args, **geometry):
+    """The same as one program: of a shape that occurs once, it compiles far sooner than one operation after the other."""
+    return jax.jit(functools.partial(value_and_grads, **geometry))(*args)
+
+
 def assert_close(found, args, stride=1, padding=((0, 0), (0, 0)), around=False):
     """Each element within 1e-5 of the sum of the magnitudes that make it up; `around`: of its largest neighbor's sum."""
     expected = reference(*args, stride, padding)
-    bounds = reference(*(jnp.abs(a) for a in args), stride, padding)
+    bounds = reference(*(np.abs(a) for a in args), stride, padding)
     sides = (1, 2), (1, 2), (0, 1), ()
     for ours, exact, bound, axes in zip(found, expected, bounds, sides, strict=True):
         assert ours.shape == exact.shape
         bound = bound.max(axes, keepdims=True) if around else bound
-        assert (np.abs(ours - exact) <= 1e-5 * bound + 1e-30).all()
+        assert (np.abs(np.asarray(ours) - exact) <= 1e-5 * bound + 1e-30).all()
 
 
 @needs_kernels
@@ -82,7 +87,7 @@ def test_value_and_gradients_over_shapes(seed, n, h, w, c_in, c_out, kh, kw, str
     assume(h + top + bottom >= kh and w + left + right >= kw)
     geometry = {"stride": stride, "padding": ((top, bottom), (left, right))}
     args = operands(seed, n, h, w, c_in, c_out, kh, kw, **geometry)
-    assert_close(value_and_grads(*args, **geometry), args, **geometry)
+    assert_close(compiled(*args, **geometry), args, **geometry)
 
 
 @needs_kernels
@@ -103,14 +108,14 @@ def test_convolutions_by_fewer_products(seed, n, h, w, c_in, c_out, pads):
     top, bottom, left, right = pads
     geometry = {"padding": ((top, bottom), (left, right))}
     args = operands(seed, n, h, w, c_in, c_out, 3, 3, **geometry)
-    assert_close(value_and_grads(*args, **geometry), args, **geometry, around=True)
+    assert_close(compiled(*args, **geometry), args, **geometry, around=True)
 
 
 @needs_kernels
 @pytest.mark.parametrize("n", [1, 3, 4, 8, 15, 16, 17, 31, 32, 33, 64, 128, 200])
 def test_every_slice_of_the_batch_is_computed(n):
     args = operands(n, n, 6, 6, 3, 7, 3, 3)
-    assert_close(value_and_grads(*args), args)
+    assert_close(compiled(*args), args)
 
 
 @needs_kernels
@@ -165,7 +170,7 @@ def test_a_bias_gradient_that_cancels(instruction_set):
     # As behind BatchNorm: terms that almost cancel, a thousandth of them left.
     centered = args[3] - args[3].mean((0, 1, 2), keepdims=True) + 1e-5
     terms = np.asarray(centered, np.float64)
-    bias_grad = jax.jit(value_and_grads)(*args[:3], centered)[3]
+    bias_grad = compiled(*args[:3], centered)[3]
     exact, magnitudes = terms.sum((0, 1, 2)), np.abs(terms).sum((0, 1, 2))
     assert (np.abs(exact) < 1e-4 * magnitudes).all()
     assert (np.abs(bias_grad - exact) <= 2**-24 * np.abs(exact) + 1e-13 * magnitudes).all()
@@ -182,12 +187,12 @@ def test_the_xla_path_with_more_padding_than_kernel(monkeypatch):
     monkeypatch.setattr(kernels, "backend", lambda: "xla")
     wide = ((3, 1), (2, 2))
     args = operands(0, 1, 1, 3, 1, 2, 3, 3, padding=wide)
-    assert_close(value_and_grads(*args, padding=wide), args, padding=wide)
+    assert_close(compiled(*args, padding=wide), args, padding=wide)
 
 
 def test_what_the_kernels_do_not_take_goes_to_xla():
     args = operands(0, 2, 17, 18, 2, 3, 17, 17)
-    assert_close(value_and_grads(*args), args)
+    assert_close(compiled(*args), args)
     x, w, b, _ = operands(0, 2, 6, 6, 2, 3, 3, 3)
     trimmed = conv2d(x, w, b, padding=((-1, 0), (0, -1)))
     np.testing.assert_allclose(trimmed, conv2d(x[:, 1:, :-1], w, b), rtol=1e-5, atol=1e-5)

@@ -9,8 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from jaxnets.nn import kernels
+from jaxnets.nn.cells import CELLS
 from jaxnets.nn.pool import max_pool
-from jaxnets.nn.rnn import CELLS, rnn_scan
+from jaxnets.nn.rnn import rnn_scan
 from tests.nn.test_conv import WIDE, operands, reference, value_and_grads
 from tests.nn.test_rnn import gradients
 from tests.nn.test_rnn import operands as sequences
@@ -37,10 +38,15 @@ def test_max_pool_and_its_gradient_are_those_of_xla(instruction_set, seed, n, h,
     np.testing.assert_array_equal(pullback(dy)[0], expected_pullback(dy)[0])
 
 
+@pytest.fixture
+def torch():
+    """PyTorch. Before `instruction_set`, it skips a test that would make no program without it."""
+    return pytest.importorskip("torch", reason="torch is not installed: agreement with PyTorch is not tested")
+
+
 @pytest.mark.parametrize("instruction_set", kernels.INSTRUCTION_SETS, indirect=True)
-def test_max_pool_hands_on_every_nan_as_torch_does(instruction_set):
+def test_max_pool_hands_on_every_nan_as_torch_does(torch, instruction_set):
     """Wherever it lies in its window. XLA itself (jax 0.10.2) loses all of these on a CPU; narrower images keep them."""
-    torch = pytest.importorskip("torch", reason="torch is not installed: agreement with PyTorch is not tested")
     x = np.ones((9, 6, 6, 20), np.float32)
     for n in range(9):
         x[n, n // 3 :: 3, n % 3 :: 3] = np.nan

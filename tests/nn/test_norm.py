@@ -21,7 +21,18 @@ def reference(x, scale, bias, epsilon):
 def operands(seed, n, h, w, c, offset=0.0):
     rng = np.random.default_rng(seed)
     x = offset + rng.normal(size=(n, h, w, c)) * rng.uniform(0.5, 2, c)
-    return [jnp.asarray(a, jnp.float32) for a in (x, rng.uniform(0.5, 2, c), rng.normal(size=c), rng.normal(size=x.shape))]
+    arrays = x, rng.uniform(0.5, 2, c), rng.normal(size=c), rng.normal(size=x.shape)
+    return [jnp.asarray(a.astype(np.float32)) for a in arrays]
+
+
+def with_gradients(function, *args):
+    """(output, gradients) of all arguments but the last, which is the output's cotangent; compiled as a whole."""
+
+    def run(*args):
+        output, pullback = jax.vjp(function, *args[:-1])
+        return output, pullback(args[-1])
+
+    return jax.jit(run)(*args)
 
 
 @settings(max_examples=12)
@@ -35,11 +46,11 @@ def operands(seed, n, h, w, c, offset=0.0):
 )
 def test_value_and_gradient(seed, n, h, w, c, offset):
     x, scale, bias, dy = operands(seed, n, h, w, c, offset)
-    outputs, pullback = jax.vjp(lambda *a: batch_norm(*a, 1e-3, None)[0], x, scale, bias)
-    expected, reference_pullback = jax.vjp(lambda *a: reference(*a, 1e-3)[0], x, scale, bias)
+    outputs, found = with_gradients(lambda *a: batch_norm(*a, 1e-3, None)[0], x, scale, bias, dy)
+    expected, wanted = with_gradients(lambda *a: reference(*a, 1e-3)[0], x, scale, bias, dy)
     np.testing.assert_allclose(outputs, expected, rtol=1e-4, atol=2e-4)
-    for found, wanted in zip(pullback(dy), reference_pullback(dy), strict=True):
-        np.testing.assert_allclose(found, wanted, rtol=2e-3, atol=2e-3 * float(jnp.abs(wanted).max()) + 1e-5)
+    for ours, theirs in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=2e-3, atol=2e-3 * np.abs(theirs).max() + 1e-5)
 
 
 def test_moments_keep_their_digits_when_the_mean_is_large():
@@ -66,12 +77,13 @@ def test_sums_that_cancel(instruction_set, seed):
     """
     x, dy = gradients_that_cancel(seed)
     shift = x.mean((0, 1, 2))
-    plain, product = jax.jit(kernels.channel_sums)(dy, x, shift)
+    # A lambda is compiled anew for every instruction set, where the function itself would be found compiled for the first.
+    plain, product = jax.jit(lambda *a: kernels.channel_sums(*a))(dy, x, shift)
     wide_x, wide_dy, wide_shift = (np.asarray(a, np.float64) for a in (x, dy, shift))
     for found, terms in ((plain, wide_dy), (product, wide_dy * (wide_x - wide_shift))):
         exact = terms.sum((0, 1, 2))
         assert (np.abs(found - exact) <= 2**-24 * np.abs(exact) + 1e-13 * np.abs(terms).sum((0, 1, 2))).all()
-    mean, variance = jax.jit(kernels.channel_moments)(x)
+    mean, variance = jax.jit(lambda x: kernels.channel_moments(x))(x)
     np.testing.assert_allclose(mean, wide_x.mean((0, 1, 2)), rtol=2**-23)
     np.testing.assert_allclose(variance, wide_x.var((0, 1, 2)), rtol=2**-23)
 
@@ -123,12 +135,6 @@ def test_native_sums_under_vmap():
 
 def test_bfloat16_is_normalized_in_float32():
     """Values, statistics and gradients of bfloat16 images are those of the same numbers in float32, rounded at the end."""
-    import jax
-    import jax.numpy as jnp
-    import numpy as np
-
-    from jaxnets.nn.norm import batch_norm
-
     rng = np.random.default_rng(0)
     x = jnp.asarray(100 + rng.normal(size=(64, 5, 5, 8)), jnp.bfloat16)
     scale, bias = jnp.asarray(rng.uniform(0.5, 2, 8), jnp.float32), jnp.asarray(rng.normal(size=8), jnp.float32)
@@ -138,8 +144,8 @@ def test_bfloat16_is_normalized_in_float32():
         y, mean, variance = batch_norm(x, scale, bias, 1e-5, None)
         return (y.astype(jnp.float32) * weight).sum(), (y, mean, variance)
 
-    half = jax.value_and_grad(loss, (0, 1, 2), has_aux=True)(x, scale, bias)
-    full = jax.value_and_grad(loss, (0, 1, 2), has_aux=True)(x.astype(jnp.float32), scale, bias)
+    run = jax.jit(jax.value_and_grad(loss, (0, 1, 2), has_aux=True))
+    half, full = run(x, scale, bias), run(x.astype(jnp.float32), scale, bias)
     (_, (y, mean, variance)), (dx, dscale, dbias) = half
     assert (y.dtype, dx.dtype) == (jnp.bfloat16, jnp.bfloat16)
     assert {v.dtype for v in (mean, variance, dscale, dbias)} == {jnp.dtype("float32")}

@@ -89,14 +89,14 @@ ffi::Error WeightGrad(ffi::ThreadPool pool, Buffer x, Buffer dy, Result dw, int6
 
   // Rows are summed in bands, each band into scratch of its own, and the bands added in order: an amount of scratch and
   // an order of summation that shapes alone decide. Large kernels get one band; output channels are shared out as well.
-  constexpr int64_t kScratch = 1 << 20;  // floats
+  constexpr int64_t kScratch = 1 << 22;  // floats
   const bool fewer_products = WinogradServes(g);
   const auto kernel = fewer_products ? WinogradWeights : kWeights;
   const int64_t lead = wl.Count(), size = wl.item, rows = fewer_products ? Tiles(g.out_h) : g.out_h;
   const int64_t bands = std::max<int64_t>(1, std::min<int64_t>({rows, 16, kScratch / std::max<int64_t>(1, size)}));
   // Wide groups transform x less often; no sum depends on the width.
-  const bool wide = lead * bands * g.out_c / 64 >= 2 * pool.num_threads();
-  const int64_t most_channels = !fewer_products ? kMostChannels : wide ? 64 : 32;
+  int64_t most_channels = fewer_products ? 128 : kMostChannels;
+  while (most_channels > 32 && lead * bands * g.out_c / most_channels < 2 * pool.num_threads()) most_channels /= 2;
   const int64_t groups = (g.out_c + most_channels - 1) / most_channels;
   const std::unique_ptr<float[]> scratch(bands == 1 ? nullptr : new float[lead * bands * size]);
   float* target = bands == 1 ? dw->typed_data() : scratch.get();

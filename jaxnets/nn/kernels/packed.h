@@ -66,7 +66,7 @@ JAXNETS_INLINE void MicroKernel(const float* const* rows, const float* panel, in
     V w[Vectors];
     for (int v = 0; v < Vectors; ++v) w[v] = *reinterpret_cast<const V*>(panel + v * Lanes);
     for (int r = 0; r < Rows; ++r) {
-      const V x = V{} + a[r][k];
+      const float x = a[r][k];  // Broadcast by the product: V{} + x would be one more addition.
       for (int v = 0; v < Vectors; ++v) sum[r][v] += x * w[v];
     }
   }

@@ -49,8 +49,8 @@ template <int Lanes> JAXNETS_INLINE void Maximum(const Shape& s, const float* x,
   Store<Lanes>(y, best, count);
 }
 
-// Adds dy to dx where the window has its maximum.
-template <int Lanes>
+// Adds dy to dx where the window has its maximum; where windows do not overlap, stores dy there and zeros elsewhere.
+template <bool Overlap, int Lanes>
 JAXNETS_INLINE void AddGradient(const Shape& s, const float* x, const float* dy, float* dx, int64_t count) {
   using V = typename Vector<Lanes>::Type;
   using I = typename Integers<Lanes>::Type;
@@ -69,7 +69,8 @@ JAXNETS_INLINE void AddGradient(const Shape& s, const float* x, const float* dy,
     for (int64_t j = 0; j < s.window; ++j) {
       float* target = dx + i * row + j * pixel;
       const auto here = where == static_cast<int32_t>(i * s.window + j);
-      Store<Lanes>(target, Load<Lanes>(target, count) + (here ? gradient : V{}), count);
+      const V own = here ? gradient : V{};
+      Store<Lanes>(target, Overlap ? Load<Lanes>(target, count) + own : own, count);
     }
 }
 
@@ -80,14 +81,18 @@ struct Pool {
     constexpr int kLanes = Set::kLanes;
     const Shape& s = job.s;
     const int64_t pixel = s.channels * s.batch;
+    const bool overlap = s.stride < s.window;
+    const auto in_window = [&](int64_t at, int64_t windows) { return at / s.stride < windows && at % s.stride < s.window; };
     if (job.dy)
       for (int64_t p = 0; p < s.in_h * s.in_w; ++p)
-        std::fill(job.out + p * pixel + begin, job.out + p * pixel + end, 0.0f);
+        if (overlap || !in_window(p / s.in_w, s.out_h) || !in_window(p % s.in_w, s.out_w))
+          std::fill(job.out + p * pixel + begin, job.out + p * pixel + end, 0.0f);
     for (int64_t h = 0; h < s.out_h; ++h)
       for (int64_t w = 0; w < s.out_w; ++w) {
         const int64_t in = (h * s.in_w + w) * s.stride * pixel, out = (h * s.out_w + w) * pixel;
         for (int64_t k = begin; k < end; k += kLanes)
-          if (job.dy) AddGradient<kLanes>(s, job.x + in + k, job.dy + out + k, job.out + in + k, end - k);
+          if (job.dy && overlap) AddGradient<true, kLanes>(s, job.x + in + k, job.dy + out + k, job.out + in + k, end - k);
+          else if (job.dy) AddGradient<false, kLanes>(s, job.x + in + k, job.dy + out + k, job.out + in + k, end - k);
           else Maximum<kLanes>(s, job.x + in + k, job.out + out + k, end - k);
       }
   }

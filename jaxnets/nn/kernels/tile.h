@@ -37,7 +37,7 @@ JAXNETS_INLINE void PixelMicroKernel(const Tap* taps, int num_taps, int64_t dept
       V x[Vectors];
       for (int v = 0; v < Vectors; ++v) x[v] = *reinterpret_cast<const V*>(source + v * Lanes);
       for (int c = 0; c < Channels; ++c) {
-        const V w = V{} + weights[c * next_channel];
+        const float w = weights[c * next_channel];  // Broadcast by the product: V{} + w would be one more addition.
         for (int v = 0; v < Vectors; ++v) sum[c][v] += w * x[v];
       }
     }

@@ -60,8 +60,8 @@ struct Slice {  // of the batch
   int64_t from, count;
 };
 
-// B' d B of the patch whose first pixel is (h, w), for one slice of the batch, to [elements, depth, columns]; zeros outside
-// of the image, and after the slice in its last vector. The elements lie `step` apart.
+// B' d B of the patch whose first pixel is (h, w), for one slice of the batch, to [elements, parts, depth, columns of a part];
+// zeros outside of the image, and after the slice in its last vector. The elements lie `step` apart.
 template <int Lanes>
 JAXNETS_INLINE void PatchColumns(const Image& image, int64_t h, int64_t w, const Slice& slice, int64_t columns, float* to,
                                  int64_t step) {
@@ -78,7 +78,8 @@ JAXNETS_INLINE void PatchColumns(const Image& image, int64_t h, int64_t w, const
       for (int e = 0; e < kElements; ++e)
         d[e / kSide][e % kSide] = pixels[e] ? Load<Lanes>(pixels[e] + k * image.batch + at, slice.count - at) : V{};
       TransformPatch(d);
-      for (int e = 0; e < kElements; ++e) *reinterpret_cast<V*>(to + e * step + k * columns + at) = d[e / kSide][e % kSide];
+      float* const column = to + (at / columns * image.depth + k) * columns + at % columns;
+      for (int e = 0; e < kElements; ++e) *reinterpret_cast<V*>(column + e * step) = d[e / kSide][e % kSide];
     }
 }
 

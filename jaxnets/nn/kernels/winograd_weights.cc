@@ -5,9 +5,9 @@
 // with one product of matrices for each of the 16 elements, [C_in, columns] . [columns, C_out]. The names of the matrices
 // are those of winograd.cc, and so are the storage orders.
 //
-// The sums over tiles and batch are as in conv_weights.cc: a chunk of columns in registers (16, 32 or 64: 4 registers of the
-// batch), the chunks of a band one after the other, and at most 16 bands. A share has 32 or 64 channels: x is transformed
-// once for each share, and 64 halve that, but leave fewer shares to hand out to threads.
+// The sums over tiles and batch are as in conv_weights.cc: a chunk of 64 columns in registers, the chunks of a band one after
+// the other, and at most 16 bands. x is transformed once for each share: a share has up to 128 channels, but fewer where that
+// would leave too few shares to hand out to threads.
 
 #include <memory>
 
@@ -56,14 +56,20 @@ template <int Lanes, int Width>
 JAXNETS_INLINE void TileColumns(const Image& image, int64_t h, int64_t w, const Slice& slice, int64_t channel,
                                 int64_t channels, float* to, int64_t step) {
   using V = typename Vector<Lanes>::Type;
+  float read[kOutputs][kOutputs][Width][Lanes] = {};  // a few of the batch: channels lie far apart in memory
   for (int64_t k = 0; k < slice.count; ++k, to += Width) {
-    float turned[kOutputs][kOutputs][Width] = {};
-    for (int i = 0; i < kOutputs && h + i < image.height; ++i)
-      for (int j = 0; j < kOutputs && w + j < image.width; ++j) {
-        const float* from =
-            image.pixels + (((h + i) * image.width + w + j) * image.depth + channel) * image.batch + slice.from + k;
-        for (int64_t c = 0; c < channels; ++c) turned[i][j][c] = from[c * image.batch];
-      }
+    if (k % Lanes == 0)
+      for (int i = 0; i < kOutputs && h + i < image.height; ++i)
+        for (int j = 0; j < kOutputs && w + j < image.width; ++j) {
+          const float* from =
+              image.pixels + (((h + i) * image.width + w + j) * image.depth + channel) * image.batch + slice.from + k;
+          for (int64_t c = 0; c < channels; ++c)
+            *reinterpret_cast<V*>(read[i][j][c]) = Load<Lanes>(from + c * image.batch, slice.count - k);
+        }
+    float turned[kOutputs][kOutputs][Width];
+    for (int i = 0; i < kOutputs; ++i)
+      for (int j = 0; j < kOutputs; ++j)
+        for (int c = 0; c < Width; ++c) turned[i][j][c] = read[i][j][c][k % Lanes];
     for (int at = 0; at < Width; at += Lanes) {
       V y[kOutputs][kOutputs], z[kSide][kSide];
       for (int i = 0; i < kOutputs; ++i)
@@ -125,7 +131,7 @@ JAXNETS_INLINE void WeightsOf(const WeightJob& job, const Share& share, float* d
 struct Weights {
   using Function = void(const WeightJob&, const Share&, float* dw);
   template <typename Set> JAXNETS_INLINE static void Run(const WeightJob& job, const Share& share, float* dw) {
-    WeightsOf<Set::kLanes, 2, Set::kSums / 2, 4 * Set::kLanes>(job, share, dw);
+    WeightsOf<Set::kLanes, 2, Set::kSums / 2, 64>(job, share, dw);
   }
 };
 
