@@ -1,4 +1,4 @@
-"""SPSA beside its peers at equal evaluations of the same noisy functions, 20 seeds each. No times are taken.
+"""SPSA beside its peers at equal evaluations of the same noisy functions, 20 seeds each. Their times: `spsa_times`.
 
 python -m benchmarks.spsa_peers [PROBLEM …] [--json FILE] [--out PLOT.png]
 
@@ -12,11 +12,12 @@ python -m benchmarks.spsa_peers [PROBLEM …] [--json FILE] [--out PLOT.png]
     nevergrad (1+1)       nevergrad's OnePlusOne, an evolution strategy, for scale
 
 Every method may evaluate the function as often as `evaluations` says, calibration included, from the same start; the row
-has the function's value without noise where each seed ends. Qiskit and nevergrad are left out where their packages are
-missing (`pip install '.[peers]'`).
+has the function's value without noise where each seed ends, and the versions of the packages that made it. Qiskit and
+nevergrad are left out where their packages are missing (`pip install '.[peers]'`).
 """
 
 import dataclasses
+import importlib.metadata
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -42,6 +43,8 @@ from jaxnets.optim.spsa import spsa_gradient
 from jaxnets.runs import records
 
 SEEDS, EVALUATIONS, CALIBRATION = 20, 2000, 25
+Run = Callable[[jax.Array], jax.Array]
+"""From a seed's key to the function's value without noise where it ends."""
 
 
 class Problem(NamedTuple):
@@ -124,24 +127,23 @@ def descend(problem: Problem, tx: Any, steps: int, key: jax.Array) -> tuple[jax.
     return problem.value(jnp, x), state
 
 
-def _ours(problem: Problem, evaluations: int, per_step: int, *after: Any, number: int = 1, **options: Any) -> list[float]:
-    """Final values by seed of a chain of our transforms, the seeds mapped in one program."""
+def _ours(problem: Problem, evaluations: int, per_step: int, *after: Any, number: int = 1, **options: Any) -> Run:
+    """One run of a chain of our transforms."""
     steps = evaluations // per_step
     gain = scale_by_calibrated_gain(problem.first_step, big_a=0.1 * steps, steps=CALIBRATION // number)
     *middle, wrap = after or (lambda rule: rule,)
     tx = optax.chain(spsa_gradient(c=problem.c, num_perturbations=number, **options), *middle, wrap(gain))
-    values = jax.jit(jax.vmap(lambda key: descend(problem, tx, steps, key)[0]))(jax.random.split(jax.random.key(0), SEEDS))
-    return [float(value) for value in values]
+    return lambda key: descend(problem, tx, steps, key)[0]
 
 
-def _noisy(problem: Problem, rng: np.random.Generator) -> Callable[[np.ndarray], float]:
+def noisy(problem: Problem, rng: np.random.Generator) -> Callable[[np.ndarray], float]:
     return lambda x: float(problem.value(np, np.asarray(x))) + problem.noise * rng.standard_normal()
 
 
 def _spall(problem: Problem, evaluations: int, seed: int) -> np.ndarray:
     """Spall's loop (1998) in NumPy: 25 estimates at the start choose a."""
     rng = np.random.default_rng(seed)
-    function, x, n = _noisy(problem, rng), problem.start.copy(), len(problem.start)
+    function, x, n = noisy(problem, rng), problem.start.copy(), len(problem.start)
     steps, alpha, gamma = evaluations // 2, 0.602, 0.101
     big_a = 0.1 * steps
     slope = lambda delta, c: (function(x + c * delta) - function(x - c * delta)) / (2 * c)
@@ -158,7 +160,7 @@ def _qiskit(problem: Problem, evaluations: int, seed: int) -> np.ndarray:
     from qiskit_algorithms.utils import algorithm_globals
 
     algorithm_globals.random_seed = seed
-    function = _noisy(problem, np.random.default_rng(seed))
+    function = noisy(problem, np.random.default_rng(seed))
     # Its calibration takes 50 evaluations, and it evaluates the last point once.
     optimizer = SPSA(maxiter=(evaluations - 51) // 2)
     return np.asarray(optimizer.minimize(function, problem.start).x)
@@ -171,12 +173,12 @@ def _nevergrad(name: str) -> Callable[[Problem, int, int], np.ndarray]:
         space = nevergrad.p.Array(init=problem.start)
         space.random_state.seed(seed)
         optimizer = nevergrad.optimizers.registry[name](parametrization=space, budget=evaluations)
-        return np.asarray(optimizer.minimize(_noisy(problem, np.random.default_rng(seed))).value)
+        return np.asarray(optimizer.minimize(noisy(problem, np.random.default_rng(seed))).value)
 
     return run
 
 
-OURS: dict[str, Callable[[Problem, int], list[float]]] = {
+OURS: dict[str, Callable[[Problem, int], Run]] = {
     "jaxnets": lambda problem, evaluations: _ours(problem, evaluations, 2),
     "jaxnets, blocking": lambda problem, evaluations: _ours(problem, evaluations, 4, blocking),
     "jaxnets, orthogonal": lambda problem, evaluations: _ours(problem, evaluations, 16, number=8, directions=orthogonal),
@@ -190,6 +192,12 @@ PEERS: dict[str, Callable[[Problem, int, int], np.ndarray]] = {
     "nevergrad SPSA": _nevergrad("SPSA"),
     "nevergrad (1+1)": _nevergrad("OnePlusOne"),
 }
+PACKAGES = {
+    "Qiskit": ("qiskit-algorithms", "qiskit"),
+    "nevergrad SPSA": ("nevergrad",),
+    "nevergrad (1+1)": ("nevergrad", "cma"),
+}
+"""What a method runs on besides NumPy, whose version every row has."""
 
 LEFT_OUT = {("noisy quadratic, 10,000", "Qiskit")}
 """(problem, method): Qiskit handles an n × n Hessian in every step, though the method has none."""
@@ -205,7 +213,8 @@ def measure(
             continue
         try:
             if method in OURS:
-                values = run(problem, evaluations)  # type: ignore[call-arg]
+                one = run(problem, evaluations)  # type: ignore[call-arg]
+                values = jax.jit(jax.vmap(one))(jax.random.split(jax.random.key(0), seeds)).tolist()  # type: ignore[arg-type]
             else:
                 ends = [run(problem, evaluations, seed) for seed in range(seeds)]  # type: ignore[call-arg]
                 values = [float(problem.value(np, x)) for x in ends]
@@ -221,6 +230,11 @@ def measure(
             "start": float(problem.value(np, problem.start)),
             "values": values,
         }
+
+
+def versions(method: str) -> dict[str, str]:
+    """Those of a method's packages."""
+    return {name: importlib.metadata.version(name) for name in PACKAGES.get(method, ())}
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -271,7 +285,9 @@ def main(args: Sequence[str]) -> int:
         for row in measure(name, done=[row["method"] for row in rows if row["problem"] == name]):
             rows.append(row)
             if options.json:
-                harness.append(options.json, {**row, **facts()})
+                circumstances = facts()
+                circumstances["versions"] |= versions(row["method"])
+                harness.append(options.json, {**row, **circumstances})
         print(table(rows), flush=True)
     if options.out:
         plots.save(draw(rows), options.out, dpi=80)

@@ -1,6 +1,5 @@
 """The exponential moving average of a model's weights."""
 
-import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -44,7 +43,15 @@ def with_average(rule: optax.GradientTransformation, decay: float | Array) -> op
     Args:
       rule: an optax transform.
       decay: d, in [0, 1). With 0 the average is the last weights.
+
+    Raises ValueError for another decay.
+
+    References:
+      Polyak, B. T. and Juditsky, A. B. (1992), Acceleration of stochastic approximation by averaging, SIAM Journal on
+      Control and Optimization 30(4): plain means, where recent weights count no more than others.
     """
+    if not isinstance(decay, Array) and not 0 <= decay < 1:
+        raise ValueError(f"with_average: decay must be in [0, 1), got {decay}")
     rule = optax.with_extra_args_support(rule)
 
     def init(params: Any) -> AverageState:
@@ -53,7 +60,7 @@ def with_average(rule: optax.GradientTransformation, decay: float | Array) -> op
     def update(updates: Any, state: AverageState, params: Any = None, **extra_args: Any) -> tuple[Any, AverageState]:
         updates, inner = rule.update(updates, state.inner, params, **extra_args)
         new = optax.apply_updates(params, updates)
-        finite = functools.reduce(jnp.logical_and, [jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(new)])
+        finite = jnp.asarray([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(new)]).all()
         count = state.count + finite
         share = (1 - decay) / (1 - jnp.float32(decay) ** jnp.maximum(count, 1))
         mix = lambda old, new: jnp.where(finite, ((1 - share) * old + share * new).astype(old.dtype), old)

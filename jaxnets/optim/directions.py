@@ -1,4 +1,23 @@
-"""Directions for SPSA's perturbations that are not independent signs: each has E[Δ Δᵀ] = I."""
+r"""Directions for SPSA's perturbations that are not independent signs: each has E[Δ Δᵀ] = I.
+
+>>> import jax, jax.numpy as jnp
+>>> def drawn(directions, number, parameters=8):
+...     leaves = [jnp.zeros(parameters)]
+...     seeds = directions.seeds(jax.random.key(0), number, leaves)
+...     return jax.vmap(lambda seed: directions.draw(seed, leaves)[0])(seeds)
+
+Of many normal ones that is so on average, of all coordinates exactly; and directions that are orthogonal are signs.
+
+>>> normal = drawn(gaussian, 20_000)
+>>> bool(jnp.abs(normal.T @ normal / 20_000 - jnp.eye(8)).max() < 0.1)
+True
+>>> each = drawn(coordinates, 8)
+>>> print(jnp.count_nonzero(each, axis=1), jnp.allclose(each.T @ each / 8, jnp.eye(8)))
+[1 1 1 1 1 1 1 1] True
+>>> rows = drawn(orthogonal, 4)
+>>> print((jnp.abs(rows) == 1).all(), (rows @ rows.T == 8 * jnp.eye(4)).all())
+True True
+"""
 
 import math
 from typing import Any
@@ -7,7 +26,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxnets.optim.spsa import Directions
+from jaxnets.optim.spsa import COUNT, Directions, check
 
 Array = jax.Array
 
@@ -28,9 +47,17 @@ functions, Foundations of Computational Mathematics 17)."""
 
 
 def subset(fraction: float) -> Directions:
-    """Perturbs a random subset of the components by signs, each with the given probability, in (0, 1]."""
-    if not 0 < fraction <= 1:
-        raise ValueError(f"spsa: fraction must be in (0, 1], got {fraction}")
+    r"""Perturbs a random subset of the components: each, with probability f, by :math:`\pm 1/\sqrt f`, the others by 0.
+
+    >>> import jax, jax.numpy as jnp
+    >>> (direction,) = subset(0.25).draw(jax.random.key(0), [jnp.zeros(1000)])
+    >>> float(jnp.abs(direction).max()), bool(jnp.abs((direction != 0).mean() - 0.25) < 0.1)
+    (2.0, True)
+
+    Args:
+      fraction: f, in (0, 1].
+    """
+    check("fraction", fraction, "in (0, 1]", lambda value: 0 < value <= 1)
 
     def draw(seed: Array, leaves: list[Array]) -> list[Array]:
         chosen, signs = jax.random.split(seed)
@@ -49,11 +76,15 @@ def low_rank(rank: int) -> Directions:
     A leaf of more than two axes is a stack of matrices of its last two. A matrix of shape (m, n) needs r (m + n) random
     numbers and not m n.
 
+    >>> import jax, jax.numpy as jnp
+    >>> (direction,) = low_rank(2).draw(jax.random.key(0), [jnp.zeros((5, 4))])
+    >>> int(jnp.linalg.matrix_rank(direction))
+    2
+
     References:
       Sarkar, B. et al. (2025), Evolution strategies at the hyperscale: EGGROLL.
     """
-    if rank < 1:
-        raise ValueError(f"spsa: rank must be at least 1, got {rank}")
+    check("rank", rank, *COUNT)
 
     def draw(seed: Array, leaves: list[Array]) -> list[Array]:
         new = []

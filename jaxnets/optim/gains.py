@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxnets.optim.spsa import check, spsa_gradient
+from jaxnets.optim.spsa import ABOVE_0, COUNT, Schedule, check, loss_of, spsa_gradient
 
 Array = jax.Array
 
@@ -31,8 +31,21 @@ class CalibrationState(NamedTuple):
 
 
 def gain(a: Any, big_a: Any, alpha: Any) -> Callable[[Any], Any]:
-    """Spall's step lengths by the number of steps taken, a / (k + A)^alpha with k = count + 1, as `spsa` has them."""
+    """Spall's step lengths by the number of steps taken, a / (k + A)^alpha with k = count + 1, as `spsa` has them.
+
+    >>> gain(6.0, 2.0, 1.0)(0), gain(6.0, 2.0, 1.0)(3)
+    (2.0, 1.0)
+    """
     return lambda count: a / (count + 1.0 + big_a) ** alpha
+
+
+def value_at(number: float | Schedule, count: Array) -> Any:
+    """A number, or what a schedule gives after so many steps.
+
+    >>> value_at(0.5, 3), value_at(lambda count: 1 / (count + 1), 3)
+    (0.5, 0.25)
+    """
+    return number(count) if callable(number) else number
 
 
 def calibrate(
@@ -71,13 +84,20 @@ def calibrate(
       number: estimates, two evaluations each; and of repeated values, where c is not given.
 
     Raises ValueError where the loss has no noise and c is not given, is not finite or does not change.
+
+    References:
+      Spall, J. C. (1998), Implementation of the simultaneous perturbation algorithm for stochastic optimization, IEEE
+      Transactions on Aerospace and Electronic Systems 34(3).
     """
-    if not first_step > 0:
-        raise ValueError(f"spsa: first_step must be above 0, got {first_step}")
+    _check(first_step, big_a, alpha)
+    check("number of estimates", number, *COUNT)
     if c is None:
-        c = float(jnp.std(jnp.stack([jnp.asarray(value_fn(params)) for _ in range(number)]), ddof=1))
+        function = loss_of("calibrate", params, {"value_fn": value_fn})
+        values = jnp.stack([function(params) for _ in range(number)])
+        c = float(jnp.std(values, ddof=1)) if number > 1 else 0.0
         if not c > 0:
-            raise ValueError("spsa: the loss's values at the start do not differ, so its noise cannot choose c: give c")
+            what = "do not differ" if jnp.isfinite(values).all() else "are not finite"
+            raise ValueError(f"spsa: the loss's values at the start {what}, so its noise cannot choose c: give c")
     tx = spsa_gradient(key, c=c, gamma=0.0)
 
     def measure(state: Any, _: None) -> tuple[Any, Array]:
@@ -118,10 +138,13 @@ def scale_by_calibrated_gain(
       big_a: A, 0 or more.
       alpha: decay exponent of the step length, in [0, 1].
       steps: of the calibration, at least 1.
+
+    References:
+      Spall, J. C. (1998), Implementation of the simultaneous perturbation algorithm for stochastic optimization, IEEE
+      Transactions on Aerospace and Electronic Systems 34(3).
     """
-    check("first_step", first_step, "above 0", lambda value: value > 0)
-    if steps < 1:
-        raise ValueError(f"spsa: steps of the calibration must be at least 1, got {steps}")
+    _check(first_step, big_a, alpha)
+    check("steps of the calibration", steps, *COUNT)
 
     def init(params: Any) -> CalibrationState:
         return CalibrationState(jnp.zeros((), jnp.int32), jnp.zeros(()), jnp.zeros((), jnp.int32))
@@ -140,8 +163,14 @@ def scale_by_calibrated_gain(
     return optax.GradientTransformation(init, update)
 
 
+def _check(first_step: float, big_a: float, alpha: float) -> None:
+    check("first_step", first_step, *ABOVE_0)
+    check("big_a", big_a, "0 or more", lambda value: 0 <= value < jnp.inf)
+    check("alpha", alpha, "in [0, 1]", lambda value: 0 <= value <= 1)
+
+
 def _magnitude(estimate: Any) -> Array:
     """The mean absolute value of the components that are not 0, as those that are masked out are."""
     leaves = [jnp.abs(leaf).astype(jnp.float32) for leaf in jax.tree.leaves(estimate)]
-    number = jnp.sum(jnp.stack([(leaf > 0).sum() for leaf in leaves]))
-    return jnp.sum(jnp.stack([leaf.sum() for leaf in leaves])) / jnp.maximum(number, 1)
+    total = jnp.asarray(sum(leaf.sum() for leaf in leaves), jnp.float32)
+    return total / jnp.maximum(sum((leaf > 0).sum() for leaf in leaves), 1)

@@ -1,11 +1,14 @@
 """Steps that are taken only where they may be: blocking, and bounds of the parameters."""
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
+
+from jaxnets.optim.gains import value_at
+from jaxnets.optim.spsa import Schedule, check, loss_of
 
 Array = jax.Array
 
@@ -26,7 +29,7 @@ class BlockingState(NamedTuple):
 
 
 def blocking(
-    rule: optax.GradientTransformation, deviations: float = 2.0, decay: float = 0.95
+    rule: optax.GradientTransformation, deviations: float | Schedule = 2.0, decay: float | Schedule = 0.95
 ) -> optax.GradientTransformationExtraArgs:
     r"""A rule whose steps are refused if they make the loss worse by more than its noise explains.
 
@@ -54,8 +57,8 @@ def blocking(
 
     Args:
       rule: what makes steps of estimates, such as `optax.adam`; in a chain after `spsa_gradient`.
-      deviations: d, 0 or more.
-      decay: of the average, in [0, 1).
+      deviations: d, 0 or more, or a schedule of it.
+      decay: of the average, in [0, 1), or a schedule of it.
 
     Returns:
       A transform whose `update` needs `params` and the extra argument `value_fn` or `obj_fn`; it evaluates the new
@@ -65,42 +68,29 @@ def blocking(
       Spall, J. C. (1998), Implementation of the simultaneous perturbation algorithm for stochastic optimization, IEEE
       Transactions on Aerospace and Electronic Systems 34(3).
     """
-    if not deviations >= 0:
-        raise ValueError(f"spsa: deviations of blocking must be 0 or more, got {deviations}")
-    if not 0 <= decay < 1:
-        raise ValueError(f"spsa: decay of blocking must be in [0, 1), got {decay}")
+    check("deviations of blocking", deviations, "0 or more", lambda value: value >= 0)
+    check("decay of blocking", decay, "in [0, 1)", lambda value: 0 <= value < 1)
     rule = optax.with_extra_args_support(rule)
 
     def init(params: Any) -> BlockingState:
         zero, count = jnp.zeros(()), jnp.zeros((), jnp.int32)
         return BlockingState(rule.init(params), zero, zero, count, count)
 
-    def update(
-        updates: Any,
-        state: BlockingState,
-        params: Any = None,
-        *,
-        value_fn: Callable[[Any], Array] | None = None,
-        obj_fn: Callable[[Any], Array] | None = None,
-        value: Any = None,
-        **extra_args: Any,
-    ) -> tuple[Any, BlockingState]:
-        function = value_fn or obj_fn
-        if params is None or function is None:
-            raise ValueError("blocking needs the parameters and the loss: update(updates, state, params, value_fn=...)")
+    def update(updates: Any, state: BlockingState, params: Any = None, **extra_args: Any) -> tuple[Any, BlockingState]:
+        function, value = loss_of("blocking", params, extra_args), extra_args.get("value")
         before = jnp.asarray(function(params) if value is None else value, jnp.float32)
-        steps, inner = rule.update(updates, state.inner, params, value_fn=function, value=before, **extra_args)
+        steps, inner = rule.update(updates, state.inner, params, **{**extra_args, "value_fn": function, "value": before})
         after = jnp.asarray(function(optax.apply_updates(params, steps)), jnp.float32)
 
         is_first = state.count == 0
         # The average starts with its first square, not with 0.
-        share = jnp.where(is_first, 0.0, jnp.where(state.count == 1, 1.0, 1 - decay))
+        share = jnp.where(is_first, 0.0, jnp.where(state.count == 1, 1.0, 1 - value_at(decay, state.count)))
         square = (before - state.value) ** 2 / 2
         variance = jnp.where(jnp.isfinite(square), state.variance + share * (square - state.variance), state.variance)
-        is_worse = after > before + deviations * jnp.sqrt(variance)
+        is_worse = after > before + value_at(deviations, state.count) * jnp.sqrt(variance)
         ok = jnp.isfinite(after) & (is_first | ~is_worse)
-        learned = jnp.stack([jnp.any(leaf != 0) for leaf in jax.tree.leaves(updates)]).any()
-        learned &= jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(steps)]).all()
+        learned = jnp.asarray([jnp.any(leaf != 0) for leaf in jax.tree.leaves(updates)]).any()
+        learned &= jnp.asarray([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(steps)]).all()
         ok &= learned
         inner = jax.tree.map(lambda new, old: jnp.where(learned, new, old), inner, state.inner)
         taken = jax.tree.map(lambda step: jnp.where(ok, step, jnp.zeros_like(step)), steps)
@@ -111,7 +101,9 @@ def blocking(
 
 
 def keep_within(lower: Any, upper: Any) -> optax.GradientTransformation:
-    """Cuts updates such that parameters stay in a box, up to rounding: the last transform of a chain.
+    r"""Cuts updates such that parameters stay in a box, up to rounding: the last transform of a chain.
+
+    The parameters' next values are projected onto the box, :math:`\theta + u \leftarrow \min(\max(\theta + u, l), h)`.
 
     >>> import jax.numpy as jnp, optax
     >>> tx = optax.chain(optax.sgd(1.0), keep_within(0.0, 1.0))
@@ -122,13 +114,21 @@ def keep_within(lower: Any, upper: Any) -> optax.GradientTransformation:
 
     Args:
       lower: smallest values: a number, or a tree that is a prefix of the parameters.
-      upper: largest values.
+      upper: largest values, none of them below the smallest.
+
+    References:
+      Sadegh, P. (1997), Constrained optimization via stochastic approximation with a simultaneous perturbation gradient
+      approximation, Automatica 33(5).
     """
 
     def update(updates: Any, state: optax.EmptyState, params: Any = None) -> tuple[Any, optax.EmptyState]:
         if params is None:
             raise ValueError("keep_within needs the parameters: update(updates, state, params)")
         low, high = (jax.tree.broadcast(bound, params) for bound in (lower, upper))
+        for pair in zip(jax.tree.leaves(low), jax.tree.leaves(high), strict=True):
+            is_traced = any(isinstance(bound, jax.core.Tracer) for bound in pair)
+            if not is_traced and not np.less_equal(*map(np.asarray, pair)).all():
+                raise ValueError("keep_within: a lower bound is above its upper one, or not a number")
         project = lambda p, u, low, high: (jnp.clip(p + u, low, high) - p).astype(u.dtype)
         return jax.tree.map(project, params, updates, low, high), state
 

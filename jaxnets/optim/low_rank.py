@@ -1,6 +1,5 @@
 """SPSA whose perturbations of matrices stay factored: many directions at once without a perturbed matrix in memory."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxnets.optim.spsa import Schedule, SpsaState, check
+from jaxnets.optim.spsa import ABOVE_0, COUNT, Schedule, SpsaState, check, key_of, loss_of, perturbation_size
 
 Array = jax.Array
 
@@ -96,10 +95,10 @@ def low_rank_gradient(
     References:
       Sarkar, B. et al. (2025), Evolution strategies at the hyperscale: EGGROLL.
     """
-    check("c", c, "above 0", lambda value: value > 0)
+    check("c", c, *ABOVE_0)
     check("gamma", gamma, "in [0, 1/2]", lambda value: 0 <= value <= 0.5)
-    check("num_perturbations", num_perturbations, "at least 1", lambda value: value >= 1)
-    check("rank", rank, "at least 1", lambda value: value >= 1)
+    check("num_perturbations", num_perturbations, *COUNT)
+    check("rank", rank, *COUNT)
 
     def draw(key: Array, leaves: list[Array]) -> list[tuple[Array, ...]]:
         """For each leaf its factors, the first of which is divided by √r, or its direction."""
@@ -115,34 +114,20 @@ def low_rank_gradient(
     def init(params: Any) -> SpsaState:
         return SpsaState(jnp.zeros((), jnp.int32), key, jnp.zeros((), jnp.int32))
 
-    def update(
-        updates: Any,
-        state: SpsaState,
-        params: Any = None,
-        *,
-        value_fn: Callable[[Any], Array] | None = None,
-        obj_fn: Callable[[Any], Array] | None = None,
-        key: Array | None = None,
-        **extra_args: Any,
-    ) -> tuple[Any, SpsaState]:
-        function, root = value_fn or obj_fn, state.key if state.key is not None else key
-        if params is None or function is None or root is None:
-            raise ValueError("low_rank_gradient needs update(updates, state, params, value_fn=..., key=...)")
-        leaves, structure = jax.tree.flatten(params)
-        if not leaves or not all(jnp.issubdtype(leaf.dtype, jnp.floating) for leaf in leaves):
-            raise ValueError("low_rank_gradient needs parameters that are real and of a floating type")
+    def update(updates: Any, state: SpsaState, params: Any = None, **extra_args: Any) -> tuple[Any, SpsaState]:
+        name = "low_rank_gradient"
+        function, root = loss_of(name, params, extra_args), key_of(name, state.key, extra_args)
+        require_real(name, params)
+        leaves, structure = jax.tree.flatten(jax.tree.map(jnp.asarray, params))
         count = optax.safe_increment(state.count)
-        size = jnp.asarray(c(state.count), jnp.float32) if callable(c) else c / count.astype(jnp.float32) ** gamma
+        size = perturbation_size(c, gamma, count)
 
         def loss(side: float, parts: list[tuple[Array, ...]]) -> Array:
             moved = []
             for leaf, (first, *right) in zip(leaves, parts, strict=True):
                 step = (side * size * first).astype(leaf.dtype)
                 moved.append(Perturbed(leaf, step, *right) if right else leaf + step)
-            value = function(jax.tree.unflatten(structure, moved))
-            if jnp.shape(value):
-                raise ValueError("low_rank_gradient's value_fn must return the loss alone, a scalar array")
-            return value
+            return function(jax.tree.unflatten(structure, moved))
 
         keys = jax.random.split(jax.random.fold_in(root, count), num_perturbations)
         directions = jax.vmap(lambda key: draw(key, leaves))(keys)
@@ -156,3 +141,15 @@ def low_rank_gradient(
         return jax.tree.unflatten(structure, estimates), SpsaState(count, state.key, state.refused + ~ok)
 
     return optax.GradientTransformationExtraArgs(init, update)
+
+
+def require_real(name: str, params: Any) -> None:
+    """Raises ValueError that names the first leaf that is not of a real floating type, or says that there is none at all."""
+    leaves = jax.tree_util.tree_leaves_with_path(params)
+    needs = f"{name} needs parameters that are real and of a floating type"
+    if not leaves:
+        raise ValueError(f"{needs}; there are none")
+    for path, leaf in leaves:
+        where = jax.tree_util.keystr(path, simple=True, separator="/") or "what was given"
+        if not jnp.issubdtype(dtype := jnp.asarray(leaf).dtype, jnp.floating):
+            raise ValueError(f"{needs}; {where} has the type {dtype}")

@@ -10,19 +10,23 @@ import jax.numpy as jnp
 import optax
 
 from jaxnets import registry
-from jaxnets.config import TRACED, Optim, field_at
+from jaxnets.config import TRACED, Optim, field_at, validate_optim
 from jaxnets.config.optim import UPDATE_RULES
 from jaxnets.errors import UserError, first_line
 from jaxnets.optim.average import AverageState, with_average
 from jaxnets.optim.directions import NAMED
 from jaxnets.optim.gains import gain, scale_by_calibrated_gain
 from jaxnets.optim.guards import BlockingState, blocking
+from jaxnets.optim.layerwise import layerwise_gradient
 from jaxnets.optim.schedules import learning_rate
 from jaxnets.optim.second_order import scale_by_spsa_hessian
 from jaxnets.optim.spsa import SpsaState, spsa_gradient
 
 Array = jax.Array
 _Transform: TypeAlias = optax.GradientTransformationExtraArgs
+
+
+_WITH_MOMENTUM = ("sgd", "rmsprop")
 
 
 class SweptState(NamedTuple):
@@ -45,8 +49,19 @@ def build(config: Optim, steps: int, steps_per_epoch: int, swept: Sequence[str] 
 
     Its `update` takes optax's extra arguments: `value`, `grad` and `value_fn`, which line searches need, and SPSA's `key`.
 
-    Raises UserError for arguments that the rule's factory does not take.
+    >>> import jax.numpy as jnp
+    >>> tx = build(Optim("sgd", lr=0.5, weight_decay=0.1), steps=10, steps_per_epoch=5)  # 0.1 times the weights joins
+    >>> x = jnp.array([2.0])
+    >>> updates, _ = tx.update(jnp.array([1.0]), tx.init(x), x)
+    >>> print(jnp.round(updates, 3))
+    [-0.6]
+
+    Raises UserError for fields with invalid values, for arguments that the rule's factory does not take, and for `swept`
+    paths that it makes no use of.
     """
+    validate_optim(config)
+    if unused := [path for path in swept if not _has_effect(config, path)]:
+        raise UserError(f"optim.{unused[0]} has no effect on {config.name}: its values would be compared in vain")
     values = {path: field_at(config, path) for path in TRACED}
     if config.args or config.name not in UPDATE_RULES:
         _check_args(config, lambda: _rule(config, values, steps, steps_per_epoch))
@@ -54,8 +69,8 @@ def build(config: Optim, steps: int, steps_per_epoch: int, swept: Sequence[str] 
     def rule(hyperparams: Mapping[str, Array]) -> _Transform:
         own = {**values, **hyperparams}
         full = _rule(config, own, steps, steps_per_epoch)
-        trained = only_head(full) if config.trainable == "head" else full
-        return with_average(trained, own["ema"]) if _is_on(own["ema"]) else trained
+        limited = full if config.trainable == "all" else only(config.trainable, full)
+        return with_average(limited, own["ema"]) if _is_on(own["ema"]) else limited
 
     if not swept:
         return rule({})
@@ -87,8 +102,8 @@ def measure(config: Optim, steps: int, steps_per_epoch: int) -> Callable[[Any, A
         else:
             rate = learning_rate(config, values["lr"], steps, steps_per_epoch)(step)
         rates = {"learning_rate": jnp.asarray(rate, jnp.float32)}
-        trained = head(grads) if config.trainable == "head" else grads
-        return rates if config.name == "spsa" else {"gradient_norm": optax.tree.norm(trained), **rates}
+        norm = optax.tree.norm(trained(grads, config.trainable))
+        return rates if config.name == "spsa" else {"gradient_norm": norm, **rates}
 
     return measured
 
@@ -118,34 +133,73 @@ def refused_steps(state: Any) -> dict[str, Array]:
     return {"refused": functools.reduce(jnp.maximum, counts)} if counts else {}
 
 
-def head(params: Mapping[str, Any]) -> Any:
-    """The parameters of a model's last layer, "head". Raises UserError for a model that has none."""
-    if "head" not in params:
-        raise UserError(f"optim.trainable head needs a model with a layer called head; this one has {', '.join(params)}")
-    return params["head"]
+def trained(params: Mapping[str, Any], part: str) -> Any:
+    """The part of a model's parameters that `Optim.trainable` names: "all", the layer "head", or the "scales" of
+    normalization layers. Raises UserError for a model that has none.
+
+    >>> params = {"Conv_0": {"kernel": 1.0}, "BatchNorm_0": {"scale": 2.0, "bias": 3.0}, "head": {"kernel": 4.0}}
+    >>> trained(params, "head"), trained(params, "scales")
+    ({'kernel': 4.0}, {'BatchNorm_0': {'scale': 2.0}})
+    """
+    if part == "all":
+        return params
+    if not (found := params.get("head") if part == "head" else _scales(params)):
+        layer = "a layer called head" if part == "head" else "normalization layers"
+        raise UserError(f"optim.trainable {part} needs a model with {layer}; this one has {', '.join(params)}")
+    return found
 
 
-def only_head(rule: optax.GradientTransformation) -> _Transform:
-    """The rule for the layer "head" alone; all other parameters stay as they are.
+def _scales(params: Mapping[str, Any]) -> dict[str, Any]:
+    """The leaves called "scale", under the names above them."""
+    inner = {name: _scales(child) if isinstance(child, Mapping) else child for name, child in params.items()}
+    return {name: child for name, child in inner.items() if (child if isinstance(child, Mapping) else name == "scale")}
 
-    The rule sees nothing but that layer: its penalty, its norms, its state and SPSA's perturbations.
+
+def _merged(params: Mapping[str, Any], changed: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters, with other values for a part of them."""
+    value = lambda name, old: _merged(old, changed[name]) if isinstance(old, Mapping) else changed[name]
+    return {name: value(name, old) if name in changed else old for name, old in params.items()}
+
+
+def only(part: str, rule: optax.GradientTransformation) -> _Transform:
+    """The rule for a part of the parameters alone (see `trained`); all others stay as they are.
+
+    The rule sees nothing but that part: its penalty, its norms, its state and SPSA's perturbations.
     """
     rule = optax.with_extra_args_support(rule)
+    own = lambda params: trained(params, part)
+    whole = lambda params, values: _merged(params, {"head": values} if part == "head" else values)
 
     def update(
         updates: Any, state: Any, params: Any, value_fn: Callable[[Any], Array] | None = None, **extra_args: Any
     ) -> Any:
         if value_fn is not None:
-            extra_args["value_fn"] = lambda head_params, key=None: value_fn({**params, "head": head_params})
+            extra_args["value_fn"] = lambda values, key=None: value_fn(whole(params, values))
         if "grad" in extra_args:
-            extra_args["grad"] = head(extra_args["grad"])
-        head_updates, state = rule.update(head(updates), state, head(params), **extra_args)
-        return {**jax.tree.map(jnp.zeros_like, params), "head": head_updates}, state
+            extra_args["grad"] = own(extra_args["grad"])
+        steps, state = rule.update(own(updates), state, own(params), **extra_args)
+        return whole(jax.tree.map(jnp.zeros_like, params), steps), state
 
-    return optax.GradientTransformationExtraArgs(lambda params: rule.init(head(params)), update)
+    return optax.GradientTransformationExtraArgs(lambda params: rule.init(own(params)), update)
 
 
 def _rule(config: Optim, values: Mapping[str, Any], steps: int, steps_per_epoch: int) -> _Transform:
+    """The rule, with gradients clipped before it, and with another rate for biases."""
+    # Among replicas that differ, 0 still means no clipping.
+    max_norm = jnp.where(values["clip"] > 0, values["clip"], jnp.inf)
+    clip = [optax.clip_by_global_norm(max_norm)] if _is_on(values["clip"]) else []
+    rule = _penalized(config, values, steps, steps_per_epoch)
+    if config.bias_rate != 1:
+        if config.name == "spsa":
+            raise UserError("optim.bias_rate: spsa has one step size for all parameters")
+        factor = config.bias_rate
+        for_biases = {**values, "lr": values["lr"] * factor, "weight_decay": values["weight_decay"] / factor}
+        rules = {"weights": rule, "biases": _penalized(config, for_biases, steps, steps_per_epoch)}
+        rule = optax.partition(rules, lambda params: jax.tree.map(lambda x: "weights" if x.ndim > 1 else "biases", params))
+    return optax.with_extra_args_support(optax.chain(*clip, rule))
+
+
+def _penalized(config: Optim, values: Mapping[str, Any], steps: int, steps_per_epoch: int) -> _Transform:
     rate = learning_rate(config, values["lr"], steps, steps_per_epoch)
     if config.name == "spsa":
         return _spsa(config, values, rate)
@@ -161,10 +215,7 @@ def _rule(config: Optim, values: Mapping[str, Any], steps: int, steps_per_epoch:
     # The L2 penalty's gradient joins the loss's before the rule sees it; after the rule it would have the wrong sign.
     penalized = config.name != "adamw" and _is_on(values["weight_decay"])
     decay = [optax.add_decayed_weights(values["weight_decay"])] if penalized else []
-    # Among replicas that differ, 0 still means no clipping.
-    max_norm = jnp.where(values["clip"] > 0, values["clip"], jnp.inf)
-    clip = [optax.clip_by_global_norm(max_norm)] if _is_on(values["clip"]) else []
-    return optax.with_extra_args_support(optax.chain(*clip, *decay, rule))
+    return optax.with_extra_args_support(optax.chain(*decay, rule))
 
 
 def _spsa(config: Optim, values: Mapping[str, Any], rate: optax.Schedule) -> _Transform:
@@ -190,7 +241,23 @@ def _spsa(config: Optim, values: Mapping[str, Any], rate: optax.Schedule) -> _Tr
     if fields.blocking:
         rule = blocking(rule, fields.blocking)
     hessian = [] if fields.hessian == "none" else [scale_by_spsa_hessian(gamma=gamma, kind=fields.hessian)]
-    return optax.chain(spsa_gradient(c=c, gamma=gamma, **options), *hessian, rule)
+    if fields.directions == "layerwise":
+        estimate = layerwise_gradient(c=c, gamma=gamma, difference=fields.difference)
+    else:
+        estimate = spsa_gradient(c=c, gamma=gamma, **options)
+    return optax.chain(estimate, *hessian, rule)
+
+
+def _has_effect(config: Optim, path: str) -> bool:
+    """Whether the rule uses one of the TRACED hyper-parameters."""
+    is_spsa = config.name == "spsa"
+    if path.startswith("spsa."):
+        return is_spsa
+    if path == "lr":
+        return not is_spsa or config.spsa.rule == "adam"
+    if path == "momentum":
+        return config.name in _WITH_MOMENTUM
+    return path == "ema" or not is_spsa
 
 
 def _is_on(value: Any) -> bool:
@@ -213,7 +280,9 @@ def _check_args(config: Optim, make: Callable[[], _Transform]) -> None:
     parameters = inspect.signature(_factory(config)).parameters
     elsewhere = {"learning_rate": "lr"}
     if config.name in UPDATE_RULES:
-        elsewhere |= {"momentum": "momentum", "weight_decay": "weight_decay"}
+        elsewhere["weight_decay"] = "weight_decay"
+    if config.name in _WITH_MOMENTUM:
+        elsewhere["momentum"] = "momentum"
     listed = ", ".join(name for name in parameters if name not in elsewhere)
     takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
     for name in config.args:

@@ -10,6 +10,10 @@ from jaxnets.config import Optim
 def learning_rate(config: Optim, peak: Any, steps: int, steps_per_epoch: int) -> optax.Schedule:
     """The learning rate as a function of the number of updates made.
 
+    >>> rate = learning_rate(Optim(schedule="linear", warmup_epochs=1), 1.0, steps=10, steps_per_epoch=2)
+    >>> [round(float(rate(k)), 3) for k in (0, 1, 2, 6, 10)]
+    [0.0, 0.5, 1.0, 0.5, 0.0]
+
     Args:
       config: names the schedule and the length of its warm-up.
       peak: the highest rate, a number or an array.

@@ -1,6 +1,5 @@
 """Second-order SPSA: a Hessian from values of the loss alone, full or its diagonal."""
 
-from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -8,7 +7,9 @@ import jax.numpy as jnp
 import optax
 from jax.flatten_util import ravel_pytree
 
-from jaxnets.optim.spsa import check
+from jaxnets.optim.gains import value_at
+from jaxnets.optim.low_rank import require_real
+from jaxnets.optim.spsa import ABOVE_0, COUNT, Schedule, check, key_of, loss_of, perturbation_size
 
 Array = jax.Array
 
@@ -25,12 +26,12 @@ class HessianState(NamedTuple):
 
 def scale_by_spsa_hessian(
     key: Array | None = None,
-    c: float = 0.05,
+    c: float | Schedule = 0.05,
     gamma: float = 0.101,
     num_perturbations: int = 1,
     kind: Literal["full", "diagonal"] = "full",
-    decay: float | None = None,
-    floor: float = 1e-2,
+    decay: float | Schedule | None = None,
+    floor: float | Schedule = 1e-2,
 ) -> optax.GradientTransformationExtraArgs:
     r"""Multiplies updates by the inverse of a Hessian that is estimated from four values of the loss.
 
@@ -62,12 +63,13 @@ def scale_by_spsa_hessian(
 
     Args:
       key: root of the directions. Without it, `update` needs one as the extra argument `key`.
-      c: size of the first perturbation, above 0. Larger than the gradient's: the noise is divided by its square.
+      c: size of the first perturbation, above 0, or a schedule of the sizes. Larger than the gradient's: the noise is
+        divided by its square.
       gamma: decay exponent of the perturbation's size, in [0, 1/2].
       num_perturbations: estimates averaged, four evaluations each.
       kind: "full", n² numbers and an eigendecomposition a step, or "diagonal".
-      decay: of an exponential average in place of the mean of all steps, in [0, 1).
-      floor: ε, above 0: what the curvature is raised by.
+      decay: of an exponential average in place of the mean of all steps, in [0, 1), or a schedule of it.
+      floor: ε, above 0: what the curvature is raised by, or a schedule of it.
 
     Returns:
       A transform whose `update` needs `params` and the extra argument `value_fn` or `obj_fn`. An estimate that is not finite
@@ -77,37 +79,27 @@ def scale_by_spsa_hessian(
       Spall, J. C. (2000), Adaptive stochastic approximation by the simultaneous perturbation method, IEEE Transactions on
       Automatic Control 45(10).
     """
-    check("c", c, "above 0", lambda value: value > 0)
+    check("c", c, *ABOVE_0)
     check("gamma", gamma, "in [0, 1/2]", lambda value: 0 <= value <= 0.5)
-    check("num_perturbations", num_perturbations, "at least 1", lambda value: value >= 1)
-    check("decay", decay, "in [0, 1)", lambda value: 0 <= value < 1)
-    check("floor", floor, "above 0", lambda value: value > 0)
-    if kind not in ("full", "diagonal"):
-        raise ValueError(f"spsa: kind must be full or diagonal, got {kind}")
+    check("num_perturbations", num_perturbations, *COUNT)
+    check("decay", decay, "in [0, 1)", lambda value: value is None or 0 <= value < 1)
+    check("floor", floor, *ABOVE_0)
+    check("kind", kind, "full or diagonal", lambda value: value in ("full", "diagonal"))
     is_full = kind == "full"
 
     def init(params: Any) -> HessianState:
-        flat = ravel_pytree(params)[0]
-        if not jnp.issubdtype(flat.dtype, jnp.floating):
-            raise ValueError(f"spsa: a Hessian needs real parameters of a floating type, got {flat.dtype}")
-        start = jnp.eye(flat.size) if is_full else jnp.ones(flat.size)
+        if jax.tree.leaves(params):  # optax.tree.map_params asks for the state of none.
+            require_real("scale_by_spsa_hessian", params)
+        size = optax.tree.size(params)
+        start = jnp.eye(size) if is_full else jnp.ones(size)
         return HessianState(jnp.zeros((), jnp.int32), key, start)
 
-    def update(
-        updates: Any,
-        state: HessianState,
-        params: Any = None,
-        *,
-        value_fn: Callable[[Any], Array] | None = None,
-        obj_fn: Callable[[Any], Array] | None = None,
-        key: Array | None = None,
-        **extra_args: Any,
-    ) -> tuple[Any, HessianState]:
-        function, root = value_fn or obj_fn, state.key if state.key is not None else key
-        if params is None or function is None or root is None:
-            raise ValueError("spsa's Hessian needs update(updates, state, params, value_fn=..., key=...)")
+    def update(updates: Any, state: HessianState, params: Any = None, **extra_args: Any) -> tuple[Any, HessianState]:
+        name = "scale_by_spsa_hessian"
+        function, root = loss_of(name, params, extra_args), key_of(name, state.key, extra_args)
+        require_real(name, params)
         count = optax.safe_increment(state.count)
-        size = c / count.astype(jnp.float32) ** gamma
+        size = perturbation_size(c, gamma, count)
         center, unravel = ravel_pytree(params)
         loss = lambda flat: function(unravel(flat.astype(center.dtype))).astype(jnp.float32)
 
@@ -117,24 +109,26 @@ def scale_by_spsa_hessian(
             change = loss(above + size * second) - loss(above) - loss(below + size * second) + loss(below)
             return change / (2 * size**2), first, second
 
-        # A number of its own, lest a gradient's directions come from the same keys.
-        step_key = jax.random.fold_in(jax.random.fold_in(root, 2), count)
+        # No step of a gradient has this number, whose directions would else come from the same keys.
+        step_key = jax.random.fold_in(jax.random.fold_in(root, 2**32 - 1), count)
         slopes, first, second = jax.vmap(one)(jax.random.split(step_key, num_perturbations))
         if is_full:
             half = jnp.einsum("m,mi,mj->ij", slopes, first, second) / (2 * num_perturbations)
             estimate = half + half.T
         else:
             estimate = jnp.mean(slopes[:, None] * first * second, 0)
-        kept = count / (count + 1.0) if decay is None else decay
+        kept = count / (count + 1.0) if decay is None else value_at(decay, state.count)
         smoothed = kept * state.hessian + (1 - kept) * estimate
         smoothed = jnp.where(jnp.isfinite(slopes).all(), smoothed, state.hessian)
         flat, unravel_updates = ravel_pytree(updates)
-        return unravel_updates(_solve(smoothed, flat, floor).astype(flat.dtype)), HessianState(count, state.key, smoothed)
+        return unravel_updates(_solve(smoothed, flat, value_at(floor, state.count)).astype(flat.dtype)), HessianState(
+            count, state.key, smoothed
+        )
 
     return optax.GradientTransformationExtraArgs(init, update)
 
 
-def _solve(hessian: Array, vector: Array, floor: float) -> Array:
+def _solve(hessian: Array, vector: Array, floor: Any) -> Array:
     """(|H| + floor I)⁻¹ v, for a matrix or a diagonal."""
     if hessian.ndim == 1:
         return vector / (jnp.abs(hessian) + floor)

@@ -35,6 +35,8 @@ class Directions(NamedTuple):
 
 rademacher: Distribution = jax.random.rademacher
 """Plus or minus one with equal probability: the usual distribution of perturbations."""
+ABOVE_0: Any = "above 0 and finite", lambda value: 0 < value < jnp.inf
+COUNT: Any = "a whole number, at least 1", lambda value: value >= 1 and value % 1 == 0
 
 
 def spsa_gradient(
@@ -65,9 +67,8 @@ def spsa_gradient(
     denominator is the difference of the two parameters as they were rounded to their type, and a perturbation is at least
     one unit in the last place, so that those of few bits have right slopes too. Real and imaginary parts of complex
     parameters are perturbed each on its own; the estimate is the conjugate of `jax.grad`'s, which descent subtracts.
-    Two evaluations serve all parameters at once; the price is noise. With m perturbations averaged and n parameters, the
-    cosine between the estimate and the gradient is about :math:`\sqrt{m / (m + n + 1)}`. The bias is :math:`O(c_k^2)`,
-    one-sided :math:`O(c_k)`.
+    Two evaluations serve all parameters; the price is noise: with m perturbations and n parameters, the cosine between
+    estimate and gradient is about :math:`\sqrt{m / (m + n + 1)}`. The bias is :math:`O(c_k^2)`, one-sided :math:`O(c_k)`.
 
     The incoming gradients are never read, so under jit the compiler removes the backward pass that would make them. If a
     value of the loss is not finite, the estimate is 0, and the state counts it: descent then takes no step.
@@ -82,8 +83,7 @@ def spsa_gradient(
 
     Args:
       key: root of the random perturbations. Without it, `update` needs one as the extra argument `key`.
-      c: size of the first perturbation, above 0; about the standard deviation of the loss's noise. Or a schedule of the
-        sizes, a function of the number of estimates made.
+      c: size of the first perturbation, above 0, about the standard deviation of the loss's noise; or a schedule of sizes.
       gamma: decay exponent of the perturbation's size, in [0, 1/2].
       num_perturbations: number m of perturbations averaged.
       directions: function (key, shape, dtype) drawing a perturbation's components. They must be independent, symmetric
@@ -94,8 +94,7 @@ def spsa_gradient(
       mask: which leaves to perturb: a tree of booleans, a prefix of the parameters, or a function from them to it. The
         others have the estimate 0. By default all leaves of a floating type, real or complex.
       scales: sizes of leaves' perturbations in terms of c: a tree of numbers, a prefix of the parameters.
-      axis_name: an axis of devices, under shard_map, over which the perturbations are divided. Each device evaluates its
-        own, and they exchange one number for each perturbation.
+      axis_name: an axis of shard_map, whose devices share the perturbations out and exchange one number for each.
 
     Returns:
       A transform whose `update` needs `params` and the extra argument `value_fn` or `obj_fn`, a function from parameters to
@@ -106,58 +105,34 @@ def spsa_gradient(
       IEEE Transactions on Automatic Control 37(3).
       Malladi, S. et al. (2023), Fine-tuning language models with just forward passes, NeurIPS: MeZO, which redraws.
     """
-    check("c", c, "above 0", lambda value: value > 0)
+    check("c", c, *ABOVE_0)
     check("gamma", gamma, "in [0, 1/2]", lambda value: 0 <= value <= 0.5)
-    check("num_perturbations", num_perturbations, "at least 1", lambda value: value >= 1)
-    check("at_once", at_once, "at least 1", lambda value: value >= 1)
-    if difference not in ("two_sided", "one_sided"):
-        raise ValueError(f"spsa: difference must be two_sided or one_sided, got {difference!r}")
+    check("num_perturbations", num_perturbations, *COUNT)
+    check("at_once", 1 if at_once is None else at_once, *COUNT)
+    check("directions", directions, "a distribution or Directions", lambda value: isinstance(value, Directions))
+    check("difference", difference, "two_sided or one_sided", lambda value: value in ("two_sided", "one_sided"))
     sides = [1.0, -1.0] if (is_two_sided := difference == "two_sided") else [1.0]
     is_inverted = not isinstance(directions, Directions)
     sample = lambda seed, leaves: optax.tree.random_like(seed, leaves, directions)
-    independent = Directions(lambda key, number, leaves: jax.random.split(key, number), sample)
-    seeds_of, draw = directions if isinstance(directions, Directions) else independent
+    seeds_of, draw = (lambda key, m, leaves: jax.random.split(key, m), sample) if callable(directions) else directions
 
     def init(params: Any) -> SpsaState:
         return SpsaState(jnp.zeros((), jnp.int32), key, jnp.zeros((), jnp.int32))
 
-    def update(
-        updates: Any,
-        state: SpsaState,
-        params: Any = None,
-        *,
-        value_fn: Callable[[Any], Array] | None = None,
-        obj_fn: Callable[[Any], Array] | None = None,
-        key: Array | None = None,
-        **extra_args: Any,
-    ) -> tuple[Any, SpsaState]:
-        function: Any = value_fn or obj_fn
-        root: Any = state.key if state.key is not None else key
-        needed = {
-            "the parameters": params,
-            "the function to minimize, value_fn": function,
-            "a key, there or in the factory": root,
-        }
-        if missing := [name for name, value in needed.items() if value is None]:
-            raise ValueError(f"spsa needs {missing[0]}: update(updates, state, params, value_fn=..., key=...)")
+    def update(updates: Any, state: SpsaState, params: Any = None, **extra_args: Any) -> tuple[Any, SpsaState]:
+        function, root = loss_of("spsa", params, extra_args), key_of("spsa", state.key, extra_args)
         count = optax.safe_increment(state.count)
-        size = jnp.asarray(c(state.count), jnp.float32) if callable(c) else c / count.astype(jnp.float32) ** gamma
-
+        size = perturbation_size(c, gamma, count)
         leaves, structure, perturbed = _leaves(params, mask)
         split = lambda x: jnp.stack([x.real, x.imag], -1) if jnp.iscomplexobj(x) else x
         joined = lambda x, leaf: lax.complex(x[..., 0], x[..., 1]) if jnp.iscomplexobj(leaf) else x
         centers = [split(leaves[i]) for i in perturbed]
         factors = [jax.tree.leaves(jax.tree.broadcast(scales, params))[i] for i in perturbed]
+        loss = lambda values: function(with_perturbed(values, leaves))
 
         def with_perturbed(values: list[Array], others: list[Array]) -> Any:
             new = {i: joined(value, leaves[i]) for i, value in zip(perturbed, values, strict=True)}
             return jax.tree.unflatten(structure, [new.get(i, other) for i, other in enumerate(others)])
-
-        def loss(values: list[Array]) -> Array:
-            value = function(with_perturbed(values, leaves))
-            if not hasattr(value, "shape") or value.shape:
-                raise ValueError("spsa's value_fn must return the loss alone, a scalar array; leave out auxiliary values")
-            return value
 
         def moved(side: Any, delta: list[Array]) -> list[Array]:
             return [_moved(p, side * size * s, d) for p, s, d in zip(centers, factors, delta, strict=True)]
@@ -180,8 +155,7 @@ def spsa_gradient(
             points = jax.tree.map(lambda seed: seed[index // len(sides)], own), jnp.asarray(sides)[index % len(sides)]
             values = lax.map(lambda at: loss(moved(at[1], draw(at[0], centers))), points, batch_size=at_once)
             differences = gather(values[0::2] - values[1::2] if is_two_sided else values - base)
-        ok = jnp.isfinite(differences).all()
-        differences = jnp.where(ok, differences, 0)
+        differences = jnp.where(ok := jnp.isfinite(differences).all(), differences, 0)
         if at_once is None:
             slopes = [slope.mean(0) for slope in jax.vmap(slopes_of)(differences, deltas)]
         else:
@@ -225,8 +199,7 @@ def spsa(
     >>> import jax, jax.numpy as jnp, optax
     >>> loss = lambda x: jnp.sum((x - 3.0) ** 2)
     >>> tx = spsa(jax.random.key(0), a=0.2, big_a=10.0)
-    >>> x = jnp.zeros(5)
-    >>> state = tx.init(x)
+    >>> x, state = jnp.zeros(5), tx.init(jnp.zeros(5))
     >>> for _ in range(300):
     ...     updates, state = tx.update(None, state, x, value_fn=loss)
     ...     x = optax.apply_updates(x, updates)
@@ -242,35 +215,62 @@ def spsa(
       Spall, J. C. (1998), Implementation of the simultaneous perturbation algorithm for stochastic optimization, IEEE
       Transactions on Aerospace and Electronic Systems 34(3): the choice of gains.
     """
-    check("a", a, "above 0", lambda value: value > 0)
-    check("big_a", big_a, "0 or more", lambda value: value >= 0)
+    check("a", a, *ABOVE_0)
+    check("big_a", big_a, "0 or more", lambda value: 0 <= value < jnp.inf)
     check("alpha", alpha, "in [0, 1]", lambda value: 0 <= value <= 1)
     length = (lambda count: -a(count)) if callable(a) else lambda count: -a / (count + 1.0 + big_a) ** alpha
-    options: Any = dict(difference=difference, at_once=at_once, mask=mask, scales=scales, axis_name=axis_name)
-    estimate = spsa_gradient(key, c, gamma, num_perturbations, directions, **options)
-    return optax.chain(estimate, optax.scale_by_schedule(length))
+    more: Any = dict(difference=difference, at_once=at_once, mask=mask, scales=scales, axis_name=axis_name)
+    return optax.chain(spsa_gradient(key, c, gamma, num_perturbations, directions, **more), optax.scale_by_schedule(length))
 
 
 def check(name: str, value: Any, words: str, holds: Callable[[Any], bool]) -> None:
-    """Raises ValueError for a number that is out of range. Schedules and traced values are not looked at."""
-    if isinstance(value, int | float) and not holds(value):
+    """Raises ValueError for an argument that is out of range. Schedules and arrays, which may be traced, are let through."""
+    if not callable(value) and not isinstance(value, Array) and not holds(value):
         raise ValueError(f"spsa: {name} must be {words}, got {value}")
+
+
+def loss_of(name: str, params: Any, extra_args: dict[str, Any]) -> Callable[[Any], Array]:
+    """The function to minimize, from update's arguments. It raises ValueError where its value is no real scalar array."""
+    function = extra_args.get("value_fn") or extra_args.get("obj_fn")
+    if params is None or function is None:
+        raise ValueError(f"{name} needs params and the function to minimize: update(updates, state, params, value_fn=...)")
+    is_hidden = lambda leaf: isinstance(leaf, optax.MaskedNode)
+    with_paths = jax.tree_util.tree_leaves_with_path(params, is_leaf=is_hidden)
+    if hidden := [jax.tree_util.keystr(path, simple=True, separator="/") for path, leaf in with_paths if is_hidden(leaf)]:
+        raise ValueError(
+            f"{name}: {hidden[0]} is hidden by optax.masked or multi_transform, but value_fn needs all parameters: use "
+            "spsa's own mask, or estimate outside, with optax.chain(spsa_gradient(…), optax.multi_transform(…))"
+        )
+
+    def loss(params: Any) -> Array:
+        value = function(params)
+        if not hasattr(value, "shape") or value.shape or jnp.iscomplexobj(value):
+            raise ValueError(f"{name}'s value_fn must return the loss alone, a scalar array of a real type")
+        return value if jnp.issubdtype(value.dtype, jnp.floating) else jnp.asarray(value, jnp.float32)  # Counts too.
+
+    return loss
+
+
+def key_of(name: str, key: Array | None, extra_args: dict[str, Any]) -> Array:
+    """The factory's key, or else update's. Raises ValueError where neither has one."""
+    if (root := extra_args.get("key") if key is None else key) is None:
+        raise ValueError(f"{name} needs a key, in the factory or in update(updates, state, params, value_fn=..., key=...)")
+    return root
+
+
+def perturbation_size(c: float | Schedule, gamma: float, k: Array) -> Array:
+    """c_k of the estimate k = 1, 2, …: c / k^gamma, or what a schedule gives after k - 1 estimates."""
+    return jnp.asarray(c(k - 1), jnp.float32) if callable(c) else c / k.astype(jnp.float32) ** gamma
 
 
 def _leaves(params: Any, mask: Any) -> tuple[list[Array], Any, list[int]]:
     """Leaves, structure, indices of those that are perturbed. Raises ValueError that names one that cannot be."""
-    is_hidden = lambda leaf: isinstance(leaf, optax.MaskedNode)
-    with_paths, structure = jax.tree_util.tree_flatten_with_path(params, is_leaf=is_hidden)
+    with_paths, structure = jax.tree_util.tree_flatten_with_path(params)
     wanted = True if mask is None else mask(params) if callable(mask) else mask
     chosen = jax.tree.leaves(jax.tree.broadcast(wanted, params))
     leaves, perturbed = [], []
     for i, (path, leaf) in enumerate(with_paths):
         name = jax.tree_util.keystr(path, simple=True, separator="/") or "the parameters"
-        if is_hidden(leaf):
-            raise ValueError(
-                f"spsa: {name} is hidden by optax.masked or multi_transform, but value_fn needs all parameters: use "
-                "spsa's own mask, or estimate outside, with optax.chain(spsa_gradient(…), optax.multi_transform(…))"
-            )
         leaves.append(jnp.asarray(leaf))
         if jnp.issubdtype(leaves[i].dtype, jax.dtypes.prng_key):
             raise ValueError(f"spsa: {name} is a random key, which has no update; keep it out of the parameters")

@@ -1,5 +1,6 @@
 """SPSA beside its peers: every method gets the same number of evaluations, and rows become a table."""
 
+import json
 import sys
 
 import jax.numpy as jnp
@@ -17,14 +18,7 @@ def test_a_problem_has_the_same_values_for_all_methods(name):
     assert float(problem.value(jnp, jnp.asarray(x, jnp.float32))) == pytest.approx(float(problem.value(np, x)), rel=1e-4)
 
 
-def test_spall_in_numpy_descends_with_all_its_evaluations(monkeypatch):
-    calls, noisy = [], spsa_peers._noisy
-
-    def counted(problem, rng):
-        function = noisy(problem, rng)
-        return lambda x: calls.append(1) or function(x)
-
-    monkeypatch.setattr(spsa_peers, "_noisy", counted)
+def test_spall_in_numpy_descends_with_all_its_evaluations(calls):
     problem = spsa_peers.PROBLEMS["noisy quadratic, 10"]()
     end = spsa_peers._spall(problem, 400, seed=0)
     assert len(calls) == 400
@@ -55,10 +49,12 @@ def test_what_a_file_has_is_not_measured_again(tmp_path, monkeypatch, capsys):
     one = lambda problem, evaluations, seed: calls.append(seed) or problem.start
     monkeypatch.setattr(spsa_peers, "OURS", {})
     monkeypatch.setattr(spsa_peers, "PEERS", {"first": one, "second": one})
+    monkeypatch.setattr(spsa_peers, "PACKAGES", {"second": ("pytest",)})
     file = tmp_path / "rows.jsonl"
     assert spsa_peers.main(["error count, 20", "--json", str(file)]) == 0
     assert calls == 2 * list(range(spsa_peers.SEEDS))
     lines = file.read_text().splitlines()
+    assert [json.loads(line)["versions"].get("pytest") for line in lines] == [None, pytest.__version__]
     file.write_text(lines[1] + "\n")
     assert spsa_peers.main(["error count, 20", "--json", str(file)]) == 0
     assert len(calls) == 3 * spsa_peers.SEEDS

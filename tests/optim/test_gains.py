@@ -84,7 +84,16 @@ def test_seeds_have_gains_of_their_own():
         (lambda: calibrate(lambda x: 0 * x[0], jnp.ones(3), KEY, first_step=0.1, c=0.1), "does not change"),
         (lambda: calibrate(lambda x: x[0] / 0, jnp.ones(3), KEY, first_step=0.1, c=0.1), "is not finite"),
         (lambda: scale_by_calibrated_gain(-1.0), "first_step must be above 0"),
+        (lambda: calibrate(lambda x: x[0] / 0, jnp.ones(3), KEY, first_step=0.1), "are not finite"),
+        (lambda: calibrate(lambda x: x, jnp.ones(3), KEY, first_step=0.1), "the loss alone"),
+        (lambda: calibrate(lambda x: x, jnp.ones(3), KEY, first_step=0.1, c=0.1), "the loss alone"),
+        (lambda: calibrate(linear, jnp.ones(3), KEY, first_step=0.1, c=-0.1), "c must be above 0"),
+        (lambda: calibrate(linear, jnp.ones(3), KEY, first_step=0.1, number=0), "number of estimates must be a whole"),
+        (lambda: calibrate(linear, jnp.ones(3), KEY, first_step=0.1, big_a=-1.0), "big_a must be 0 or more"),
+        (lambda: calibrate(linear, jnp.arange(3), KEY, first_step=0.1, c=0.1), "no leaf of a floating type"),
         (lambda: scale_by_calibrated_gain(1.0, steps=0), "at least 1"),
+        (lambda: scale_by_calibrated_gain(1.0, big_a=-1.0), "big_a must be 0 or more"),
+        (lambda: scale_by_calibrated_gain(1.0, alpha=2.0), "alpha must be in"),
     ],
 )
 def test_what_cannot_be_calibrated_is_said(call, message):

@@ -108,6 +108,24 @@ def test_the_loss_that_is_given_is_not_evaluated_again():
     assert len(calls) == 3
 
 
+def test_deviations_and_decay_may_be_schedules():
+    """The last difference is the measure of noise where the decay is 0. Steps go up by 0.5: within 1 σ, not within 0.1 σ."""
+    functions = [lambda x, offset=offset: x + offset for offset in (0.0, 1.0, 0.0, 3.0, 0.0)]
+    schedules = {"deviations": lambda count: jnp.where(count < 3, 1.0, 0.1), "decay": lambda count: 0.0}
+    states = run(blocking(optax.sgd(1.0), **schedules), jnp.float32(0), functions, [jnp.float32(-0.5)] * 5)
+    assert [int(state.refused) for _, state in states] == [0, 0, 0, 1, 2]
+    np.testing.assert_allclose([float(state.variance) for _, state in states], [0.0, 0.5, 0.5, 4.5, 4.5], rtol=1e-5)
+
+
+def test_bounds_that_leave_no_room_are_named():
+    for lower, upper in ((1.0, 0.0), (float("nan"), 1.0), (jnp.array([0.0, 2.0]), 1.0)):
+        tx = keep_within(lower, upper)
+        with pytest.raises(ValueError, match="keep_within: a lower bound is above its upper one"):
+            jax.jit(lambda x, tx=tx: tx.update(x, tx.init(x), x)[0])(jnp.zeros(2))
+    with pytest.raises(ValueError, match="keep_within needs the parameters"):
+        keep_within(0.0, 1.0).update(jnp.zeros(2), optax.EmptyState())
+
+
 def test_parameters_stay_in_a_box():
     params = {"a": jnp.array([0.5, -0.5]), "b": jnp.array([2.0])}
     tx = optax.chain(optax.sgd(1.0), keep_within({"a": -1.0, "b": 0.0}, jnp.inf))
@@ -122,3 +140,5 @@ def test_numbers_out_of_range_are_named(options, message):
     tx = blocking(optax.sgd(1.0))
     with pytest.raises(ValueError, match="value_fn"):
         tx.update(jnp.ones(1), tx.init(jnp.ones(1)), jnp.ones(1))
+    with pytest.raises(ValueError, match="blocking's value_fn must return the loss alone"):
+        tx.update(jnp.ones(1), tx.init(jnp.ones(1)), jnp.ones(1), value_fn=lambda x: x)

@@ -129,8 +129,8 @@ def test_arguments_out_of_range_are_named(options):
     ("params", "function", "message"),
     [
         (PARAMS, None, "value_fn"),
-        ({"n": jnp.arange(3)}, loss, "of a floating type"),
-        ({}, loss, "of a floating type"),
+        ({"n": jnp.arange(3)}, loss, "of a floating type; n has the type int32"),
+        ({}, loss, "of a floating type; there are none"),
         (PARAMS, lambda params: params["b"], "a scalar array"),
     ],
 )

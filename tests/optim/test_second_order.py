@@ -1,5 +1,6 @@
 """2-SPSA: the Hessian's estimate, its smoothing and its inverse."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -78,6 +79,25 @@ def test_an_ill_conditioned_quadratic_is_descended_faster(kind):
     assert train("second") < train() / 5
 
 
+@pytest.mark.parametrize("kind", ["full", "diagonal"])
+def test_gains_may_be_schedules(kind):
+    """Sizes of Spall's form, and a decay that makes the mean of all steps, are what the numbers give."""
+    cubic = lambda p: jnp.sum(p["w"] ** 3) + quadratic(p)
+    schedules = {
+        "c": lambda count: 0.3 / (count + 1.0) ** 0.2,
+        "decay": lambda count: (count + 1.0) / (count + 2.0),
+        "floor": lambda count: 0.5 / 2.0**count,
+    }
+    tx, state = scale_by_spsa_hessian(KEY, kind=kind, **schedules), None
+    for count, floor in enumerate((0.5, 0.25, 0.125)):
+        plain = scale_by_spsa_hessian(KEY, c=0.3, gamma=0.2, kind=kind, floor=floor)
+        state = tx.init(PARAMS) if state is None else state
+        expected, after = plain.update(PARAMS, state, PARAMS, value_fn=cubic)
+        found, state = tx.update(PARAMS, state, PARAMS, value_fn=cubic)
+        chex.assert_trees_all_close((found, state.hessian), (expected, after.hessian), rtol=1e-3, atol=1e-3)
+        assert int(state.count) == count + 1
+
+
 def test_a_loss_that_is_not_finite_leaves_the_estimate():
     tx = scale_by_spsa_hessian(KEY)
     _, state = tx.update(PARAMS, tx.init(PARAMS), PARAMS, value_fn=lambda p: jnp.nan * p["b"])
@@ -89,7 +109,8 @@ def test_a_loss_that_is_not_finite_leaves_the_estimate():
     [
         ({"c": 0.0}, "c must be above 0"),
         ({"gamma": 1.0}, "gamma must be in"),
-        ({"num_perturbations": 0}, "num_perturbations must be at least 1"),
+        ({"num_perturbations": 0}, "num_perturbations must be a whole number, at least 1, got 0"),
+        ({"c": float("inf")}, "c must be above 0 and finite, got inf"),
         ({"kind": "banded"}, "kind must be full or diagonal"),
         ({"decay": 1.0}, "decay must be in"),
         ({"floor": 0.0}, "floor must be above 0"),
@@ -101,8 +122,14 @@ def test_numbers_out_of_range_are_named(options, message):
 
 
 def test_what_has_no_real_hessian_is_named():
-    with pytest.raises(ValueError, match="got complex64"):
-        scale_by_spsa_hessian(KEY).init(jnp.ones(2, complex))
+    with pytest.raises(ValueError, match="real and of a floating type; z has the type complex64"):
+        scale_by_spsa_hessian(KEY).init({"w": jnp.ones(2), "z": jnp.ones(2, complex)})
+    with pytest.raises(ValueError, match="n has the type int32"):
+        scale_by_spsa_hessian(KEY).init({"w": jnp.ones(2), "n": jnp.arange(2)})
     tx = scale_by_spsa_hessian()
+    with pytest.raises(ValueError, match="floating type; there are none"):
+        tx.update({}, tx.init({}), {}, value_fn=quadratic, key=KEY)
     with pytest.raises(ValueError, match="key="):
         tx.update(PARAMS, tx.init(PARAMS), PARAMS, value_fn=quadratic)
+    with pytest.raises(ValueError, match="the loss alone"):
+        tx.update(PARAMS, tx.init(PARAMS), PARAMS, value_fn=lambda p: (quadratic(p), {}), key=KEY)

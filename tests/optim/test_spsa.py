@@ -1,5 +1,11 @@
 """SPSA: gains, the estimate's angle to the gradient, and what it costs."""
 
+import ast
+import inspect
+import runpy
+import sys
+from pathlib import Path
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -185,6 +191,8 @@ def test_leaves_that_are_not_floating_stay():
         ({"w": jnp.ones(2), "key": jax.random.key(0)}, lambda p: p["w"].sum(), "key is a random key"),
         (jnp.ones(2), lambda p: (p.sum(), {"accuracy": 1.0}), "the loss alone"),
         (jnp.ones(2), lambda p: p, "the loss alone"),
+        (jnp.ones(2), lambda p: 1j * p.sum(), "the loss alone, a scalar array of a real type"),
+        (jnp.ones(2), lambda p: 1.0, "the loss alone"),
     ],
 )
 def test_what_cannot_be_estimated_is_named(params, loss, message):
@@ -206,8 +214,22 @@ def test_parts_of_the_parameters():
     np.testing.assert_array_equal(updates["b"], 0)
 
 
+def test_the_file_stands_alone():
+    """It can be offered to optax as it is: it imports the standard library, jax and optax, and loads outside the package."""
+    path = Path(inspect.getfile(spsa))
+    nodes = list(ast.walk(ast.parse(path.read_text("utf-8"))))
+    names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    names |= {node.module for node in nodes if isinstance(node, ast.ImportFrom) and not node.level}
+    assert not any(isinstance(node, ast.ImportFrom) and node.level for node in nodes)
+    assert {name.partition(".")[0] for name in names} - sys.stdlib_module_names == {"jax", "optax"}
+    alone = runpy.run_path(str(path))
+    tx, x = alone["spsa"](jax.random.key(0)), jnp.ones(2)
+    updates, _ = tx.update(None, tx.init(x), x, value_fn=lambda x: x[0])
+    assert (updates != 0).all()
+
+
 def test_state_is_a_named_tuple_and_params_are_required():
     tx = spsa_gradient(jax.random.key(0))
     assert isinstance(tx.init(jnp.ones(2)), SpsaState)
-    with pytest.raises(ValueError, match="parameters"):
+    with pytest.raises(ValueError, match="needs params"):
         tx.update(None, tx.init(jnp.ones(2)), value_fn=jnp.sum)

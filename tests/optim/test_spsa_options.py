@@ -176,12 +176,18 @@ def test_a_step_with_a_value_that_is_not_finite_is_refused_and_counted(bad):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"c": 0.0}, "c must be above 0, got 0.0"),
-        ({"c": float("nan")}, "c must be above 0, got nan"),
+        ({"c": 0.0}, "c must be above 0 and finite, got 0.0"),
+        ({"c": float("nan")}, "c must be above 0 and finite, got nan"),
+        ({"c": float("inf")}, "c must be above 0 and finite, got inf"),
+        ({"a": float("inf")}, "a must be above 0 and finite, got inf"),
+        ({"big_a": float("inf")}, "big_a must be 0 or more, got inf"),
         ({"gamma": 0.6}, r"gamma must be in \[0, 1/2\]"),
-        ({"num_perturbations": 0}, "num_perturbations must be at least 1"),
-        ({"at_once": 0}, "at_once must be at least 1"),
-        ({"difference": "both"}, "two_sided or one_sided"),
+        ({"num_perturbations": 0}, "num_perturbations must be a whole number, at least 1, got 0"),
+        ({"num_perturbations": 2.5}, "num_perturbations must be a whole number, at least 1, got 2.5"),
+        ({"at_once": 0}, "at_once must be a whole number, at least 1, got 0"),
+        ({"directions": "orthogonal"}, "directions must be a distribution or Directions, got orthogonal"),
+        ({"difference": "both"}, "difference must be two_sided or one_sided, got both"),
+        ({"difference": None}, "difference must be two_sided or one_sided, got None"),
         ({"a": -1.0}, "a must be above 0"),
         ({"big_a": -1.0}, "big_a must be 0 or more"),
         ({"alpha": 1.5}, r"alpha must be in \[0, 1\]"),
@@ -205,6 +211,17 @@ def test_gains_out_of_range_are_named(options, message):
 def test_what_cannot_be_perturbed_is_named(params, mask, message):
     with pytest.raises(ValueError, match=message):
         estimate(params, lambda p: 0.0, mask=mask)
+
+
+@pytest.mark.parametrize("dtype", [bool, jnp.uint8, jnp.int32])
+def test_a_count_may_be_of_any_type(dtype):
+    """Differences of unsigned numbers would wrap around, and truth values have none."""
+    function = lambda params: params["w"].sum() > 0
+    params = {"w": jnp.array([0.5, -0.5])}
+    counted = estimate(params, lambda params: function(params).astype(dtype), c=0.1, num_perturbations=4)
+    expected = estimate(params, lambda params: function(params).astype(jnp.float32), c=0.1, num_perturbations=4)
+    chex.assert_trees_all_close(counted, expected)
+    assert (counted["w"] != 0).all()
 
 
 def test_the_function_may_have_either_name_of_optax():
