@@ -2,9 +2,19 @@
 
 JAX's compilers for CUDA devices and TPUs come with its plugins and run without a device: `devices` describes one to them.
 The memory, bandwidth and shape of NVIDIA's cards are those that XLA keeps for this (xla/backends/gpu/target_config/specs in
-github.com/openxla/xla; for the RTX 4090 NVIDIA's Ada whitepaper); products in float32 are TF32's, JAX's default there.
-Rates without sparsity, links and all of TPUs are the makers' published figures as they are commonly quoted, not compared
-with the data sheets one by one: do so before money depends on them.
+github.com/openxla/xla; for the RTX 4090 NVIDIA's Ada whitepaper). Rates are the makers', without sparsity; products in
+float32 are TF32's, JAX's default there, and those of bfloat16 are summed in float32. They were compared with
+
+    h100     SXM5: glennklockwood.com/garden/processors/h100, which quotes NVIDIA's whitepaper; the network, a ConnectX-7 of
+             400 Gb/s for each card, with the DGX H100 user guide
+    a100     SXM4 of 80 GB: glennklockwood.com/garden/processors/A100, which quotes NVIDIA's data sheet
+    rtx4090  waredb.com/processor/nvidia-geforce-rtx-4090
+    a6000    llmperf.net/categories/gpu/Nvidia-A6000-GPUs, which quotes Microway's comparison of Ampere cards; TF32 at half
+             the rate of bfloat16, as of the A40, which has the same chip
+    v5e      docs.cloud.google.com/tpu/docs/v5e
+    v6e      docs.cloud.google.com/tpu/docs/v6e
+
+Not compared: PCIe 4.0 as the link of the workstation cards, and the networks of all but the H100 and the v5e.
 """
 
 import contextlib
@@ -14,6 +24,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from jaxnets.errors import UserError
+from jaxnets.nn import kernels
 from jaxnets.training import memory, parallel
 
 
@@ -43,7 +54,7 @@ class Accelerator(NamedTuple):
     """Bytes."""
     bandwidth: float
     """Bytes a second."""
-    tera: dict[str, float]
+    tflops: dict[str, float]
     """10¹² operations a second in matrix products, by type."""
     link: float
     """Bytes a second to other devices, in one direction."""
@@ -51,6 +62,10 @@ class Accelerator(NamedTuple):
     """What a kernel takes at least, an assumption: the time to launch it."""
     gpu: Gpu | None = None
     """None: not an NVIDIA card."""
+    joined: int = 8
+    """How many devices such links join: a host's cards, a pod's chips."""
+    network: float = 12.5e9
+    """Bytes a second of each device to those further away, in one direction."""
 
 
 KNOWN: dict[str, Accelerator] = {
@@ -61,6 +76,7 @@ KNOWN: dict[str, Accelerator] = {
         450e9,
         5e-6,
         Gpu("NVIDIA H100 80GB HBM3", (9, 0), 132, 128, 2048, 233_472, 52_428_800, 1.98),
+        network=50e9,
     ),
     "a100": Accelerator(
         85_100_068_864,
@@ -69,6 +85,7 @@ KNOWN: dict[str, Accelerator] = {
         300e9,
         5e-6,
         Gpu("NVIDIA A100-SXM4-80GB", (8, 0), 108, 64, 2048, 167_936, 41_943_040, 1.41),
+        network=25e9,
     ),
     "rtx4090": Accelerator(
         25_757_220_864,
@@ -87,16 +104,21 @@ KNOWN: dict[str, Accelerator] = {
         Gpu("NVIDIA RTX A6000", (8, 6), 84, 128, 1536, 102_400, 6_291_456, 1.8),
     ),
     # A TPU's compiler keeps a quarter to three quarters of a GiB for itself.
-    "v5e": Accelerator(int(15.75 * 2**30), 0.819e12, {"float32": 197.0, "bfloat16": 197.0}, 200e9, 1e-6),
-    "v6e": Accelerator(int(31.25 * 2**30), 1.64e12, {"float32": 918.0, "bfloat16": 918.0}, 448e9, 1e-6),
+    "v5e": Accelerator(int(15.75 * 2**30), 0.819e12, {"float32": 197.0, "bfloat16": 197.0}, 200e9, 1e-6, None, 256, 3.125e9),
+    "v6e": Accelerator(int(31.25 * 2**30), 1.638e12, {"float32": 918.0, "bfloat16": 918.0}, 400e9, 1e-6, None, 256, 3.125e9),
 }
 """By the name of the option --on. TPUs take float32 in products as bfloat16 by default."""
 CPU = "cpu"
 """The name of this machine's own processor, as one device."""
 
-_SLICES = {1: "1x1", 4: "2x2", 8: "2x4", 16: "4x4", 32: "4x8", 64: "8x8"}
+_SLICES = {1: "1x1", 4: "2x2", 8: "2x4", 16: "4x4", 32: "4x8", 64: "8x8", 128: "8x16", 256: "16x16"}
 """TPUs come in these numbers, in a grid."""
-_QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "TPU_MIN_LOG_LEVEL": "3", "TPU_STDERR_LOG_LEVEL": "3", "TPU_SKIP_MDS_QUERY": "1"}
+_LIBTPU = {
+    **dict.fromkeys(("TF_CPP_MIN_LOG_LEVEL", "TPU_MIN_LOG_LEVEL", "TPU_STDERR_LOG_LEVEL"), "3"),
+    "TPU_SKIP_MDS_QUERY": "1",
+    "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
+}
+"""Says little, looks for no cloud, and lets several processes compile at once, as none holds a chip."""
 
 
 def parse(text: str) -> tuple[str, int]:
@@ -123,8 +145,10 @@ def get(name: str) -> Accelerator:
     if name != CPU:
         return KNOWN[name]
     cores = parallel.available_cores()
-    # Two products of 8 numbers a cycle at 2.5 GHz, a quarter of a memory channel or so, and the call of a function.
-    return Accelerator(memory.host_limit(), 10e9 * cores, {"float32": 0.08 * cores, "bfloat16": 0.08 * cores}, 10e9, 1e-6)
+    # Two units that multiply and add at 3 GHz, as many numbers as the registers hold.
+    rate = 2 * 2 * 0.003 * {"avx512": 16, "base": 4}.get(kernels.instruction_set() or "", 8) * cores
+    # A quarter of a memory channel or so, and the call of a function.
+    return Accelerator(memory.host_limit(), 10e9 * cores, {"float32": rate, "bfloat16": rate}, 10e9, 1e-6)
 
 
 def missing(name: str) -> str:
@@ -144,7 +168,7 @@ def devices(name: str, count: int = 1) -> Sequence[Any]:
         raise UserError(
             f"to compile for {name} needs the package {plugin}: pip install 'jaxnets[plan]', in an environment of its own"
         )
-    for variable, value in _QUIET.items():
+    for variable, value in _LIBTPU.items():
         os.environ.setdefault(variable, value)
     from jax.experimental import topologies
 

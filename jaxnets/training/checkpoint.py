@@ -44,6 +44,7 @@ class Checkpoints:
     """The checkpoints of one run folder, for the processes that train there: all call each method at the same step."""
 
     def __init__(self, folder: Path) -> None:
+        """Raises UserError for a path that Orbax cannot write to."""
         logging.getLogger("absl").setLevel(logging.CRITICAL)  # Orbax logs the traceback of every error that it raises.
         self._folder = folder
         self._manager = distributed.written(lambda: _manager(folder))
@@ -151,6 +152,11 @@ class Checkpoints:
 
 def _manager(folder: Path) -> ocp.CheckpointManager:
     """Orbax's manager of a folder, in a process that does not wait for others to have one too."""
+    path = str(folder.absolute())
+    if "\\" in path or path.encode("utf-8", "ignore").decode() != path:  # Its files are named by URLs.
+        raise UserError(
+            f"checkpoints cannot be kept in {folder}: the path has a backslash or is not valid UTF-8; choose another --out"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     alone = ocp.options.MultiprocessingOptions(
         active_processes={0} if distributed.count() > 1 else None, barrier_sync_key_prefix="writer"
@@ -198,7 +204,7 @@ def _checksum(arrays: Any, progress: dict[str, Any]) -> int:
     total = zlib.crc32(json.dumps(progress, sort_keys=True).encode())
     for path, leaf in jax.tree_util.tree_flatten_with_path(arrays)[0]:
         total = zlib.crc32(f"{jax.tree_util.keystr(path)} {leaf.dtype} {leaf.shape}".encode(), total)
-        total = zlib.crc32(np.ascontiguousarray(leaf).view(np.uint8), total)
+        total = zlib.crc32(np.ascontiguousarray(leaf).view(np.uint8).data, total)
     return total
 
 

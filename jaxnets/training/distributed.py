@@ -193,7 +193,7 @@ def _arguments(where: str, process: str) -> dict[str, Any]:
     """Of jax.distributed.initialize. The runtime would abort, or wait, where a port is in use or nobody is there."""
     if where == _AUTO:
         if process:
-            raise UserError("--process is for --distributed HOST:PORT; with auto the job tells it")
+            raise UserError("--process is for --distributed HOST:PORT; with auto it is taken from the job")
         return {}
     host, _, port = where.rpartition(":")
     if not host or not port.isdecimal() or not 0 < int(port) < 2**16:
@@ -264,7 +264,9 @@ def _status(error: BaseException, report: Callable[[BaseException], int]) -> int
     """Prints an exception that ends this process, and returns its exit status."""
     if _is_common(error) and not is_writer():
         return 2
-    if isinstance(error, jax.errors.JaxRuntimeError) and any(name in str(error) for name in ("Gloo", "NCCL", "UNAVAILABLE")):
+    # A program that has run before raises JAX's own error, at its first run it may be a ValueError.
+    is_the_runtimes = isinstance(error, (jax.errors.JaxRuntimeError, ValueError))
+    if is_the_runtimes and any(name in str(error) for name in ("Gloo", "NCCL", "UNAVAILABLE")):
         print(f"jaxnets: error: {_lost(first_line(error))}", file=sys.stderr)
         return LOST
     try:

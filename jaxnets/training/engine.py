@@ -1,5 +1,6 @@
 """From an experiment and its data set to the compiled functions that training calls."""
 
+import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -19,11 +20,15 @@ from jaxnets.tasks import task as tasks
 from jaxnets.tasks.task import Task
 from jaxnets.training import parallel, state
 from jaxnets.training.memory import Costs
+from jaxnets.training.packing import GPUS, LIMIT
 from jaxnets.training.parallel import Layout
 from jaxnets.training.state import Stream, TrainState
 from jaxnets.training.step import make_evaluate, make_train_step, multi_step
 
 Array = jax.Array
+
+_INIT_EXAMPLES = 5000
+"""Training examples, evenly spaced, from which models that want that are initialized."""
 
 
 class Programs(NamedTuple):
@@ -43,7 +48,8 @@ class Programs(NamedTuple):
     train: Any
     """(state, indices [S, K, ...], training arrays) -> (state, metrics [S, K]): K steps. The state is donated."""
     evaluate: Callable[[str, bool], Any]
-    """(split, whether to keep predictions) -> the function (variables, arrays) -> (metrics [S], predictions [S, N, ...])."""
+    """(split, whether in full) -> the function (variables, arrays) -> (metrics [S], predictions [S, N, ...]), which
+    `make_evaluate` describes."""
     hyperparams: Mapping[str, np.ndarray]
     """Those that differ between replicas, [S] each."""
     total_steps: int
@@ -60,7 +66,7 @@ class Engine(NamedTuple):
     train: Callable[[TrainState, Any], tuple[TrainState, Any]]
     """(state, indices [S, K, ...]) -> (state, metrics [S, K]): K steps. The state is donated."""
     evaluate: Callable[[str, Any, bool], Any]
-    """(split, variables, whether to keep predictions) -> (metrics [S], predictions [S, N, ...] with padding)."""
+    """(split, variables, whether in full, see `make_evaluate`) -> (metrics [S], predictions [S, N, ...] with padding)."""
     total_steps: int
     num_parameters: int
     """Trained values of one replica."""
@@ -83,13 +89,16 @@ def programs(experiment: Experiment, task: Task, layout: Layout) -> Programs:
     swept = {path.removeprefix("optim."): np.asarray(values, np.float32) for path, values in experiment.grid.items()}
     tx = optimizer.build(experiment.optim, total_steps, steps_per_epoch, swept=tuple(swept))
     measure = optimizer.measure(experiment.optim, total_steps, steps_per_epoch) if experiment.optim.record else None
+    # Elsewhere a copy costs more than a kernel.
+    pack_limit = LIMIT if layout.platform in GPUS else 0
     step = make_train_step(
         model,
         task.objective,
         tx,
         grad_accumulation_steps=experiment.grad_accumulation_steps,
-        eval_mode=experiment.optim.trainable == "head",
+        eval_mode=experiment.optim.trainable != "all",
         measure=measure,
+        pack_limit=pack_limit,
     )
 
     def create(key: Array, hyperparams: Any, by_seed: Any, shared: Any) -> TrainState:
@@ -99,9 +108,9 @@ def programs(experiment: Experiment, task: Task, layout: Layout) -> Programs:
     def epoch_indices(key: Array, epoch: Array) -> Any:
         return task.train_loader.epoch_indices(state.stream(key, Stream.ORDER), epoch)
 
-    def evaluate(split: str, keep: bool) -> Any:
+    def evaluate(split: str, full: bool) -> Any:
         loader = task.eval_loader(split)
-        return jitted(make_evaluate(model, task.objective, loader, keep, task.eval_carry))
+        return jitted(make_evaluate(model, task.objective, loader, full, task.eval_carry))
 
     jitted = functools.partial(parallel.jit_over_seeds, layout=layout)
     return Programs(
@@ -110,7 +119,7 @@ def programs(experiment: Experiment, task: Task, layout: Layout) -> Programs:
         layout=layout,
         create=jitted(create),
         epoch_indices=jitted(epoch_indices),
-        train=jitted(multi_step(step, task.train_loader), donate=True, batch_arg=1),
+        train=jitted(multi_step(step, task.train_loader, pack_limit=pack_limit), donate=True, batch_arg=1),
         evaluate=evaluate,
         hyperparams=swept,
         total_steps=total_steps,
@@ -142,6 +151,8 @@ def build(
         if pretrained is None:
             shapes, shape = _variable_shapes(experiment, task, made.model), task.sample_inputs[0].shape[1:]
             given = pretrained_weights.load(made.model, shapes, shape, experiment.seeds)
+        if not given.by_seed and not given.shared:
+            given = Pretrained({}, _from_examples(made.model, experiment, dataset))
         # What was given may be on other devices than this program's.
         by_seed, shared = jax.device_get((given.by_seed, given.shared))
         first = jax.random.wrap_key_data(parallel.put(keys, layout))
@@ -153,14 +164,14 @@ def build(
         """The split on the devices, from its first use on."""
         return parallel.put(jax.tree.map(jnp.asarray, dict(task.arrays[split])), layout, shared=True)
 
-    evaluator = functools.cache(lambda split, keep: compiled(made.evaluate(split, keep)))
+    evaluator = functools.cache(lambda split, full: compiled(made.evaluate(split, full)))
     return Engine(
         task=task,
         model=made.model,
         init=init,
         epoch_indices=lambda keys, epoch: indices_of_all(keys, parallel.put(np.int32(epoch), layout, shared=True)),
         train=lambda state, indices: train(state, indices, arrays("train")),
-        evaluate=lambda split, variables, keep: evaluator(split, keep)(variables, arrays(split)),
+        evaluate=lambda split, variables, full: evaluator(split, full)(variables, arrays(split)),
         total_steps=made.total_steps,
         num_parameters=count_parameters(experiment, task),
         layout=layout,
@@ -168,10 +179,25 @@ def build(
     )
 
 
+def _from_examples(model: Any, experiment: Experiment, dataset: Dataset) -> Any:
+    """The variables that the model makes from training examples, as evaluation sees them; {} of all others.
+
+    A Linen module that wants that has a method `from_examples`, from its inputs to a partial tree of variables.
+    """
+    if not hasattr(model, "from_examples"):
+        return {}
+    chosen = dataclasses.replace(experiment, eval_batch_size=_INIT_EXAMPLES, eval_examples=_INIT_EXAMPLES)
+    task = tasks.build(chosen, dataset)
+    loader = task.eval_loader("train")
+    indices = jax.tree.map(lambda x: x[0], loader.epoch_indices(None, 0))
+    arrays: Any = task.arrays["train"]
+    return model.from_examples(*task.objective.inputs(loader.make_batch(arrays, indices, None)))
+
+
 def count_parameters(experiment: Experiment, task: Task) -> int:
     """Trained values of the experiment's model, without making them."""
     params = _variable_shapes(experiment, task, models.build(experiment.model, task.sizes))["params"]
-    return state.parameter_count(params if experiment.optim.trainable == "all" else optimizer.head(params))
+    return state.parameter_count(optimizer.trained(params, experiment.optim.trainable))
 
 
 def metric_names(experiment: Experiment, task: Task) -> tuple[str, ...]:

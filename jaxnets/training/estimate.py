@@ -37,6 +37,8 @@ class Estimate(NamedTuple):
     """Kernels a step."""
     collective_bytes: float
     """Exchanged with other devices a step."""
+    collectives: float
+    """Times a step that they wait for one another."""
     fastest: float
     """Seconds a step at full rates, with all kinds of work at once: a roofline."""
     slowest: float
@@ -89,7 +91,7 @@ def estimate(experiment: Experiment, dataset: Any, on: str, count: int = 1) -> E
     beside = _bytes(ahead.arrays(made, "validation")) + _bytes(arguments[0].variables) // _shares(layout)
     # Under shard_map a jaxpr has the shapes of one device; otherwise those of all.
     flops = jaxpr_flops(traced.jaxpr.jaxpr) / (layout.mesh.size if layout.split == "batch" else 1)
-    per_step = hlo.Costs(*(cost / steps for cost in hlo.program_costs(compiled.as_text())))
+    per_step = hlo.ProgramCosts(*(cost / steps for cost in hlo.program_costs(compiled.as_text())))
     dtype = getattr(experiment.model, "dtype", "float32")
     fastest, slowest = _seconds(device, flops / steps, per_step, dtype)
     return Estimate(
@@ -102,6 +104,7 @@ def estimate(experiment: Experiment, dataset: Any, on: str, count: int = 1) -> E
         bytes=per_step.bytes,
         kernels=per_step.kernels,
         collective_bytes=per_step.collective_bytes,
+        collectives=per_step.collectives,
         fastest=fastest,
         slowest=slowest,
     )
@@ -124,10 +127,10 @@ def _shares(layout: parallel.Layout) -> int:
     return layout.mesh.size if layout.split == "seeds" else 1
 
 
-def _seconds(device: Accelerator, flops: float, costs: hlo.Costs, dtype: str) -> tuple[float, float]:
+def _seconds(device: Accelerator, flops: float, costs: hlo.ProgramCosts, dtype: str) -> tuple[float, float]:
     """(at full rates and all at once, one after the other) for a step."""
     parts = (
-        flops / (1e12 * device.tera[dtype]),
+        flops / (1e12 * device.tflops[dtype]),
         costs.bytes / device.bandwidth,
         costs.collective_bytes / device.link,
     )

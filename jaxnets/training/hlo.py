@@ -10,7 +10,7 @@ import re
 from typing import NamedTuple
 
 
-class Costs(NamedTuple):
+class ProgramCosts(NamedTuple):
     """Of one run of a program on one device."""
 
     kernels: float = 0
@@ -19,9 +19,11 @@ class Costs(NamedTuple):
     """Read from and written to the device's memory, if nothing stays in a cache between two kernels."""
     collective_bytes: float = 0
     """Results of collectives: what is exchanged between devices, up to a factor below 2."""
+    collectives: float = 0
+    """How often devices exchange something, each time waiting for one another."""
 
-    def __add__(self, other: tuple) -> "Costs":
-        return Costs(*(a + b for a, b in zip(self, other, strict=True)))
+    def __add__(self, other: tuple) -> "ProgramCosts":
+        return ProgramCosts(*(a + b for a, b in zip(self, other, strict=True)))
 
 
 class _Instruction(NamedTuple):
@@ -45,11 +47,13 @@ _FREE = {
 }
 _COLLECTIVES = ("all-reduce", "all-gather", "reduce-scatter", "all-to-all", "collective-permute", "collective-broadcast")
 _SLICES = ("dynamic-slice", "gather", "slice")
+_SCALAR = re.compile(r"\w+\[\]\{:T\(")
+"""A single number in a TPU's program: its scalar unit, which is no kernel, counts loops and computes places with them."""
 _HEAD = re.compile(r"^\s+(ROOT )?%?([\w.\-]+) = ")
 _ARRAY = re.compile(r"\b([a-z]+\d*\w*)\[([\d,]*)\](?:\{([^}]*)\})?")
 
 
-def program_costs(text: str) -> Costs:
+def program_costs(text: str) -> ProgramCosts:
     """The costs of a program from `compiled.as_text()`, with every loop counted as often as it turns.
 
     >>> program_costs('''HloModule m
@@ -57,7 +61,7 @@ def program_costs(text: str) -> Costs:
     ...   %x = f32[4]{0} parameter(0)
     ...   ROOT %y = f32[4]{0} tanh(%x)
     ... }''')
-    Costs(kernels=1, bytes=32.0, collective_bytes=0)
+    ProgramCosts(kernels=1, bytes=32.0, collective_bytes=0, collectives=0)
     """
     program = _Program(text)
     return program.costs(program.entry)
@@ -120,17 +124,17 @@ class _Program:
                 current[instruction.name] = instruction
         self.costs = functools.cache(self._costs)
 
-    def _costs(self, computation: str) -> Costs:
+    def _costs(self, computation: str) -> ProgramCosts:
         inside = self.computations[computation]
-        return functools.reduce(Costs.__add__, (self._of(each, inside) for each in inside.values()), Costs())
+        return functools.reduce(ProgramCosts.__add__, (self._of(each, inside) for each in inside.values()), ProgramCosts())
 
-    def _of(self, instruction: _Instruction, inside: dict[str, _Instruction]) -> Costs:
+    def _of(self, instruction: _Instruction, inside: dict[str, _Instruction]) -> ProgramCosts:
         op, attributes = instruction.op, instruction.attributes
         if op in _FREE or op.endswith("-done"):
-            return Costs()
+            return ProgramCosts()
         if op == "while":
             turns = self._turns(attributes)
-            return Costs(*(turns * cost for cost in self.costs(_called(attributes, "body"))))
+            return ProgramCosts(*(turns * cost for cost in self.costs(_called(attributes, "body"))))
         if op == "conditional":
             branches = re.search(r"branch_computations=\{([^}]*)\}", attributes)
             names = (
@@ -141,8 +145,11 @@ class _Program:
             return max(self.costs(name) for name in names)
         if op in ("call", "async-start"):
             return self.costs(_called(attributes, "to_apply" if op == "call" else "calls"))
-        exchanged = array_bytes(instruction.shape, on_chip=True) if op.removesuffix("-start") in _COLLECTIVES else 0
-        return Costs(1, self._traffic(instruction, inside), exchanged)
+        if _SCALAR.match(instruction.shape) and op not in ("fusion", "custom-call", *_COLLECTIVES):
+            return ProgramCosts()
+        is_exchange = op.removesuffix("-start") in _COLLECTIVES
+        exchanged = array_bytes(instruction.shape, on_chip=True) if is_exchange else 0
+        return ProgramCosts(1, self._traffic(instruction, inside), exchanged, int(is_exchange))
 
     def _turns(self, attributes: str) -> int:
         """How often a loop turns: as the compiler states it, else the number that its condition compares with."""
@@ -194,6 +201,8 @@ def _written(instruction: _Instruction, inside: dict[str, _Instruction]) -> floa
     known = [inside[name] for name in instruction.operands if name in inside]
     if instruction.op == "dynamic-update-slice" and len(known) > 1:
         return array_bytes(known[1].shape)
+    if instruction.op == "copy-start":
+        return array_bytes(instruction.shape.lstrip("(").split(", ")[0])  # Then come the source and a flag.
     if instruction.op == "tuple":
         return sum(_written(each, inside) for each in known)
     if instruction.op == "bitcast" and known:

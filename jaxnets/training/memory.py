@@ -95,15 +95,15 @@ class OutOfMemory(Exception):  # noqa: N818
     """A program needs more memory than a device has."""
 
     def __init__(self, memory: Memory = _UNKNOWN, limit: int = 0, training: bool = True) -> None:
-        super().__init__(f"{memory.total} bytes needed, {limit} there")
+        super().__init__(f"{memory.total} bytes needed, {limit} available")
         self.memory, self.limit, self.training = memory, limit, training
 
     def explain(self, experiment: Experiment) -> str:
         """One line for the user, with a size that would fit."""
-        gigabytes = lambda count: f"{count / 1e9:.1f} GB"
+        gigabytes = lambda count: f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{count / 1e6:.0f} MB"
         what = f"{experiment.id}: out of memory"
         if self.memory.total:
-            what += f" ({gigabytes(self.memory.total)} needed, {gigabytes(self.limit)} there)"
+            what += f" ({gigabytes(self.memory.total)} needed, {gigabytes(self.limit)} available)"
         if not self.training:
             return f"{what} beside training; lower --eval-batch-size or --seeds"
         batch_size = experiment.data.batch_size
@@ -114,6 +114,8 @@ class OutOfMemory(Exception):  # noqa: N818
             return (
                 f"{what}: weights and data alone are too large; try fewer {'settings or ' if experiment.grid else ''}seeds"
             )
+        if 4 * fitting < part:
+            fitting = max(1, fitting // 2)  # What does not shrink with the batch, such as gradients, counts for more there.
         size = 2 ** (min(fitting, max(1, part - 1)).bit_length() - 1)
         advice = f"--data.batch-size {size}"
         if experiment.grad_accumulation_steps > 1:

@@ -5,7 +5,7 @@ Two layouts over a mesh of one axis:
     seeds   each device trains its share of the replicas; nothing is communicated
     batch   each device takes its share of every batch; gradients are summed
 
-`jit_over_seeds` is how every function of a run is mapped over seeds and laid out; `compile_over_seeds` also compiles it.
+`jit_over_seeds` is how every function of a run is mapped over seeds and laid out, and `compiled_ahead` how it is compiled.
 `data_parallel` compiles a training step of a program of your own. It comes in two modes: by default the step is written for
 the whole batch and the compiler splits it; `per_device=True` keeps pmap's contract, where the step sees one device's share
 and sums over the named axis itself.
@@ -60,14 +60,16 @@ def make_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
 def choose_layout(seeds: int, batch_size: int, devices: Sequence[jax.Device] | None = None) -> Layout:
     """Splits seeds over `devices` (by default all, of all processes) if they divide evenly, else the batch if that does.
 
-    Otherwise one device does it all; UserError if other processes would be idle. Devices of one CPU share its cores, so
-    splitting a batch over them gains nothing.
+    Otherwise one device does it all; UserError if other processes would be idle. Devices of one CPU share its cores:
+    splitting a batch over them gains nothing, and of them as many are used as share the seeds evenly.
     """
     devices = jax.devices() if devices is None else devices
     processes = len({device.process_index for device in devices})
+    if processes == 1 and devices[0].platform == "cpu":
+        devices = devices[: max(number for number in range(1, len(devices) + 1) if seeds % number == 0)]
     if seeds % len(devices) == 0:
         return Layout("seeds", make_mesh(devices))
-    if batch_size % len(devices) == 0 and (processes > 1 or devices[0].platform != "cpu"):
+    if batch_size % len(devices) == 0:
         return Layout("batch", make_mesh(devices))
     if processes > 1:
         raise UserError(
@@ -185,17 +187,19 @@ def data_parallel(
     )
 
 
-def split_cpu(seeds: int) -> None:
-    """Configures JAX with one CPU device per core, or as many as divide the seeds evenly, so that seeds train in parallel.
+def split_cpu(*seeds: int) -> None:
+    """Configures JAX with as many CPU devices as let runs of so many seeds each train their seeds in parallel.
 
-    Small nets leave cores waiting for each other when they share one batch. Must come before the first use of a device;
-    it changes nothing where there is an accelerator. A process that works with others has one: more can wait for each other
-    in vain in collective operations of XLA's CPU runtime (jax 0.10).
+    That is one per core, or as many as divide a run's seeds evenly. Small nets leave cores waiting for each other when they
+    share one batch. Must come before the first use of a device; it changes nothing where there is an accelerator. A process
+    that works with others has one: more can wait for each other in vain in collective operations of XLA's CPU runtime
+    (jax 0.10).
     """
     cores = available_cores()
-    # As many seeds at once as there are cores, by the fewest devices that share the seeds out evenly.
-    even = [devices for devices in range(1, 3 * cores + 1) if seeds % devices == 0]
-    best = 1 if jax.distributed.is_initialized() else max(even, key=lambda devices: (min(devices, cores), -devices))
+    # As many seeds at once as there are cores, by the fewest devices that share the seeds of a run out evenly.
+    even = [[devices for devices in range(1, 3 * cores + 1) if run % devices == 0] for run in seeds]
+    best = max(max(devices, key=lambda number: (min(number, cores), -number)) for devices in even)
+    best = 1 if jax.distributed.is_initialized() else best
     with contextlib.suppress(RuntimeError):  # Devices are in use already: then they stay as they are.
         jax.config.update("jax_num_cpu_devices", best)
 
@@ -278,12 +282,14 @@ def fetch_replica(tree: Any, seed: int) -> Any:
     return jax.tree.map(lambda leaf: leaf[seed], tree)
 
 
-def device_line() -> str:
-    """The devices in a few words, and which kernels run on them if they are CPUs."""
+def device_line(layout: Layout) -> str:
+    """The devices of a run in a few words, how many more there are, and which kernels run on them if they are CPUs."""
     devices = describe_devices()
     processes = f", {jax.process_count()} processes" if jax.process_count() > 1 else ""
     if devices["platform"] != "cpu":
-        return f"{devices['count']} × {devices['kind']}{processes}"
+        idle = devices["count"] - layout.mesh.size
+        among = f" ({idle} more idle: neither seeds nor batches divide by {devices['count']})" if idle else ""
+        return f"{layout.mesh.size} × {devices['kind']}{among}{processes}"
     notes = {"native": "native kernels", "xla": "no native kernels (slower): they need a C++ compiler at install time"}
     return f"cpu, {devices['cores']} cores, {notes[devices['kernels']]}{processes}"
 

@@ -94,7 +94,7 @@ def without_accelerators() -> None:
 
 
 def prepare() -> None:
-    """All of the above, for a process of our own."""
+    """Standard settings for a whole process of our own, which is also tuned and caches compiled programs."""
     for name, value in (("enable_x64", False), ("disable_jit", False), ("numpy_dtype_promotion", "standard")):
         jax.config.update(f"jax_{name}", value)
     tune()

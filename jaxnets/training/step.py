@@ -11,7 +11,8 @@ from jax import lax
 
 from jaxnets.pipeline.loaders import Arrays, Batch, Loader
 from jaxnets.tasks.metrics import Mean, Metrics, merge
-from jaxnets.tasks.task import Objective
+from jaxnets.tasks.task import Objective, apply_once
+from jaxnets.training.packing import Packed, pack, unpack
 from jaxnets.training.state import Stream, TrainState, step_keys, stream
 
 Array = jax.Array
@@ -30,6 +31,7 @@ def make_train_step(
     grad_accumulation_steps: int = 1,
     eval_mode: bool = False,
     measure: Callable[[Any, Any, Array], dict[str, Array]] | None = None,
+    pack_limit: int = 0,
 ) -> TrainStep:
     """The function (state, batch) -> (state, metrics of the batch before the update).
 
@@ -45,6 +47,7 @@ def make_train_step(
       eval_mode: runs the model in evaluation mode: BatchNorm keeps its statistics and nothing is dropped, as it must be
         where `tx` trains nothing but the head.
       measure: (gradients, state of `tx`, step) -> further metrics of the step (see jaxnets.optim.optimizer.measure).
+      pack_limit: arrays of at most this many elements are checked and kept together (see jaxnets.training.packing).
 
     The step takes the key of the model's randomness from the state, unless the caller, who has derived it already, gives it.
     """
@@ -88,19 +91,41 @@ def make_train_step(
         extra_args = {"value": loss, "grad": grads, "value_fn": value_fn, "key": optim_key}
         updates, opt_state = tx.update(grads, state.opt_state, state.params, **extra_args)
         params = optax.apply_updates(state.params, updates)
-        # A finite loss can have gradients that are not; what was computed from them must not be kept.
-        finite = [jnp.isfinite(leaf).all() for leaf in jax.tree.leaves((loss, params, model_state))]
-        ok = functools.reduce(jnp.logical_and, finite) & (state.failed_at < 0)
-        # The rule's own state may be lost: a replica that failed takes no further step.
-        params, model_state, carry = jax.tree.map(
-            lambda new, old: jnp.where(ok, new, old),
-            (params, model_state, carry),
-            (state.params, state.model_state, state.carry),
-        )
-        failed_at = jnp.where(ok | (state.failed_at >= 0), state.failed_at, state.step)
-        return TrainState(state.step + 1, params, model_state, opt_state, state.key, carry, failed_at), metrics
+        new = TrainState(state.step + 1, params, model_state, opt_state, state.key, carry, state.failed_at)
+        return _keep_finite(loss, new, state, pack_limit), metrics
 
     return step
+
+
+def _weights(state: TrainState) -> tuple[Any, Any, Any]:
+    """What a step packs and a loop carries, in one order, so that the compiler sees that both buffers are the same."""
+    return state.params, state.model_state, state.opt_state
+
+
+def _keep_finite(loss: Array, new: TrainState, old: TrainState, pack_limit: int) -> TrainState:
+    """`new`; where the loss or the weights are not finite, the old weights, marked as failed.
+
+    A finite loss can have gradients that are not; what was computed from them must not be kept. A replica that failed takes
+    no further step, so the rule's own state may be lost: of it is kept what shares a buffer with the weights.
+    """
+    found, kept = (pack(_weights(state), pack_limit) for state in (new, old))
+    if pack_limit:
+        # Written once and then read by both the check and the choice, rather than computed for each.
+        once = lambda x: lax.optimization_barrier(x) if x.ndim == 1 and jnp.issubdtype(x.dtype, jnp.floating) else x
+        found = jax.tree.map(once, found)
+    weights = pack(unpack(found)[:2], pack_limit)
+    finite = [jnp.isfinite(leaf).all() for leaf in (loss, *weights.buffers)]
+    ok = functools.reduce(jnp.logical_and, finite) & (old.failed_at < 0)
+    select = lambda new, old: jnp.where(ok, new, old)
+    params, model_state, small = unpack(jax.tree.map(select, found, kept))
+    opt_state = jax.tree.map(lambda small, new: small if new.size <= pack_limit else new, small, new.opt_state)
+    return new._replace(
+        params=params,
+        model_state=model_state,
+        opt_state=opt_state,
+        carry=jax.tree.map(select, new.carry, old.carry),
+        failed_at=jnp.where(ok | (old.failed_at >= 0), old.failed_at, old.step),
+    )
 
 
 def _over_microbatches(count: int, function: Callable[..., Any], model_state: Any, batch: Batch, key: Array) -> Any:
@@ -126,36 +151,52 @@ def _over_microbatches(count: int, function: Callable[..., Any], model_state: An
     return lax.scan(body, (zeros[0], model_state, zeros[1]), items)[0]
 
 
-def multi_step(step: TrainStep, loader: Loader, axis_name: str | None = None) -> Callable[..., tuple[TrainState, Metrics]]:
+def multi_step(
+    step: TrainStep, loader: Loader, axis_name: str | None = None, pack_limit: int = 0
+) -> Callable[..., tuple[TrainState, Metrics]]:
     """The function (state, indices, arrays) -> (state, metrics [K]): a step for each of the K items of `indices`.
 
-    Each batch is made inside the step that uses it.
+    Each batch is made inside the step that uses it. From one to the next, arrays of at most `pack_limit` elements are
+    carried in one buffer.
     """
 
-    def run(state: TrainState, indices: Any, arrays: Arrays) -> tuple[TrainState, Metrics]:
-        def body(state: TrainState, item: Any) -> tuple[TrainState, Metrics]:
-            batch_key, model_key = step_keys(state, axis_name)
-            return step(state, loader.make_batch(arrays, item, batch_key), model_key)
+    def pack_state(state: TrainState) -> tuple[Packed, Any]:
+        """Without the key, which never changes. A carry may be split over devices."""
+        return pack((_weights(state), state.step, state.failed_at), pack_limit), state.carry
 
-        return lax.scan(body, state, indices)
+    def run(state: TrainState, indices: Any, arrays: Arrays) -> tuple[TrainState, Metrics]:
+        def unpack_state(packed: tuple[Packed, Any]) -> TrainState:
+            (params, model_state, opt_state), step, failed_at = unpack(packed[0])
+            return TrainState(step, params, model_state, opt_state, state.key, packed[1], failed_at)
+
+        def body(packed: Any, item: Any) -> tuple[Any, Packed]:
+            before = unpack_state(packed)
+            batch_key, model_key = step_keys(before, axis_name)
+            after, metrics = step(before, loader.make_batch(arrays, item, batch_key), model_key)
+            return pack_state(after), pack(metrics, pack_limit)
+
+        last, metrics = lax.scan(body, pack_state(state), indices)
+        return unpack_state(last), unpack(metrics)
 
     return run
 
 
 def make_evaluate(
-    model: Any, objective: Objective, loader: Loader, keep: bool = False, carry: Any = ()
+    model: Any, objective: Objective, loader: Loader, full: bool = False, carry: Any = ()
 ) -> Callable[..., Any]:
     """The function (variables, arrays) -> (metrics, predictions) over every example of a split, in evaluation mode.
 
-    `keep` asks for the objective's predictions [N, ...], padding included; otherwise they are an empty dict. `carry` is what
-    the first batch starts from.
+    With `full`, outputs are those of the objective's `predict`, and its predictions [N, ...] are kept, padding included;
+    otherwise the model is called once for each batch, and predictions are an empty dict. `carry` is what the first batch
+    starts from.
     """
+    predict = objective.predict if full else apply_once
 
     def evaluate(variables: Any, arrays: Arrays) -> tuple[Metrics, dict[str, Array]]:
         def body(carry: Any, item: Any) -> tuple[Any, Any]:
             batch = objective.with_carry(loader.make_batch(arrays, item, None), carry)
-            outputs = objective.predict(functools.partial(model.apply, variables, train=False), objective.inputs(batch))
-            kept = objective.predictions(outputs, batch) if keep else {}
+            outputs = predict(functools.partial(model.apply, variables, train=False), objective.inputs(batch))
+            kept = objective.predictions(outputs, batch) if full else {}
             return objective.carry(outputs), (objective.metrics(outputs, batch), kept)
 
         _, (metrics, kept) = lax.scan(body, carry, loader.epoch_indices(None, 0))

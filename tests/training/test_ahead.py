@@ -1,8 +1,8 @@
 """The training program and the evaluation of every experiment, lowered for GPUs and TPUs in a process that has neither.
 
 Sizes are the experiment's own, but nothing of them is in memory. Of experiments that differ in values alone the first stands
-for all, as in tests/tasks/test_every_experiment.py; residual nets have a block a stage here, and all of them in `make
-test-accelerators`.
+for all, as in tests/tasks/test_every_experiment.py, and `make test` has one of each kind. Residual nets have a block a stage
+here, and all of them in `make test-accelerators`.
 """
 
 import os
@@ -20,7 +20,7 @@ from jaxnets.pipeline.visual_words import bow
 from jaxnets.tasks import task as tasks
 from jaxnets.training import ahead, engine, parallel
 from jaxnets.training.loop import train_epoch
-from tests.tasks.test_every_experiment import different_experiments
+from tests.tasks.test_every_experiment import as_parameters, different_experiments
 
 PLATFORMS = ("cuda", "tpu")
 WHOLE_NETS = bool(os.environ.get("JAXNETS_TEST_ACCELERATORS"))
@@ -71,7 +71,7 @@ def counted_words(config, dataset):
     return {split: {"counts": like(fields["label"]), "label": fields["label"]} for split, fields in dataset.splits.items()}
 
 
-@pytest.mark.parametrize("experiment", different_experiments(), ids=lambda experiment: experiment.id)
+@pytest.mark.parametrize("experiment", as_parameters(different_experiments()))
 def test_every_program_lowers_for_accelerators(experiment, monkeypatch):
     monkeypatch.setattr(bow, "counts", counted_words)
     experiment = shallow(experiment)

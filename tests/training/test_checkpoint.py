@@ -89,6 +89,13 @@ def test_a_folders_name_is_no_pattern(tmp_path, name):
     np.testing.assert_array_equal(found.latest["w"], snapshot(1).latest["w"])
 
 
+@pytest.mark.parametrize("name", ["a\\b", "\udcff"])
+def test_paths_that_checkpoints_cannot_have_are_refused_before_training(tmp_path, name):
+    with pytest.raises(UserError, match="the path has a backslash or is not valid UTF-8"):
+        Checkpoints(tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
 def test_what_was_saved_otherwise_is_refused_at_once(checkpoints, tmp_path, monkeypatch):
     """A save is believed once it has been read back."""
     checkpoints.save(1, snapshot(1))
@@ -99,7 +106,7 @@ def test_what_was_saved_otherwise_is_refused_at_once(checkpoints, tmp_path, monk
         (tmp_path / "checkpoints" / str(step) / "latest" / "w" / ".zarray").unlink()
 
     monkeypatch.setattr(checkpoints._manager, "save", lose_a_file)
-    with pytest.raises(UserError, match="cannot write a checkpoint .*; when that is mended, .* to resume from step 1"):
+    with pytest.raises(UserError, match="cannot write a checkpoint .*; when that is fixed, .* to resume from step 1"):
         checkpoints.save(2, snapshot(2))
     assert checkpoints.restore(snapshot(0))[0].progress["step"] == 1
 

@@ -1,5 +1,6 @@
 """Several local processes train as one does; what depends on clocks, signals and files is agreed on; a dead one ends all."""
 
+import functools
 import json
 import os
 import re
@@ -10,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
@@ -18,9 +20,7 @@ from jaxnets.errors import UserError
 from jaxnets.runs import weights
 from jaxnets.runs.folder import RunFolder
 from jaxnets.training import distributed
-from tests.reliability.processes import starter
-
-pytestmark = pytest.mark.slow
+from tests.reliability.processes import free_port, starter
 
 CONFIG = """
 from dataclasses import replace
@@ -44,7 +44,7 @@ def experiments():
     spsa = Optim("spsa", spsa=Spsa(a=0.02, num_perturbations=2))
     yield replace(image, id="trial/spsa", model=MLPConfig(hidden=(4,)), optim=spsa, seeds=1, steps=8)
 """
-TRIALS = ("seeds", "batch", "rnn", "spsa")
+TRIALS = ("spsa", *(pytest.param(name, marks=pytest.mark.slow) for name in ("seeds", "batch", "rnn")))
 
 
 @pytest.fixture(scope="module")
@@ -58,12 +58,6 @@ def config(tmp_path_factory):
     path = tmp_path_factory.mktemp("config") / "trials.py"
     path.write_text(CONFIG)
     return path
-
-
-def free_port():
-    with socket.socket() as trial:
-        trial.bind(("", 0))
-        return trial.getsockname()[1]
 
 
 class Team:
@@ -96,6 +90,13 @@ class Team:
         return "\n".join(line for log in logs for line in log.read_text().splitlines() if not line.startswith("[Gloo]"))
 
 
+@pytest.mark.parametrize("kind", [jax.errors.JaxRuntimeError, ValueError])
+def test_a_connection_that_breaks_is_explained(kind, capsys):
+    error = kind("UNKNOWN: Gloo AllGather failed: [external/gloo/pair.cc:538] Read error [127.0.0.1]:424: reset by peer")
+    assert distributed._status(error, cli.explain) == distributed.LOST
+    assert "another process ended (UNKNOWN: Gloo AllGather failed" in capsys.readouterr().err
+
+
 def wait_for(condition, team):
     limit = time.monotonic() + 600
     while not condition():
@@ -111,46 +112,40 @@ def measured(run):
 
 
 @pytest.fixture(scope="module")
-def alone(start, config, tmp_path_factory):
-    """The folder of what one process of one device makes of the trials."""
-    out = tmp_path_factory.mktemp("alone")
-    team = Team(start, out, out, [config], number=1)
-    assert team.end() == [0], team.said()
-    return out
+def trained(start, config, tmp_path_factory):
+    """A function from a trial and a number of processes, of one device each, to the run's folder and the processes."""
+
+    @functools.cache
+    def train(trial, number):
+        out = tmp_path_factory.mktemp(f"{trial}{number}")
+        team = Team(start, out, out, [f"{config}:trial/{trial}"], number=number)
+        assert team.end() == [0] * number, team.said()
+        return out / "trial" / trial, team
+
+    return train
 
 
-@pytest.fixture(scope="module", params=[2, 4] if os.environ.get("JAXNETS_RELIABILITY") == "full" else [2])
-def together(request, start, config, tmp_path_factory):
-    """The folder of what several processes make of them, and what each said."""
-    out = tmp_path_factory.mktemp("together")
-    team = Team(start, out, out, [config], number=request.param)
-    assert team.end() == [0] * request.param, team.said()
-    return out, team
-
-
+@pytest.mark.parametrize("number", [2, 4] if os.environ.get("JAXNETS_RELIABILITY") == "full" else [2])
 @pytest.mark.parametrize("trial", TRIALS)
-def test_processes_train_as_one(alone, together, trial):
-    """Statistics of BatchNorm, dropout and SPSA's directions are those of the whole batch; all rounding is in the sums."""
-    ours, other = (weights.load(out / "trial" / trial)[0] for out in (together[0], alone))
+def test_processes_train_as_one(trained, trial, number):
+    """Statistics of BatchNorm, dropout and SPSA's directions are those of the whole batch; all rounding is in the sums.
+
+    Only the writer speaks.
+    """
+    (together, team), (alone, _) = trained(trial, number), trained(trial, 1)
+    ours, other = (weights.load(run)[0] for run in (together, alone))
     flat = lambda tree: np.concatenate([np.ravel(leaf) for leaf in _leaves(tree)])
     tolerance = {"seeds": 0.0, "spsa": 1e-4}.get(trial, 1e-5)
     np.testing.assert_allclose(flat(ours), flat(other), rtol=tolerance, atol=tolerance)
-    assert measured(together[0] / "trial" / trial)[0][0]["loss"] == pytest.approx(
-        measured(alone / "trial" / trial)[0][0]["loss"], rel=1e-6
-    )
-    summary = RunFolder(together[0] / "trial" / trial).summary()
-    assert summary["layout"] == ("seeds" if trial == "seeds" else "batch")
+    assert measured(together)[0][0]["loss"] == pytest.approx(measured(alone)[0][0]["loss"], rel=1e-6)
+    assert RunFolder(together).summary()["layout"] == ("seeds" if trial == "seeds" else "batch")
+    assert f"trial/{trial}" in team.said(0)
+    assert f"{number} processes" in team.said(0)
+    assert not team.said(1).strip()
 
 
 def _leaves(tree):
     return [leaf for _, item in sorted(tree.items()) for leaf in (_leaves(item) if isinstance(item, dict) else [item])]
-
-
-def test_only_the_writer_speaks(together):
-    _, team = together
-    assert "trial/spsa" in team.said(0)
-    assert f"{len(team.processes)} processes" in team.said(0)
-    assert not team.said(1).strip()
 
 
 def recorded(run, steps):
@@ -158,7 +153,17 @@ def recorded(run, steps):
     return (run / "metrics.jsonl").exists() and (run / "metrics.jsonl").read_bytes().count(b"\n") >= steps
 
 
-def test_dead_and_stopped_processes_end_all_and_the_run_goes_on(start, config, alone, tmp_path):
+def test_a_dead_process_ends_the_other(start, config, tmp_path):
+    """In the first epoch, whose record comes before the end of the other."""
+    team = Team(start, tmp_path / "logs", tmp_path / "out", [f"{config}:trial/spsa", "--steps", "20000"])
+    wait_for(lambda: recorded(tmp_path / "out" / "trial" / "spsa", 3), team)
+    team.processes[1].kill()
+    assert team.end()[0] == distributed.LOST, team.said()
+    assert len([line for line in team.said(0).splitlines() if line.startswith("jaxnets: error")]) == 1
+
+
+@pytest.mark.slow
+def test_dead_and_stopped_processes_end_all_and_the_run_goes_on(start, config, trained, tmp_path):
     """Bit for bit as if nothing had happened: kill -9 of either, SIGTERM to the one that does not write, then one alone."""
     run, arguments = tmp_path / "out" / "trial" / "seeds", [f"{config}:trial/seeds", "--checkpoint-every", "0"]
     for killed, other, steps in ((1, 0, 3), (0, 1, 24)):
@@ -179,8 +184,9 @@ def test_dead_and_stopped_processes_end_all_and_the_run_goes_on(start, config, a
     team = Team(start, tmp_path / "logs", tmp_path / "out", arguments, number=1)
     assert team.end() == [0], team.said()
     assert "resuming trial/seeds at step" in team.said()
-    assert measured(run) == measured(alone / "trial" / "seeds")
-    for ours, other in zip(*(_leaves(weights.load(out)[0]) for out in (run, alone / "trial" / "seeds")), strict=True):
+    alone, _ = trained("seeds", 1)
+    assert measured(run) == measured(alone)
+    for ours, other in zip(*(_leaves(weights.load(folder)[0]) for folder in (run, alone)), strict=True):
         np.testing.assert_array_equal(ours, other)
 
 

@@ -47,7 +47,7 @@ def test_nothing_is_left_in_the_cache_that_cannot_be_read_again(monkeypatch):
 
 def test_time_lies_between_all_at_once_and_one_after_the_other():
     device = accelerators.KNOWN["h100"]
-    costs = hlo.Costs(kernels=100, bytes=3.352e9, collective_bytes=4.5e8)
+    costs = hlo.ProgramCosts(kernels=100, bytes=3.352e9, collective_bytes=4.5e8)
     fastest, slowest = estimate._seconds(device, 989.4e9, costs, "bfloat16")
     assert fastest == pytest.approx(1e-3)  # A millisecond of each.
     assert slowest == pytest.approx(1e-3 + 1e-3 + 2 * 1e-3 + 100 * 5e-6)

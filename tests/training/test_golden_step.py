@@ -38,11 +38,11 @@ def two_steps(config, sizes, objective, inputs, batch, carry=()):
     """Loss of the first step, norm of all parameters after it, and the same of the second step."""
     model = models.build(config, sizes)
     tx = optimizer.build(Optim("adam", lr=1e-2, clip=1.0), 100, 10)
-    current = state.create(state.replica_keys(0, 1)[0], model, tx, inputs, carry)
-    step, numbers = jax.jit(make_train_step(model, objective, tx)), []
+    current = jax.jit(lambda key: state.create(key, model, tx, inputs, carry))(state.replica_keys(0, 1)[0])
+    step, norm, numbers = jax.jit(make_train_step(model, objective, tx)), jax.jit(optax.tree.norm), []
     for _ in range(2):
         current, metrics = step(current, batch)
-        numbers += [float(metrics["loss"].value), float(optax.tree.norm(current.params))]
+        numbers += [float(metrics["loss"].value), float(norm(current.params))]
     return numbers
 
 

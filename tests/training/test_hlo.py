@@ -82,7 +82,26 @@ ENTRY %main (i: s32[], x: f32[4]) -> f32[4] {
   %sum-start = f32[4]{0:T(128)S(1)} all-reduce-start(%chosen), to_apply=%add
   ROOT %sum = f32[4]{0} all-reduce-done(%sum-start)
 }""")
-    assert found == hlo.Costs(3, 2 * 32 + 16, 16)  # What arrives stays on the chip
+    assert found == hlo.ProgramCosts(3, 2 * 32 + 16, 16, 1)  # What arrives stays on the chip
+
+
+def test_a_tpus_scalar_unit_runs_no_kernels_and_its_copies_are_written_once():
+    """From a program for a v5e: a prefetch into the chip's own memory, and a copy of a result out of it."""
+    found = hlo.program_costs("""HloModule prefetch
+ENTRY %main (x: f32[1024,128], turn: s32[]) -> f32[1024,128] {
+  %x = f32[1024,128]{1,0:T(8,128)} parameter(0)
+  %turn = s32[]{:T(128)} parameter(1)
+  %one = s32[]{:T(128)} constant(1)
+  %next = s32[]{:T(128)} add(%turn, %one)
+  %is-odd = pred[]{:T(512)} compare(%next, %one), direction=EQ
+  %in = (f32[1024,128]{1,0:T(8,128)S(1)}, f32[1024,128]{1,0:T(8,128)}, u32[]{:S(2)}) copy-start(%x)
+  %here = f32[1024,128]{1,0:T(8,128)S(1)} copy-done(%in)
+  %y = f32[1024,128]{1,0:T(8,128)S(1)} tanh(%here)
+  %out = (f32[1024,128]{1,0:T(8,128)}, f32[1024,128]{1,0:T(8,128)S(1)}, u32[]{:S(2)}) copy-start(%y)
+  ROOT %there = f32[1024,128]{1,0:T(8,128)} copy-done(%out)
+}""")
+    assert found.kernels == 3
+    assert found.bytes == 2 * 4 * 1024 * 128  # Read once, written once.
 
 
 def test_programs_that_this_compiler_makes():
@@ -100,4 +119,4 @@ def test_what_devices_exchange_is_counted():
         lambda x: lax.psum(x, parallel.AXIS), mesh=mesh, in_specs=PartitionSpec(parallel.AXIS), out_specs=PartitionSpec()
     )
     text = jax.jit(summed).lower(jax.ShapeDtypeStruct((4, 100), "float32")).compile().as_text()
-    assert hlo.program_costs(text).collective_bytes == 400
+    assert hlo.program_costs(text)[2:] == (400, 1)

@@ -37,6 +37,7 @@ def sized(batch, grad_accumulation_steps=1, **changes):
     [
         (OutOfMemory(LARGE, 4 * GIGA), sized(1024), "--data.batch-size 256 should fit, or --grad-accumulation-steps 4 with"),
         (OutOfMemory(LARGE, 4 * GIGA), sized(1000), "--data.batch-size 256 should fit, or --grad-accumulation-steps 4 with"),
+        (OutOfMemory(LARGE, 2 * GIGA), sized(1024), "--data.batch-size 32 should fit"),  # Half of a ninth.
         # The same memory for parts of 512 out of 1,024.
         (
             OutOfMemory(LARGE, 4 * GIGA),
@@ -47,7 +48,7 @@ def sized(batch, grad_accumulation_steps=1, **changes):
         (OutOfMemory(Memory(10 * GIGA, GIGA), 4 * GIGA), sized(64, grid={"optim.lr": (1.0,)}), "fewer settings or seeds"),
         (OutOfMemory(), sized(64), "out of memory: --data.batch-size 32 should fit, or --grad-accumulation-steps 2"),
         (OutOfMemory(), sized(1), "weights and data alone are too large"),
-        (OutOfMemory(Memory(2 * GIGA, GIGA), GIGA, training=False), sized(64), r"\(2.0 GB needed, 1.0 GB there\) beside"),
+        (OutOfMemory(Memory(2 * GIGA, GIGA), GIGA, training=False), sized(64), r"\(2.0 GB needed, 1.0 GB available\)"),
         (OutOfMemory(), registry.all_experiments()["text/char_lm"], "--data.batch-size 16 should fit$"),
     ],
 )
@@ -122,7 +123,7 @@ def test_a_run_that_cannot_fit_says_so_before_it_trains(tmp_path, monkeypatch):
     large = dataclasses.replace(lenet, data=data, seeds=1, steps=2)
     with monkeypatch.context() as patch:
         patch.setattr(parallel, "memory_limit", lambda devices: 60_000_000)
-        with pytest.raises(UserError, match=r"out of memory \(.* 0.1 GB there\).*--data.batch-size \d+ should fit"):
+        with pytest.raises(UserError, match=r"out of memory \(.* 60 MB available\).*--data.batch-size \d+ should fit"):
             train(large, tmp_path, Reporter(Console(quiet=True)))
     # The advice can be followed in the same folder.
     train(dataclasses.replace(large, grad_accumulation_steps=16), tmp_path, Reporter(Console(quiet=True)))

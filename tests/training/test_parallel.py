@@ -33,15 +33,20 @@ def batches(count, size=16):
     rng = np.random.default_rng(0)
     for _ in range(count):
         yield {
-            "image": jnp.asarray(rng.normal(size=(size, 32, 32, 3)), jnp.float32),
-            "label": jnp.asarray(rng.integers(0, 10, size), jnp.int32),
+            "image": jnp.asarray(rng.normal(size=(size, 32, 32, 3)).astype(np.float32)),
+            "label": jnp.asarray(rng.integers(0, 10, size).astype(np.int32)),
             # An uneven mask: the mean over the batch is not the mean of the devices' means.
-            "mask": jnp.asarray(rng.random(size) < 0.7, jnp.float32),
+            "mask": jnp.asarray((rng.random(size) < 0.7).astype(np.float32)),
         }
 
 
+@jax.jit
+def create(key):
+    return state.create(key, models.build(CONFIG, {"classes": 10}), TX, (jnp.zeros((1, 32, 32, 3)),))
+
+
 def start():
-    return state.create(jax.random.key(0), models.build(CONFIG, {"classes": 10}), TX, (jnp.zeros((1, 32, 32, 3)),))
+    return create(jax.random.key(0))
 
 
 def whole_step():
@@ -86,7 +91,7 @@ def test_a_batch_in_parts_stays_split_over_the_devices(monkeypatch):
     monkeypatch.setattr(kernels, "is_supported", lambda *arrays: False)
     model = models.build(LeNetConfig(), {"classes": 10})
     step = make_train_step(model, OBJECTIVE, TX, grad_accumulation_steps=2)
-    fresh = lambda: state.create(jax.random.key(0), model, TX, (jnp.zeros((1, 32, 32, 3)),))
+    fresh = jax.jit(lambda: state.create(jax.random.key(0), model, TX, (jnp.zeros((1, 32, 32, 3)),)))
     [batch] = batches(1)
     split = parallel.data_parallel(step, parallel.make_mesh()).lower(fresh(), batch).compile()
     assert "all-gather" not in split.as_text()
@@ -101,9 +106,7 @@ def test_pmap_equals_one_device(by_pmap):
 
 def test_seeds_split_over_devices_equal_seeds_in_turn():
     step = lambda own, shared: make_train_step(models.build(CONFIG, {"classes": 10}), OBJECTIVE, TX)(own, shared)
-    states = jax.vmap(
-        lambda key: state.create(key, models.build(CONFIG, {"classes": 10}), TX, (jnp.zeros((1, 32, 32, 3)),))
-    )(state.replica_keys(0, 2 * DEVICES))
+    states = jax.jit(jax.vmap(create))(state.replica_keys(0, 2 * DEVICES))
     batch = next(batches(1))
     split = parallel.compile_over_seeds(step, parallel.Layout("seeds", parallel.make_mesh()))(states, batch)
     turns = parallel.compile_over_seeds(step, one_device())(states, batch)
@@ -114,7 +117,21 @@ def test_layouts():
     assert parallel.choose_layout(8, 128).split == "seeds"
     assert parallel.choose_layout(8, 128).mesh.size == DEVICES
     # Three seeds do not divide over four devices of one CPU, and splitting batches there gains nothing.
-    assert parallel.choose_layout(3, 128).mesh.size == 1
+    assert parallel.choose_layout(3, 128).split == "seeds"
+    assert [parallel.choose_layout(seeds, 128).mesh.size for seeds in (1, 2, 3, 5, 6)] == [1, 2, 3, 1, 3]
+
+
+@pytest.mark.parametrize(
+    ("cores", "seeds", "devices"),
+    [(2, [1], 1), (2, [4], 2), (2, [3], 3), (2, [1, 3], 3), (2, [3, 1], 3), (2, [2, 3, 5], 5), (4, [8, 6], 6)],
+)
+def test_the_run_of_most_devices_decides_how_many_a_cpu_has(cores, seeds, devices, monkeypatch):
+    """Every run of a call finds as many as it would find alone, whatever the order."""
+    configured = {}
+    monkeypatch.setattr(parallel, "available_cores", lambda: cores)
+    monkeypatch.setattr(jax.config, "update", configured.__setitem__)
+    parallel.split_cpu(*seeds)
+    assert configured == {"jax_num_cpu_devices": devices}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,11 +141,14 @@ class FakeDevice:
     process_index: int = 0
 
 
-def test_layouts_on_accelerators():
+def test_layouts_on_accelerators(monkeypatch):
     gpus = [FakeDevice("cuda", i) for i in range(4)]
     assert parallel.choose_layout(3, 128, gpus).split == "batch"
     assert parallel.choose_layout(3, 128, gpus).platform == "cuda"
     assert parallel.choose_layout(3, 127, gpus).mesh.size == 1
+    monkeypatch.setattr(parallel, "describe_devices", lambda: {"platform": "gpu", "kind": "X100", "count": 4})
+    assert parallel.device_line(parallel.choose_layout(3, 128, gpus)) == "4 × X100"
+    assert parallel.device_line(parallel.choose_layout(3, 127, gpus)).startswith("1 × X100 (3 more idle")
     assert parallel.steps_per_call(351, "cuda") == 351
 
 
@@ -153,12 +173,11 @@ def test_batch_parallel_trains_like_one_device():
     rng = np.random.default_rng(0)
     arrays = {
         "image": jnp.asarray(rng.integers(0, 256, (32, 32, 32, 3)).astype(np.uint8)),
-        "label": jnp.asarray(rng.integers(0, 10, 32), jnp.int32),
+        "label": jnp.asarray(rng.integers(0, 10, 32).astype(np.int32)),
     }
     run = multi_step(whole_step(), train)
-    fresh = lambda: jax.vmap(
-        lambda key: state.create(key, models.build(CONFIG, {"classes": 10}), TX, (jnp.zeros((1, 32, 32, 3)),))
-    )(state.replica_keys(0, 2))
+    create_all = jax.jit(jax.vmap(create))
+    fresh = lambda: create_all(state.replica_keys(0, 2))
     indices = jax.vmap(lambda key: train.epoch_indices(key, 0))(fresh().key)
     layout = parallel.Layout("batch", parallel.make_mesh())
     split, _ = parallel.compile_over_seeds(run, layout, batch_arg=1)(fresh(), indices, arrays)

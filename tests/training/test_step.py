@@ -32,15 +32,19 @@ ONE_DEVICE = parallel.Layout("seeds", parallel.make_mesh(jax.devices()[:1]))
 def arrays():
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (48, 32, 32, 3)).astype(np.uint8)
-    return {"image": jnp.asarray(images), "label": jnp.asarray(rng.integers(0, 10, 48), jnp.int32)}
+    return {"image": jnp.asarray(images), "label": jnp.asarray(rng.integers(0, 10, 48).astype(np.int32))}
 
 
 def make_loader(**augment):
     return loaders.train_batches(8, 48, images.image_batches(ImageData("x", augment=Augment(**augment)), PLAIN))
 
 
+CREATE = jax.jit(lambda key: state.create(key, MODEL, TX, INPUTS))
+CREATE_ALL = jax.jit(jax.vmap(lambda key: state.create(key, MODEL, TX, INPUTS)))
+
+
 def replica(i, seed=0):
-    return state.create(state.replica_keys(seed, i + 1)[i], MODEL, TX, INPUTS)
+    return CREATE(state.replica_keys(seed, i + 1)[i])
 
 
 def test_many_steps_equal_one_after_the_other(arrays):
@@ -69,18 +73,19 @@ def test_a_step_descends(arrays):
     assert losses[-1] < 0.7 * losses[0]
 
 
-@pytest.mark.parametrize("parts", [1, 2])
-def test_training_the_head_leaves_everything_else_bit_identical(arrays, parts):
-    tx = optimizer.build(Optim("adamw", lr=0.01, weight_decay=0.1, clip=1.0, trainable="head"), 9, 3)
+@pytest.mark.parametrize(("trainable", "parts"), [("head", 1), ("head", 2), ("scales", 1)])
+def test_training_a_part_leaves_everything_else_bit_identical(arrays, trainable, parts):
+    tx = optimizer.build(Optim("adamw", lr=0.01, weight_decay=0.1, clip=1.0, trainable=trainable), 9, 3)
     start = state.create(jax.random.key(0), MODEL, tx, INPUTS)
     batch = make_loader().make_batch(arrays, jnp.arange(8), jax.random.key(0))
     step = jax.jit(make_train_step(MODEL, OBJECTIVE, tx, grad_accumulation_steps=parts, eval_mode=True))
     end, first = step(start, batch)
     end, second = step(end, batch)
-    head = end.params["head"]
-    assert all((head[name] != start.params["head"][name]).all() for name in head)
-    untouched = lambda s: ({name: leaf for name, leaf in s.params.items() if name != "head"}, s.model_state)
-    chex.assert_trees_all_equal(untouched(end), untouched(start))
+    is_own = {"head": lambda name: name.startswith("head/"), "scales": lambda name: name.endswith("/scale")}[trainable]
+    for (path, new), old in zip(jax.tree.leaves_with_path(end.params), jax.tree.leaves(start.params), strict=True):
+        own = is_own(jax.tree_util.keystr(path, simple=True, separator="/"))
+        assert (new != old).all() if own else (new == old).all(), path
+    chex.assert_trees_all_equal(end.model_state, start.model_state)
     assert second["loss"].value < first["loss"].value
     # The loss is that of evaluation mode: no dropout, running statistics.
     evaluated = make_evaluate(MODEL, OBJECTIVE, loaders.eval_batches(8, 8, images.image_batches(ImageData("x"), PLAIN)))
@@ -108,7 +113,7 @@ def test_replicas_are_independent_and_do_not_depend_on_their_number(arrays):
 def test_vmap_and_map_over_seeds_agree(arrays):
     train = make_loader()
     run = multi_step(make_train_step(MODEL, OBJECTIVE, TX), train)
-    states = jax.vmap(lambda key: state.create(key, MODEL, TX, INPUTS))(state.replica_keys(0, 2))
+    states = CREATE_ALL(state.replica_keys(0, 2))
     indices = jax.vmap(lambda key: train.epoch_indices(key, 0)[:2])(states.key)
     mapped, _ = parallel.compile_over_seeds(run, ONE_DEVICE)(states, indices, arrays)
     together, _ = parallel.compile_over_seeds(run, ONE_DEVICE._replace(lowering_platform="cuda"))(states, indices, arrays)
@@ -118,7 +123,7 @@ def test_vmap_and_map_over_seeds_agree(arrays):
 def test_a_seed_whose_loss_is_not_finite_is_frozen_and_the_others_go_on(arrays):
     train = make_loader()
     run = parallel.compile_over_seeds(multi_step(make_train_step(MODEL, OBJECTIVE, TX), train), ONE_DEVICE)
-    states = jax.vmap(lambda key: state.create(key, MODEL, TX, INPUTS))(state.replica_keys(0, 2))
+    states = CREATE_ALL(state.replica_keys(0, 2))
     poisoned = states.params["head"]["bias"].at[1].set(jnp.inf)
     states.params["head"]["bias"] = poisoned
     indices = jax.vmap(lambda key: train.epoch_indices(key, 0))(states.key)
@@ -299,12 +304,14 @@ def test_statistics_are_not_averaged_and_replicas_can_differ():
     assert not jnp.array_equal(after.model_state["batch_stats"]["BatchNorm_0"]["mean"], jnp.zeros(6))
 
 
-def test_evaluation_averages_the_logits_of_an_image_and_its_mirror(arrays):
+def test_only_a_full_evaluation_averages_the_logits_of_an_image_and_its_mirror(arrays):
     variables = jax.tree.map(lambda x: x, replica(0).variables)
     variables["params"]["head"]["kernel"] *= 100  # So that logits differ much from one view to another.
     loader = loaders.eval_batches(7, 48, images.image_batches(ImageData("x"), PLAIN))
-    evaluate = make_evaluate(MODEL, classification.objective("image", flip=True), loader)
-    metrics, _ = jax.jit(evaluate)(variables, arrays)
+    objective = classification.objective("image", flip=True)
+    (metrics, _), (plain, _) = (
+        jax.jit(make_evaluate(MODEL, objective, loader, full))(variables, arrays) for full in (True, False)
+    )
     pixels, labels = np.asarray(arrays["image"], np.float32) / 255, np.asarray(arrays["label"])
 
     def expected(*views):
@@ -313,5 +320,6 @@ def test_evaluation_averages_the_logits_of_an_image_and_its_mirror(arrays):
 
     mirror, upside_down = pixels[:, :, ::-1], pixels[:, ::-1]
     np.testing.assert_allclose(metrics["loss"].value, expected(pixels, mirror), rtol=1e-4)
+    np.testing.assert_allclose(plain["loss"].value, expected(pixels), rtol=1e-4)
     for others in ((pixels,), (mirror,), (pixels, upside_down)):
         assert expected(*others) != pytest.approx(float(metrics["loss"].value), rel=1e-3)
