@@ -14,8 +14,8 @@ from jaxnets.config.fields import user_path
 from jaxnets.data import catalog
 from jaxnets.errors import UserError
 from jaxnets.runs import load as runs_load
+from jaxnets.runs import records, weights
 from jaxnets.runs import train as runs_train
-from jaxnets.runs import weights
 from jaxnets.runs.folder import RunFolder
 from jaxnets.runs.progress import Reporter
 
@@ -84,12 +84,8 @@ def one_experiment(name: str) -> Experiment:
 
 def history(run: PathLike) -> dict[str, np.ndarray]:
     """Metrics of a run's epochs so far: "train_loss", "validation_accuracy", … -> [epochs, seeds]; NaN for failed seeds."""
-    epochs = [line for line in RunFolder(user_path(run)).metrics() if "epoch" in line]
-    return {
-        f"{split}_{metric}": np.array([line[split][metric] for line in epochs], float)
-        for split in ("train", "validation")
-        for metric in (epochs[0][split] if epochs else ())
-    }
+    recorded = RunFolder(user_path(run)).metrics()
+    return {name: np.array(curve, float) for name, curve in records.curves(recorded).items()}
 
 
 def load(run: PathLike, replica: int = 0) -> Any:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 
 
 class UserError(Exception):
-    """Something the user can mend. The message is one line: what is wrong, where, and what to do.
+    """Something the user can fix. The message is one line: what is wrong, where, and what to do.
 
     The command line prints it without a traceback and exits with status 2. Everything else that is raised is a defect of
     jaxnets and keeps its traceback.
@@ -52,10 +52,10 @@ def remedy(error: BaseException) -> str:
     """What to do about a failed write, for the end of a message.
 
     >>> remedy(OSError(errno.EACCES, "Permission denied"))
-    'when that is mended, run the same command again'
+    'when that is fixed, run the same command again'
     """
     full = any(os.strerror(number) in str(error) for number in (errno.ENOSPC, errno.EDQUOT))
-    return f"{'free space there' if full else 'when that is mended'}, {'then ' if full else ''}run the same command again"
+    return f"{'free space there' if full else 'when that is fixed'}, {'then ' if full else ''}run the same command again"
 
 
 @contextlib.contextmanager

@@ -6,7 +6,8 @@ here imports jax, so listing experiments is quick.
 """
 
 from jaxnets.config.data import Augment, BagOfWordsData, DataConfig, ImageData, NameData, PairData, ReviewData, TextData
-from jaxnets.config.experiment import Experiment, validate, without_description
+from jaxnets.config.experiment import Experiment, validate, validate_optim, without_description
+from jaxnets.config.fast_cnn import FastCNNConfig
 from jaxnets.config.fields import field_at, parse_field, with_field, with_fields
 from jaxnets.config.loss import Loss
 from jaxnets.config.model import (
@@ -39,6 +40,7 @@ __all__ = [
     "CharRNNConfig",
     "DataConfig",
     "Experiment",
+    "FastCNNConfig",
     "ImageData",
     "Init",
     "LanguageModelConfig",
@@ -66,6 +68,7 @@ __all__ = [
     "parse_field",
     "to_json",
     "validate",
+    "validate_optim",
     "with_field",
     "with_fields",
     "without_description",

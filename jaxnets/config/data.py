@@ -12,10 +12,14 @@ class Augment:
 
     crop_padding: int = 0
     """Random crop: pixels added on every side before a window of the original size is cut out at random. 0: no crop."""
-    crop_fill: Literal["black", "edge"] = "black"
-    """Value of the added pixels: black (0), or that of the nearest pixel of the image (edge)."""
+    crop_fill: Literal["black", "edge", "reflect"] = "black"
+    """Value of the added pixels: black (0), that of the nearest pixel of the image (edge), or the image mirrored at its
+    border (reflect)."""
     flip: bool = False
     """Mirror each image left to right with probability 1/2."""
+    alternate: bool = False
+    """With flip: only the first epoch decides at random. After it an image is mirrored in every second epoch, so that any
+    two epochs in a row show it both ways (Jordan 2024)."""
     brightness: float = 0.0
     """Strength x in [0, 1): multiplies each image by a factor drawn from [1 - x, 1 + x]."""
     contrast: float = 0.0
@@ -26,7 +30,7 @@ class Augment:
     """Side, in pixels, of a black square centered on a random pixel (DeVries and Taylor 2017). 0: no square."""
     function: str = ""
     """A change of your own: a function "module:name" from a key and images in [0, 1] [N, H, W, C] to images of the same
-    shape, for which a config file gives the function itself."""
+    shape; in a config file, the function itself."""
     mixup: float = 0.0
     """Classifiers: blend images and labels with those of another example of the batch, in a share drawn from Beta(x, x) for
     each batch (Zhang et al. 2018). 0: no blending."""
@@ -84,7 +88,11 @@ class ImageData(DataConfig):
     gray: bool = False
     """Convert color images to gray (ITU-R BT.601 luma), one channel."""
     eval_flip: bool = False
-    """Classifiers: evaluate on the average of the logits of each image and of its mirror image."""
+    """Classifiers: in the end, evaluate held-out splits on the average of the logits of each image and of its mirror image.
+    The training split, and validation after each epoch, are evaluated on each image alone."""
+    eval_shift: int = 0
+    """Classifiers: likewise on the image, with weight 1/2, and on itself moved by this many pixels up and left, and down and
+    right, reflected at the border, with weight 1/4 each. 0: on the image alone."""
     augment: Augment = Augment()
     """Random augmentation of training images."""
     size: int | None = None

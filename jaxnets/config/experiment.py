@@ -110,6 +110,7 @@ _LIMITS: Mapping[str, _Limit] = {
     "data.teacher_forcing": ("must be two shares in [0, 1]", lambda value: all(0 <= share <= 1 for share in value)),
     "data.shrink": _POSITIVE,
     "data.size": ("must be at least 1", lambda value: value is None or value >= 1),
+    "data.eval_shift": _NOT_NEGATIVE,
     "data.augment.crop_padding": _NOT_NEGATIVE,
     "data.augment.cutout": _NOT_NEGATIVE,
     "data.augment.function": ("must be module:function", lambda value: value == "" or ":" in value),
@@ -120,6 +121,8 @@ _LIMITS: Mapping[str, _Limit] = {
     "data.augment.saturation": _FRACTION,
     "loss.name": ("must be cross_entropy or module:function", lambda value: value == "cross_entropy" or ":" in value),
     "loss.label_smoothing": _FRACTION,
+    "loss.temperature": _RATE,
+    "loss.teacher_share": ("must lie in [0, 1]", lambda value: 0 <= value <= 1),
     "optim.name": (
         f"must be {', '.join(UPDATE_RULES)}, an optax factory such as optax.lion, or module:function",
         lambda value: value in UPDATE_RULES or "." in value or ":" in value,
@@ -129,12 +132,13 @@ _LIMITS: Mapping[str, _Limit] = {
     "optim.weight_decay": _NOT_NEGATIVE,
     "optim.warmup_epochs": _NOT_NEGATIVE,
     "optim.clip": _NOT_NEGATIVE,
+    "optim.bias_rate": _RATE,
     "optim.ema": _FRACTION,
     "optim.spsa.a": _RATE,
     "optim.spsa.big_a": _NOT_NEGATIVE,
     "optim.spsa.c": _RATE,
-    "optim.spsa.alpha": ("must lie in (0, 1]", lambda value: 0 < value <= 1),
-    "optim.spsa.gamma": ("must lie in (0, 1/2]", lambda value: 0 < value <= 0.5),
+    "optim.spsa.alpha": ("must lie in [0, 1]", lambda value: 0 <= value <= 1),
+    "optim.spsa.gamma": ("must lie in [0, 1/2]", lambda value: 0 <= value <= 0.5),
     "optim.spsa.num_perturbations": _POSITIVE,
     "optim.spsa.at_once": _NOT_NEGATIVE,
     "optim.spsa.calibrate": _NOT_NEGATIVE,
@@ -148,13 +152,20 @@ def without_description(experiment: Experiment) -> Experiment:
     return dataclasses.replace(experiment, source="", summary="", reported={}, fitted={})
 
 
-def validate(experiment: Experiment) -> Experiment:
-    """Returns the experiment unchanged. Raises UserError that names the first field with an invalid value."""
-    with naming(str(experiment.id)):
-        check_types(experiment)
+def validate_optim(config: Optim) -> Optim:
+    """Returns an optimizer's config unchanged. Raises UserError that names the first field with an invalid value."""
+    check_types(config, "optim.")
+    _check_limits(config, "optim.")
+    return config
+
+
+def _check_limits(config: Any, prefix: str = "") -> None:
+    """Raises UserError for the first field beyond its limits; `config` is the part of an experiment at `prefix`."""
     for path, (words, holds) in _LIMITS.items():
+        if not path.startswith(prefix):
+            continue
         try:
-            value = field_at(experiment, path)
+            value = field_at(config, path.removeprefix(prefix))
         except AttributeError:
             continue
         try:
@@ -162,8 +173,14 @@ def validate(experiment: Experiment) -> Experiment:
         except TypeError:
             is_valid = False
         if not is_valid:
-            raise UserError(f"{experiment.id}: {path} {words}, got {value}")
-    with naming(experiment.id):
+            raise UserError(f"{path} {words}, got {value}")
+
+
+def validate(experiment: Experiment) -> Experiment:
+    """Returns the experiment unchanged. Raises UserError that names the first field with an invalid value."""
+    with naming(str(experiment.id)):
+        check_types(experiment)
+        _check_limits(experiment)
         check_values(experiment)
     if experiment.data.batch_size % experiment.grad_accumulation_steps:
         raise UserError(
@@ -172,6 +189,15 @@ def validate(experiment: Experiment) -> Experiment:
         )
     if experiment.grad_accumulation_steps > 1 and not experiment.data.independent:
         raise UserError(f"{experiment.id}: grad_accumulation_steps cannot split running text; lower data.batch_size")
+    if experiment.optim.name == "spsa" and experiment.optim.spsa.directions == "layerwise":
+        # It looks into the model where the loss is evaluated, once for all examples.
+        for path, value in (("grad_accumulation_steps", 1), ("model.dtype", "float32"), ("model.remat", False)):
+            try:
+                given = field_at(experiment, path)
+            except AttributeError:
+                continue
+            if given != value:
+                raise UserError(f"{experiment.id}: optim.spsa.directions layerwise needs {path} {value}, got {given}")
     for path, value in experiment.model.bad_fields():
         raise UserError(f"{experiment.id}: model.{path} cannot be {value!r}")
     return experiment

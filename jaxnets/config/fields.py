@@ -105,6 +105,8 @@ def check_types(config: Any, prefix: str = "") -> None:
         value = getattr(config, name)
         if not _fits(value, hint):
             wanted = getattr(hint, "__name__", "") if isinstance(hint, type) else str(hint).replace("typing.", "")
+            if typing.get_origin(hint) is Literal:
+                wanted = f"one of {', '.join(map(str, typing.get_args(hint)))}"
             raise UserError(f"{prefix}{name} must be {wanted}, got {str(value)[:60]!r}")
         if dataclasses.is_dataclass(value):
             check_types(value, f"{prefix}{name}.")
@@ -154,7 +156,7 @@ def _problem(value: Any) -> str:
     if isinstance(value, float) and not math.isfinite(value):
         return f"must be a finite number, got {value}"
     if isinstance(value, Path) and not can_exist(value):
-        return f"is no path that a file can have: {str(value)[:40]!r}…"
+        return f"is not a valid path: {str(value)[:40]!r}…"
     return ""
 
 
@@ -171,12 +173,16 @@ def user_path(path: str | os.PathLike[str]) -> Path:
 
 
 def can_exist(path: str | Path) -> bool:
-    """Whether a file may have this path: its parts have at most 255 bytes, and all together 4,095."""
+    """Whether a file may have this path: its parts have at most 255 bytes, and all together 4,095.
+
+    >>> can_exist("/".join(["é" * 100] * 20)), can_exist("/".join(["é" * 100] * 25))
+    (True, False)
+    """
     try:
         parts = [os.fsencode(part) for part in Path(path).parts]
     except UnicodeEncodeError:
         return False
-    return "\0" not in str(path) and all(len(part) <= 255 for part in parts) and len(str(path)) < 4096
+    return "\0" not in str(path) and all(len(part) <= 255 for part in parts) and len(os.fsencode(path)) < 4096
 
 
 def freeze(mapping: Mapping[str, Any]) -> Mapping[str, Any]:

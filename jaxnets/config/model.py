@@ -7,7 +7,9 @@ from typing import Any, ClassVar, Literal
 HUB, NO_WEIGHTS = "hub", "none"
 """Values of `ModelConfig.weights` that are no path: the published weights, and random ones."""
 CellName = Literal["rnn", "lstm", "gru"]
-_WIDTHS = ("filters", "dense", "hidden", "embedding", "layers", "blocks", "width", "convolutions")
+_WIDTHS = ("filters", "dense", "hidden", "embedding", "layers", "blocks", "width", "widths", "convolutions")
+_WIDEST = 2**24
+"""Arrays of products of larger ones have more than the 2^64 elements that can be drawn at random."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,6 +26,9 @@ class Init:
     """If given, the weights of dense layers are normal with this standard deviation, above 0, whatever the scheme."""
     bias: float | None = None
     """Constant value of all biases. None: 0, or uniform as the weights under the torch scheme."""
+    identity: bool = False
+    """Convolutions of odd side pass on their inputs: of C input channels the first C filters are replaced by those that copy
+    a channel each, as `torch.nn.init.dirac_` makes them. Filters beyond C follow the scheme."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +65,7 @@ class ModelConfig:
             values = value if isinstance(value, tuple) else (value,)
             if "dropout" in field.name and not all(0 <= rate <= 1 - 2**-16 for rate in values):  # See nn.Dropout.
                 yield field.name, value
-            if field.name in _WIDTHS and not all(width >= 1 for width in values):
+            if field.name in _WIDTHS and not all(1 <= width <= _WIDEST for width in values):
                 yield field.name, value
 
 

@@ -26,14 +26,15 @@ class Spsa:
     c: float = 0.01
     """Initial size of the perturbation of each parameter, above 0."""
     alpha: float = 0.602
-    """Decay exponent of the step size, in (0, 1]."""
+    """Decay exponent of the step size, in [0, 1]; 0: constant steps."""
     gamma: float = 0.101
-    """Decay exponent of the perturbation size, in (0, 1/2]."""
+    """Decay exponent of the perturbation size, in [0, 1/2]; 0: constant perturbations."""
     num_perturbations: int = 1
     """Perturbations averaged in one gradient estimate, at least 1. Each costs two evaluations of the loss, or one."""
-    directions: Literal["rademacher", "gaussian", "orthogonal", "coordinates", "low_rank"] = "rademacher"
+    directions: Literal["rademacher", "gaussian", "orthogonal", "coordinates", "low_rank", "layerwise"] = "rademacher"
     """Perturbations: random signs; normal numbers; signs orthogonal to each other; one parameter at a time, by c times the
-    root of their number; or, for matrices, products of two normal vectors (see jaxnets.optim.directions)."""
+    root of their number; for matrices, products of two normal vectors (see jaxnets.optim.directions); or every parameter in
+    turn, by c, from its layer on, for which num_perturbations and at_once have no effect (see jaxnets.optim.layerwise)."""
     difference: Literal["two_sided", "one_sided"] = "two_sided"
     """Evaluates both sides of a perturbation, or one side and, once for all perturbations of a step, the middle."""
     at_once: int = 0
@@ -59,8 +60,8 @@ class Optim:
 
     name: str = "adam"
     """Update rule: sgd, adam, adamw, rmsprop; spsa, which estimates gradients from evaluations of the loss alone; an optax
-    factory such as optax.lion; or a function "module:name" from a learning rate to an optax transform, for which a config
-    file gives the function itself. --optim.args.b1 0.95 sets the argument b1 of its factory."""
+    factory such as optax.lion; or a function "module:name" from a learning rate to an optax transform; in a config file,
+    the function itself. --optim.args.b1 0.95 sets the argument b1 of its factory."""
     args: tyro.conf.Suppress[Mapping[str, Any]] = dataclasses.field(default_factory=dict)
     """Further arguments of the rule's factory, by name. The others have the factory's defaults."""
     lr: float = 1e-3
@@ -76,9 +77,12 @@ class Optim:
     """Epochs in which the learning rate rises linearly from 0 to its peak, 0 or more; fractions are allowed."""
     clip: float = 0.0
     """Largest norm of the gradient over all trained parameters; larger gradients are scaled down to it. 0: no clipping."""
-    trainable: Literal["all", "head"] = "all"
-    """Parameters to train: all, or only the last layer (head) on fixed features. The rest of the model is then in evaluation
-    mode: BatchNorm keeps its statistics and dropout is off."""
+    trainable: Literal["all", "head", "scales"] = "all"
+    """Parameters to train: all; only the last layer (head) on fixed features; or only the scales of normalization layers.
+    Unless all are trained, the model is in evaluation mode: BatchNorm keeps its statistics and dropout is off."""
+    bias_rate: float = 1.0
+    """Factor of the learning rate of biases, and of whatever else has one axis, above 0. Their weight_decay is divided by
+    it, so that the penalty pulls at them as at weights (Jordan 2024)."""
     ema: float = 0.0
     """Decay, in [0, 1), of an exponential moving average of the weights, which is evaluated and saved in their place.
     BatchNorm has its last statistics. 0: no average."""
@@ -92,12 +96,11 @@ class Optim:
         object.__setattr__(self, "name", name_of(self.name))
         object.__setattr__(self, "args", freeze(self.args))
 
-    @property
-    def evaluations_per_step(self) -> int:
-        """Loss evaluations in one step: those of SPSA's estimates and of blocking. A gradient counts as one."""
+    def evaluations_per_step(self, parameters: int) -> int:
+        """Loss evaluations in a step of this many parameters: for SPSA's estimates and blocking. A gradient is one."""
         if self.name != "spsa":
             return 1
-        m = self.spsa.num_perturbations
+        m = parameters if self.spsa.directions == "layerwise" else self.spsa.num_perturbations
         gradient = 2 * m if self.spsa.difference == "two_sided" else m + 1
         return gradient + 4 * (self.spsa.hessian != "none") + (self.spsa.blocking > 0)
 

@@ -28,7 +28,7 @@ class Extra(IntEnum):
     MIX = 8
 
 
-def augment(key: Array, images: Array, config: Augment) -> Array:
+def augment(key: Array, images: Array, config: Augment, mirrored: Array | None = None) -> Array:
     """Augments each image with random values of its own.
 
     >>> import jax, jax.numpy as jnp
@@ -42,6 +42,7 @@ def augment(key: Array, images: Array, config: Augment) -> Array:
       key: a PRNG key.
       images: uint8 [N, H, W, C].
       config: which changes to make, in the order of its fields; all but the mixing of examples.
+      mirrored: which images to mirror, bool [N], where that is not left to chance.
 
     Returns:
       float32 [N, H, W, C] in [0, 1].
@@ -53,7 +54,8 @@ def augment(key: Array, images: Array, config: Augment) -> Array:
     if config.crop_padding:
         images = random_crop(next(keys), images, config.crop_padding, config.crop_fill)
     if config.flip:
-        images = random_flip(next(keys), images)
+        flip_key = next(keys)
+        images = random_flip(flip_key, images) if mirrored is None else flip_where(images, mirrored)
     images = to_unit(images)
     for adjust, strength in (
         (adjust_brightness, config.brightness),
@@ -157,7 +159,8 @@ def random_crop(key: Array, images: Array, padding: int, fill: str = "black") ->
       key: a PRNG key.
       images: [N, H, W, C].
       padding: pixels added on every side.
-      fill: what they are: zeros ("black") or copies of the nearest pixel ("edge").
+      fill: what they are: zeros ("black"), copies of the nearest pixel ("edge"), or the image mirrored at its outermost
+        pixels ("reflect").
 
     Returns:
       [N, H, W, C], of the dtype of `images`.
@@ -178,13 +181,13 @@ def crop_at(images: Array, offsets: Array, padding: int, fill: str = "black") ->
       images: [N, H, W, C].
       offsets: the first row and column of each crop in the padded image, int [N, 2] in [0, 2 · padding].
       padding: pixels added on every side.
-      fill: what they are: zeros ("black") or copies of the nearest pixel ("edge").
+      fill: as in `random_crop`.
 
     Returns:
       [N, H, W, C], of the dtype of `images`.
     """
     sides = ((0, 0), (padding, padding), (padding, padding), (0, 0))
-    padded = jnp.pad(images, sides, mode="edge" if fill == "edge" else "constant")
+    padded = jnp.pad(images, sides, mode="constant" if fill == "black" else fill)
     return jax.vmap(lambda image, offset: lax.dynamic_slice(image, (*offset, 0), images.shape[1:]))(padded, offsets)
 
 

@@ -31,7 +31,7 @@ class Loader(NamedTuple):
 
 
 def train_batches(batch_size: int, examples: int, gather: Gather, drop_last: bool = True) -> Loader:
-    """Batches in a random order that differs by key and epoch.
+    """Batches in a random order that differs by key and epoch; its indices are [steps, batch_size].
 
     An incomplete last batch is dropped, or with `drop_last=False` filled up from the epoch's first examples.
     """

@@ -19,17 +19,43 @@ SUMS = "SHA256SUMS"
 
 def content(folder: Path, name: str) -> bytes:
     """A file of a run. Raises UserError where it is missing, or is not what its checksum says."""
-    try:
+    with _reading(folder, name):
         found = (folder / name).read_bytes()
-        sums = (folder / SUMS).read_text("ascii", "replace") if (folder / SUMS).exists() else ""
+        _check(folder, name, hashlib.sha256(found).hexdigest())
+    return found
+
+
+def is_whole(folder: Path, name: str) -> bool:
+    """Whether `content` would return a file, which is not held in memory."""
+    try:
+        with _reading(folder, name):
+            _check(folder, name, checksum(folder / name))
+    except UserError:
+        return False
+    return True
+
+
+def checksum(path: Path) -> str:
+    """The sha256 of a file, which is read in blocks."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextlib.contextmanager
+def _reading(folder: Path, name: str) -> Iterator[None]:
+    try:
+        yield
     except FileNotFoundError:
         raise UserError(f"{folder} has no {name}; is it the folder of a finished run?") from None
     except OSError as error:
-        raise UserError(f"{folder / name} cannot be read: {error.strerror}") from None
+        raise UserError(f"{error.filename} cannot be read: {error.strerror}") from None
+
+
+def _check(folder: Path, name: str, found: str) -> None:
+    sums = (folder / SUMS).read_text("ascii", "replace") if (folder / SUMS).exists() else ""
     expected = {file: digest for digest, _, file in (line.partition("  ") for line in sums.splitlines())}
-    if expected and expected.get(name) != hashlib.sha256(found).hexdigest():
+    if expected and expected.get(name) != found:
         raise UserError(f"{folder / name} is damaged: it is not what the run wrote, by its checksum in {SUMS}")
-    return found
 
 
 def read_json(folder: Path, name: str, shape: Any, defaults: Mapping[str, Any] = MappingProxyType({})) -> dict[str, Any]:

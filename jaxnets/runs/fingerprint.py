@@ -24,7 +24,7 @@ def of(dataset: Dataset) -> dict[str, str]:
     for split, fields in dataset.splits.items():
         for field, array in fields.items():
             start = zlib.crc32(f"{array.dtype} {array.shape}".encode())
-            sums[f"{split}.{field}"] = zlib.crc32(np.ascontiguousarray(array).view(np.uint8).reshape(-1), start)
+            sums[f"{split}.{field}"] = zlib.crc32(np.ascontiguousarray(array).view(np.uint8).reshape(-1).data, start)
     return {name: f"{total:08x}" for name, total in sums.items()}
 
 
@@ -59,10 +59,10 @@ def _flat(path: str, value: Any) -> Iterator[tuple[str, str]]:
 
 
 def _sources() -> str:
-    """A checksum of the package's code and of the config files that are loaded."""
+    """A checksum of the package's code and of the config files that are loaded and still there."""
     package = Path(jaxnets.__file__).parent
-    configs = [module for name, module in sys.modules.items() if name.startswith(CONFIG_FILE)]
-    files = sorted(package.rglob("*.py")) + sorted(Path(str(module.__file__)) for module in configs)
+    configs = [Path(str(module.__file__)) for name, module in sys.modules.items() if name.startswith(CONFIG_FILE)]
+    files = sorted(package.rglob("*.py")) + sorted(file for file in configs if file.exists())
     return f"{zlib.crc32(b''.join(file.read_bytes() for file in files)):08x}"
 
 

@@ -6,6 +6,7 @@ metrics.jsonl      one line an epoch; one line for each of the first steps
 images.npz         images of the trained model, where its insides can be drawn
 weights.safetensors, net.json   the trained net; see jaxnets.runs.weights
 summary.json       final figures per seed with mean and standard deviation; written when the run is complete
+diverged           instead of a summary: no seed was left to train on
 SHA256SUMS         checksums of all these, for a complete run: `sha256sum --check SHA256SUMS`
 checkpoints/       see jaxnets.training.checkpoint
 """
@@ -51,7 +52,7 @@ class RunFolder:
             self._lock = Lock(self.path / ".lock")
             if (self.path / "config.json").exists() and not self._untouched:
                 self._check(experiment)
-                if not self.finished:
+                if not self.ended:
                     (self.path / files.SUMS).unlink(missing_ok=True)
                     files.write_json(self.path / "environment.json", self._resumed(environment))
             else:
@@ -72,7 +73,7 @@ class RunFolder:
         """Whether the run that was started here recorded nothing, so that another may replace it."""
         metrics = self.path / "metrics.jsonl"
         recorded = metrics.exists() and metrics.stat().st_size > 0
-        return not self.finished and not recorded and not any((self.path / "checkpoints").glob("*"))
+        return not (self.ended or recorded) and not any((self.path / "checkpoints").glob("*"))
 
     @property
     def busy(self) -> bool:
@@ -108,6 +109,25 @@ class RunFolder:
     def finished(self) -> bool:
         """Whether the run is complete."""
         return (self.path / "summary.json").exists()
+
+    @property
+    def diverged(self) -> bool:
+        """Whether the run ended early since every seed's loss or weights were no longer finite."""
+        return (self.path / "diverged").exists()
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing is left to train."""
+        return self.finished or self.diverged
+
+    def mark_diverged(self) -> None:
+        """Marks the run as one that ended early, which need not be trained again."""
+        with files.writing(self.path):
+            (self.path / "diverged").touch()
+
+    def damaged(self) -> list[str]:
+        """Files of the trained net that are missing or not what the run wrote, which no page needs."""
+        return [name for name in ("net.json", "weights.safetensors") if not files.is_whole(self.path, name)]
 
     def experiment(self) -> Experiment:
         """The experiment this folder is a run of."""
@@ -168,7 +188,7 @@ class RunFolder:
         self.recorded += len(lines)
 
     def sync(self) -> None:
-        """Has metrics.jsonl on the disk before a checkpoint counts on it."""
+        """Flushes metrics.jsonl to disk, before a checkpoint relies on it."""
         with files.writing(self.path), (self.path / "metrics.jsonl").open("a", encoding="utf-8") as file:
             os.fsync(file.fileno())
 
@@ -192,8 +212,8 @@ class RunFolder:
         names = ("config.json", "environment.json", "metrics.jsonl", "images.npz", "net.json", "weights.safetensors")
         content = files.encode(summary)
         with files.writing(self.path):
-            contents = {name: (self.path / name).read_bytes() for name in names if (self.path / name).exists()}
-            sums = {name: hashlib.sha256(part).hexdigest() for name, part in {**contents, "summary.json": content}.items()}
+            sums = {name: files.checksum(self.path / name) for name in names if (self.path / name).exists()}
+            sums["summary.json"] = hashlib.sha256(content).hexdigest()
             files.replace(self.path / files.SUMS, "".join(f"{digest}  {name}\n" for name, digest in sums.items()).encode())
             files.replace(self.path / "summary.json", content)
 

@@ -42,11 +42,14 @@ def load(run: Path, replica: int = 0) -> TrainedNet:
       replica: which of its seeds, counted from 0.
 
     Raises:
-      UserError: a folder without weights, or a replica that is not there.
+      UserError: a folder without weights, or a replica that is not there or failed in training.
     """
     trained = experiment(run)
     if not 0 <= replica < trained.seeds:
         raise UserError(f"{run} has replicas 0 to {trained.seeds - 1}, not {replica}")
+    if replica not in (known := completed(run)):
+        others = ", ".join(map(str, known))
+        raise UserError(f"{run}: replica {replica} failed in training; those that completed it are {others}")
     return _load(shipped.locate(run), trained)[replica]
 
 
@@ -55,9 +58,17 @@ def experiment(run: Path) -> Experiment:
     return RunFolder(shipped.locate(run)).experiment()
 
 
+def completed(run: Path) -> list[int]:
+    """The replicas of a run whose training came to its end; all of them, where no summary says which did."""
+    folder = RunFolder(shipped.locate(run))
+    failed_at = folder.summary()["failed_at"] if folder.finished else [-1] * folder.experiment().seeds
+    return [replica for replica, step in enumerate(failed_at) if step < 0]
+
+
 def load_all(run: Path) -> list[TrainedNet]:
-    """The nets of all replicas of a run, as `load` gives one."""
-    return _load(shipped.locate(run), experiment(run))
+    """The nets of all replicas of a run that completed training, as `load` gives one."""
+    nets = _load(shipped.locate(run), experiment(run))
+    return [nets[replica] for replica in completed(run)]
 
 
 def _load(folder: Path, experiment: Experiment) -> list[TrainedNet]:

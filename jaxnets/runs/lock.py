@@ -15,11 +15,14 @@ import tempfile
 import threading
 import time
 from pathlib import Path
+from typing import BinaryIO
 
 from jaxnets.errors import UserError
 
 _BEAT, _GONE = 20.0, 120.0
 """Seconds between two touches, and without one until the holder counts as gone: what NFS may show late is within."""
+_PATIENCE = 1.0
+"""Seconds to try for a lock: whoever asks `is_held` has a share in it for a moment."""
 
 
 class Lock:
@@ -29,10 +32,7 @@ class Lock:
         """Raises UserError where another process holds it; OSError where the file system has no locks."""
         self._file = path.open("ab+")
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            holder = _elsewhere(path)
-        except BlockingIOError:
-            holder = "another process is running"
+            holder = _elsewhere(path) if _taken(self._file) else "another process is running"
         except OSError:
             self._file.close()
             raise
@@ -61,6 +61,19 @@ class Lock:
         while not self._ended.wait(_BEAT):
             with contextlib.suppress(OSError):
                 os.utime(self._file.fileno())
+
+
+def _taken(file: BinaryIO) -> bool:
+    """Takes the lock; whether that could be done before patience ended."""
+    end = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            if time.monotonic() > end:
+                return False
+            time.sleep(_PATIENCE / 50)
 
 
 def is_held(path: Path) -> bool:

@@ -107,9 +107,9 @@ class Reporter:
             )
 
     def first_loss(self, loss: float, classes: int) -> None:
-        """Says whether the first loss is that of guessing, the sign of a good initialization (report S4 §4.5)."""
+        """Says whether the first cross entropy is that of random guessing, as from good weights (report S4 §4.5)."""
         guessing = math.log(classes)
-        verdict = "a good start" if abs(loss - guessing) < 0.1 else "not that of guessing"
+        verdict = "as of random guessing" if abs(loss - guessing) < 0.1 else "not that of random guessing"
         self.note(f"first loss {loss:.4f}, ln({classes}) = {guessing:.4f}: {verdict}")
 
     def note(self, text: str) -> None:

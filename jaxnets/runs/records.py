@@ -16,35 +16,43 @@ def rows(runs: Iterable[RunFolder]) -> Iterator[dict[str, Any]]:
     losses of its first steps [steps][seeds].
     """
     for run in runs:
-        environment, summary, lines = run.environment(), run.summary(), run.metrics()
-        epochs = [line for line in lines if "epoch" in line]
+        environment, summary, recorded = run.environment(), run.summary(), run.metrics()
         yield {
             "kind": "run",
             **summary,
             "n": summary["seeds"],
-            "hardware": hardware(environment),
+            "hardware": hardware(environment, summary.get("devices")),
             "versions": environment["versions"],
             "commit": environment["commit"],
             "config": run.read("config.json"),
-            "curves": {
-                f"{split}_{metric}": [_rounded(line[split][metric]) for line in epochs]
-                for split in ("train", "validation")
-                for metric in (epochs[0][split] if epochs else ())
-            },
-            "first_losses": [_rounded(line["loss"]) for line in lines if "epoch" not in line],
+            "curves": {name: [_rounded(values) for values in curve] for name, curve in curves(recorded).items()},
+            "first_losses": [_rounded(line["loss"]) for line in recorded if "epoch" not in line],
         }
+
+
+def curves(recorded: Iterable[Mapping[str, Any]]) -> dict[str, list[list[float | None]]]:
+    """The epochs among the lines of a metrics.jsonl, by split and metric: "train_loss", … -> [epochs][seeds]."""
+    epochs = [line for line in recorded if "epoch" in line]
+    return {
+        f"{split}_{metric}": [line[split][metric] for line in epochs]
+        for split in ("train", "validation")
+        for metric in (epochs[0][split] if epochs else ())
+    }
 
 
 def _rounded(values: Iterable[float | None]) -> list[float | None]:
     return [None if value is None else round(value, _DIGITS) for value in values]
 
 
-def hardware(environment: dict[str, Any]) -> str:
-    """The hardware in an environment.json, in words: "1 × NVIDIA H200", or the processor and its number of cores."""
+def hardware(environment: dict[str, Any], used: int | None = None) -> str:
+    """The hardware in an environment.json, in words: "1 × NVIDIA H200", or the processor and its number of cores.
+
+    `used` is how many of the devices trained; None: all.
+    """
     devices = environment["devices"]
     if devices.get("platform", "cpu") == "cpu":
         return f"{environment['processor']}, {devices.get('cores', 'unknown')} cores"
-    return f"{devices.get('count', 1)} × {devices.get('kind', devices['platform'])}"
+    return f"{used or devices.get('count', 1)} × {devices.get('kind', devices['platform'])}"
 
 
 def write(path: Path, runs: Iterable[RunFolder]) -> int:

@@ -19,6 +19,7 @@ SUMMARY = {
     "best_epoch": [int],
     "failed_at": [int],
     "refused": ([int], ABSENT),
+    "devices": (int, ABSENT),
     "seconds": {"total": Number, "train": Number},
     "reported": {str: Number},
 }

@@ -47,12 +47,15 @@ class Interval(NamedTuple):
 
 
 def mean_interval(values: Values, level: float = LEVEL) -> Interval:
-    """Student's confidence interval of the mean; without bounds for fewer than two values."""
+    """Student's confidence interval of the mean; without bounds for fewer than two values, and for equal ones.
+
+    Values that are equal by chance, as few integers often are, have no spread to estimate an error by.
+    """
     return _t_interval(values, level, lambda n: math.sqrt(1 / n))
 
 
 def prediction_interval(values: Values, level: float = LEVEL) -> Interval:
-    """Where one further draw of the same normal distribution falls with probability `level`; without bounds below n = 2."""
+    """Where one further draw of the same normal distribution falls with probability `level`; without bounds as above."""
     return _t_interval(values, level, lambda n: math.sqrt(1 + 1 / n))
 
 
@@ -63,13 +66,15 @@ def difference_interval(ours: Values, others: Values, paired: bool = False, leve
     if min(len(ours), len(others)) < 2:
         return Interval(-math.inf, math.inf)
     error, df = _welch_error([np.asarray(ours, float), np.asarray(others, float)])
+    if not error:
+        return Interval(-math.inf, math.inf)
     effect, reach = float(np.mean(ours) - np.mean(others)), float(special.stdtrit(df, (1 + level) / 2)) * error
     return Interval(effect - reach, effect + reach)
 
 
 def _t_interval(values: Values, level: float, factor: Callable[[int], float]) -> Interval:
     n = len(values)
-    if n < 2:
+    if n < 2 or not np.ptp(values):
         return Interval(-math.inf, math.inf)
     mean = float(np.mean(values))
     reach = float(special.stdtrit(n - 1, (1 + level) / 2) * np.std(values, ddof=1)) * factor(n)
@@ -84,7 +89,7 @@ def p_above(test: TestName, ours: Values, others: Values, margin: float = 0.0) -
     - permutation: all regroupings of the values, exact if they are interchangeable under the hypothesis.
     - sign_flip: all signs of the paired differences, exact if these are symmetric under the hypothesis.
 
-    1 if there are too few values for any evidence.
+    1 if there are too few values for any evidence, and by Student's t if neither side has any spread.
 
     >>> round(p_above("permutation", [4.0, 5.0, 6.0], [1.0, 2.0, 3.0]), 2)  # The first of 20 regroupings.
     0.05
@@ -98,7 +103,7 @@ def p_below(test: TestName, ours: Values, others: Values, margin: float = 0.0) -
 
 
 def p_different(ours: Values, others: Values) -> float:
-    """Welch's two-sided p-value against equal means; 1 for fewer than two values on a side."""
+    """Welch's two-sided p-value against equal means; 1 for fewer than two values on a side, or no spread."""
     return min(1.0, 2 * min(p_above("welch", ours, others), p_below("welch", ours, others)))
 
 
@@ -120,13 +125,14 @@ def _welch(ours: np.ndarray, others: np.ndarray) -> float:
     effect = ours.mean() - (others.mean() if len(others) else 0.0)
     error, df = _welch_error([x for x in (ours, others) if len(x)])
     if not error:
-        return 1.0 if effect <= 0 else 0.0
+        return 1.0
     return float(special.stdtr(df, -effect / error))
 
 
 def _welch_error(samples: Sequence[np.ndarray]) -> tuple[float, float]:
     """(standard error, degrees of freedom) of the difference of two means, or of one mean."""
-    parts = np.array([x.var(ddof=1) / len(x) for x in samples])
+    # Of equal values the mean, and so the variance, may be off by rounding.
+    parts = np.array([x.var(ddof=1) / len(x) if np.ptp(x) else 0.0 for x in samples])
     if not parts.sum():
         return 0.0, 1.0
     df = parts.sum() ** 2 / sum(part**2 / (len(x) - 1) for part, x in zip(parts, samples, strict=True))

@@ -119,6 +119,7 @@ def summarize(
         "examples_per_second": examples / seconds["train"],
         "peak_memory_bytes": engine.costs.peak_bytes,
         "layout": engine.layout.split,
+        "devices": engine.layout.mesh.size,
         # Reported metrics are those of another data set.
         "reported": dict(experiment.reported) if catalog.is_published(experiment, dataset) else {},
     }

@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jaxnets.config import TRACED, Experiment, parse_field, validate, with_field, with_fields
+from jaxnets.config import TRACED, Experiment, field_at, parse_field, validate, with_field, with_fields
 from jaxnets.errors import Diverged, UserError
 from jaxnets.runs.folder import RunFolder
 from jaxnets.runs.statistics import Json, mean_std
@@ -74,16 +74,18 @@ class Metric(NamedTuple):
 
 
 def parse_metric(text: str, known: Collection[str]) -> Metric:
-    """A metric by its name, such as val_accuracy or train_loss, among the measures `known`.
+    """A metric by its name, such as validation_accuracy or train_loss, among the measures `known`.
 
     Raises UserError for any other, and for the test split.
     """
     split, _, name = text.partition("_")
-    split = {"val": "validation"}.get(split, split)
     if split == "test":
-        raise UserError(f"--metric {text}: settings are chosen on validation data, never on the test split; try val_{name}")
+        raise UserError(
+            f"--metric {text}: settings are chosen on validation data, never on the test split; try validation_{name}"
+        )
     if split not in ("train", "validation") or not name:
-        raise UserError(f"--metric {text}: no such metric; choose from {', '.join(f'val_{measure}' for measure in known)}")
+        names = ", ".join(f"validation_{measure}" for measure in known)
+        raise UserError(f"--metric {text}: no such metric; choose from {names}")
     if name not in known:
         raise UserError(f"--metric {text}: this task has no {name}, only {', '.join(known)}")
     return Metric(split, name)
@@ -125,6 +127,16 @@ def settings(experiment: Experiment, axes: Sequence[Axis], draws: int | None) ->
     return different[:draws]
 
 
+def one_at_a_time(experiment: Experiment, axes: Sequence[Axis]) -> list[Setting]:
+    """The experiment's own values, and for each value of each axis the setting that differs in it alone: an ablation.
+
+    Raises UserError for ranges.
+    """
+    [own] = settings(experiment, [Axis(axis.path, (field_at(experiment, axis.path),)) for axis in axes], None)
+    values = [(axis.path, setting[axis.path]) for axis in axes for setting in settings(experiment, [axis], None)]
+    return [own, *({**own, path: value} for path, value in values if value != own[path])]
+
+
 def _draw(rng: random.Random, axis: Axis) -> Any:
     if axis.between is None:
         return rng.choice(axis.values)
@@ -159,11 +171,12 @@ def run_part(own: Sequence[Group], groups: Sequence[Group], folder: Path, train:
     for group in own:
         with contextlib.suppress(Diverged):
             train(group.experiment, folder / _name(group.settings))
-    return sum(not RunFolder(folder / _name(group.settings)).finished for group in groups)
+    return sum(not RunFolder(folder / _name(group.settings)).ended for group in groups)
 
 
 def run(experiment: Experiment, settings: Sequence[Setting], metric: Metric, folder: Path, train: Train) -> list[Result]:
-    """Trains every setting below `folder` and returns their results, best first. Finished runs are not retrained.
+    """Trains every setting below `folder` and returns their results, best first. Finished runs are not retrained,
+    nor those of which every seed diverged.
 
     Raises UserError if no setting came to a finite score.
     """

@@ -8,11 +8,13 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxnets.config import Experiment
+from jaxnets.config import Experiment, with_fields
+from jaxnets.config.fields import user_path
+from jaxnets.config.model import HUB, NO_WEIGHTS
 from jaxnets.data import catalog
 from jaxnets.data.store import Dataset
 from jaxnets.errors import Diverged, UserError
-from jaxnets.runs import environment, files, fingerprint, summary, weights
+from jaxnets.runs import environment, files, fingerprint, shipped, summary, teacher, weights
 from jaxnets.runs.clock import Clock
 from jaxnets.runs.folder import RunFolder
 from jaxnets.runs.progress import Reporter
@@ -44,21 +46,22 @@ def train(
     """Trains all seeds of an experiment in `folder` and returns the summary.
 
     If `folder` holds an unfinished run of this experiment, training resumes from it, bit for bit on the same machine. A
-    finished run is not retrained; its summary is returned. Checkpoints are written every `checkpoint_every` seconds, when
-    a signal or unread output stops training, and at the end. `tensorboard` adds event files for TensorBoard. Where several
-    processes work together (see jaxnets.training.distributed), all call this; `folder` is that of process 0, whatever the
-    others name.
+    finished run is not retrained; its summary is returned, or Diverged raised again. Checkpoints are written every
+    `checkpoint_every` seconds, when a signal or unread output stops training, and at the end. `tensorboard` adds event files
+    for TensorBoard. Where several processes work together (see jaxnets.training.distributed), all call this; `folder` is
+    that of process 0, whatever the others name.
 
     Raises:
       UserError: data missing or changed since the run began, sizes that do not fit, a folder of another run, a full disk,
         processes that differ.
+      Diverged: the loss or weights of every seed are no longer finite.
       Interrupted: after a signal, or when the output cannot be written.
     """
-    experiment = catalog.with_absolute_source(experiment)
+    experiment = _with_absolute_paths(experiment)
     dataset = distributed.together(lambda: catalog.open_data(experiment.data, reporter.preparation))
     if left_out := dataset.meta.get("left_out"):
         reporter.note(f"{experiment.dataset}: left out {'; '.join(left_out)}")
-    data = fingerprint.of(dataset)
+    data = fingerprint.of(dataset) | teacher.fingerprint(experiment)
     with contextlib.ExitStack() as stack:
         stack.enter_context(process.standard_settings())
         stack.enter_context(files.writing(folder))
@@ -70,9 +73,14 @@ def train(
         if finished := distributed.from_writer(run.summary() if run.finished else None):
             reporter.note(f"{experiment.id}: already finished in {folder}")
             return finished
+        if distributed.from_writer(run.diverged):
+            raise Diverged(
+                f"{experiment.id}: every seed diverged when {folder} was trained; try a lower optim.lr (now "
+                f"{experiment.optim.lr}) and another --out"
+            )
         # Epochs that are recorded again after a resume hide what a killed process wrote of them.
         board = stack.enter_context(contextlib.closing(TensorBoard(folder))) if tensorboard else None
-        engine = distributed.together(lambda: engines.build(experiment, dataset))
+        engine = distributed.together(lambda: engines.build(experiment, teacher.with_soft_labels(experiment, dataset)))
         engine.task.check_packages()
         checkpoints = stack.enter_context(contextlib.closing(Checkpoints(folder / "checkpoints")))
         received = stack.enter_context(signals.defer_signals())
@@ -82,6 +90,17 @@ def train(
             return _train_to_the_end(session)
         except OutOfMemory as error:
             raise UserError(error.explain(experiment)) from error
+
+
+def _with_absolute_paths(experiment: Experiment) -> Experiment:
+    """The experiment with its own data, weights and teacher as absolute paths, so that they mean the same everywhere."""
+    experiment = catalog.with_absolute_source(experiment)
+    changes = {}
+    if (given := getattr(experiment.model, "weights", NO_WEIGHTS)) not in (NO_WEIGHTS, HUB):
+        changes["model.weights"] = str(user_path(given).absolute())
+    if experiment.loss.teacher and (run := shipped.locate(user_path(experiment.loss.teacher))).parent != shipped.FOLDER:
+        changes["loss.teacher"] = str(run.absolute())
+    return with_fields(experiment, changes)
 
 
 def _open(run: RunFolder, experiment: Experiment, made_with: Json, dataset: Dataset) -> None:
@@ -98,7 +117,7 @@ def _train_to_the_end(session: Session) -> Json:
     title = (
         f"{experiment.id} on {experiment.dataset}{' (synthetic)' if experiment.data.source == 'synthetic' else ''}: "
         f"{engine.num_parameters:,} parameters, {experiment.seeds} seeds, {session.epochs} epochs of "
-        f"{engine.steps_per_epoch} steps, {parallel.device_line()}"
+        f"{engine.steps_per_epoch} steps, {parallel.device_line(engine.layout)}"
     )
     with session.reporter.run(title, engine.total_steps, position.step):
         while position.step < engine.total_steps:
@@ -178,7 +197,9 @@ def _record_steps(
     session.run.append(
         [{"step": step, "loss": losses[:, k].tolist()} for k, step in enumerate(steps) if step <= _FIRST_STEPS]
     )
-    if steps_before == 0 and (classes := session.engine.task.class_names):
+    loss = session.experiment.loss
+    is_cross_entropy = loss.name == "cross_entropy" and not loss.teacher
+    if steps_before == 0 and is_cross_entropy and (classes := session.engine.task.class_names):
         session.reporter.first_loss(float(losses[:, 0].mean()), len(classes))
     means = {name: mean_std(by_seed.tolist())["mean"] for name, by_seed in _epoch_metrics(session, position).items()}
     session.reporter.step(steps[-1], epoch + 1, session.epochs, means, rate)
@@ -226,6 +247,7 @@ def _report_failures(session: Session, position: Position, failed_at: np.ndarray
                 f"{others}. A lower optim.lr often helps"
             )
     if (failed_at >= 0).all():
+        session.run.mark_diverged()
         raise Diverged(
             f"{id_}: every seed's loss or weights became infinite or NaN (first at step {failed_at.min() + 1}); what was "
             f"measured is in {session.run.path}; try a lower optim.lr (now {session.experiment.optim.lr})"

@@ -27,6 +27,7 @@ _FACTS = {
     **dict.fromkeys(("class_names", "categories", "tokens", "source_tokens", "target_tokens"), ([str], ABSENT)),
     **dict.fromkeys(("mean", "std"), ([(int, float)], ABSENT)),
     "tokenizer": (str, ABSENT),
+    "spelled_out": (bool, ABSENT),
 }
 _DESCRIPTION = {"name": str, "splits": {str: {str: {"dtype": str, "shape": [int]}}}, "meta": _FACTS}
 

@@ -10,7 +10,7 @@ import numpy as np
 from jaxnets.config import Experiment
 from jaxnets.data.store import Dataset
 from jaxnets.errors import UserError
-from jaxnets.pipeline import images, loaders
+from jaxnets.pipeline import images
 from jaxnets.pipeline.loaders import Gather
 from jaxnets.tasks import losses, metrics
 from jaxnets.tasks.task import ImageGrid, Objective, PredictorBase, Task, check_batch_size, check_fields, eval_loader
@@ -26,15 +26,16 @@ def build(experiment: Experiment, dataset: Dataset) -> Task:
     check_batch_size(experiment, dataset)
     if config.normalize != "unit":
         raise UserError(f"{experiment.id}: an autoencoder's pixels lie in [0, 1]: data.normalize must be unit")
-    if config.augment.mixup or config.augment.cutmix or config.eval_flip:
-        raise UserError(f"{experiment.id}: data.augment.mixup, data.augment.cutmix and data.eval_flip are for classifiers")
+    if config.augment.mixup or config.augment.cutmix or config.eval_flip or config.eval_shift:
+        names = "data.augment.mixup, data.augment.cutmix, data.eval_flip and data.eval_shift"
+        raise UserError(f"{experiment.id}: {names} are for classifiers")
     gather = images.image_batches(config, images.normalization(config, dataset.meta))
     return Task(
         objective=objective(),
         sizes={},
         sample_inputs=(jnp.zeros(images.batch_shape(experiment.id, config, dataset, gather)),),
         arrays=dataset.splits,
-        train_loader=loaders.train_batches(config.batch_size, dataset.examples("train"), gather, config.drop_last),
+        train_loader=images.train_loader(config, dataset.examples("train"), gather),
         eval_loader=eval_loader(experiment, dataset, gather),
         examples_per_step=config.batch_size,
         visualize=lambda model, before, after: _reconstructions(model, after, dataset, gather),

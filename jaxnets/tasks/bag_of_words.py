@@ -57,7 +57,7 @@ def build(experiment: Experiment, dataset: Dataset) -> Task:
 
 @dataclasses.dataclass(frozen=True)
 class Predictor(PredictorBase):
-    """Tells the classes of images from their visual words."""
+    """Classifies images by their visual words."""
 
     command: ClassVar[str] = "report"
 

@@ -91,7 +91,7 @@ class Predictor(PredictorBase):
     def complete(self, starts: Sequence[str], categories: Array, key: Array, temperature: float) -> list[str]:
         """A name for each of `starts`, which it begins with; `categories` are indices [N]. Raises UserError as `sample`."""
         vocabulary = text.Vocabulary(tuple(self.meta["tokens"]))
-        starts = [text.without_accents(start) for start in starts]
+        starts = [text.without_accents(text.spell_out(start)) for start in starts]
         if not all(starts):
             raise UserError("the start of a name is empty: give at least one letter")
         encoded = [vocabulary.encode(start, f"the start {start!r}") for start in starts]

@@ -14,11 +14,20 @@ from jaxnets import registry
 from jaxnets.config import Experiment, ImageData, Loss
 from jaxnets.data.store import Dataset
 from jaxnets.errors import UserError
-from jaxnets.pipeline import images, loaders
+from jaxnets.pipeline import images
 from jaxnets.pipeline.loaders import Batch
 from jaxnets.tasks import losses, metrics
 from jaxnets.tasks.metrics import Metrics
-from jaxnets.tasks.task import ImageGrid, Objective, PredictorBase, Task, check_batch_size, check_fields, eval_loader
+from jaxnets.tasks.task import (
+    ImageGrid,
+    Objective,
+    PredictorBase,
+    Task,
+    apply_once,
+    check_batch_size,
+    check_fields,
+    eval_loader,
+)
 
 Array = jax.Array
 
@@ -43,11 +52,11 @@ def build(experiment: Experiment, dataset: Dataset) -> Task:
         }
 
     return Task(
-        objective=objective("image", loss=experiment.loss, flip=config.eval_flip),
+        objective=objective("image", loss=experiment.loss, flip=config.eval_flip, shift=config.eval_shift),
         sizes={"classes": len(class_names)},
         sample_inputs=(jnp.zeros(shape),),
         arrays=dataset.splits,
-        train_loader=loaders.train_batches(config.batch_size, dataset.examples("train"), gather, config.drop_last),
+        train_loader=images.train_loader(config, dataset.examples("train"), gather),
         eval_loader=eval_loader(experiment, dataset, gather),
         examples_per_step=config.batch_size,
         class_names=class_names,
@@ -55,22 +64,28 @@ def build(experiment: Experiment, dataset: Dataset) -> Task:
     )
 
 
-def objective(*fields: str, loss: Loss = Loss(), flip: bool = False) -> Objective:  # noqa: B008  # It is frozen.
+def objective(
+    *fields: str,
+    loss: Loss = Loss(),  # noqa: B008  # It is frozen.
+    flip: bool = False,
+    shift: int = 0,
+) -> Objective:
     """One label for each example: softmax cross entropy or another loss, judged by accuracy.
 
     Batches hold "label" [N], "mask" [N], and the `fields` that the model takes; it returns logits [N, classes]. Training
-    batches may have mixed labels, "mix_label" [N] and "mix_share" [N]. With `flip`, evaluation averages the logits of images
-    and of their mirror images.
+    batches may have mixed labels, "mix_label" [N] and "mix_share" [N], and those of `loss.teacher`, "teacher" [N, classes].
+    With `flip` and `shift`, evaluation averages the logits of several views of an image (see
+    jaxnets.pipeline.images.averaged_views).
     """
 
-    def with_mirror(apply: Callable, inputs: tuple[Array, ...]) -> Array:
+    def with_views(apply: Callable, inputs: tuple[Array, ...]) -> Array:
         [pixels] = inputs
-        return (apply(pixels) + apply(pixels[:, :, ::-1])) / 2
+        return images.averaged_views(apply, pixels, flip, shift)
 
     def measured(smoothing: float, logits: Array, batch: Batch) -> Metrics:
         labels, mask = batch["label"], batch["mask"]
         is_mixed = "mix_label" in batch
-        if loss.name == "cross_entropy" and not smoothing and not is_mixed:
+        if loss.name == "cross_entropy" and not smoothing and not is_mixed and "teacher" not in batch:
             return label_metrics(logits, labels, mask)
         targets, accuracy = jax.nn.one_hot(labels, logits.shape[-1]), metrics.accuracy(logits, labels, mask)
         if is_mixed:
@@ -83,7 +98,13 @@ def objective(*fields: str, loss: Loss = Loss(), flip: bool = False) -> Objectiv
                 metrics.accuracy(logits, others, mask * (1 - share)),
             )
         targets = losses.smooth(targets, smoothing)
-        return {"loss": _loss(loss, logits, targets, mask), "accuracy": accuracy}
+        total = _loss(loss, logits, targets, mask)
+        if "teacher" in batch:
+            by_example = losses.distillation(logits, batch["teacher"], loss.temperature)
+            from_teacher = metrics.Mean((by_example * mask).sum(), mask.sum())
+            shares = (1 - loss.teacher_share, loss.teacher_share)
+            total = jax.tree.map(lambda own, taught: shares[0] * own + shares[1] * taught, total, from_teacher)
+        return {"loss": total, "accuracy": accuracy}
 
     return Objective(
         inputs=lambda batch: tuple(batch[field] for field in fields),
@@ -92,7 +113,7 @@ def objective(*fields: str, loss: Loss = Loss(), flip: bool = False) -> Objectiv
         predictions=lambda logits, batch: {"logits": logits, "label": batch["label"], "mask": batch["mask"]},
         monitor="accuracy",
         higher_is_better=True,
-        predict=with_mirror if flip else lambda apply, inputs: apply(*inputs),
+        predict=with_views if flip or shift else apply_once,
     )
 
 
@@ -115,7 +136,7 @@ def label_metrics(logits: Array, labels: Array, mask: Array) -> Metrics:
 
 @dataclasses.dataclass(frozen=True)
 class Predictor(PredictorBase):
-    """Tells the classes of images."""
+    """Classifies images."""
 
     command: ClassVar[str] = "classify"
 
@@ -130,7 +151,7 @@ class Predictor(PredictorBase):
 def _probabilities(model: Any, config: ImageData, constants: images.Normalization, variables: Any, pictures: Array) -> Array:
     pixels = images.for_evaluation(config, constants, pictures)
     apply = functools.partial(model.apply, variables, train=False)
-    return jax.nn.softmax(objective("image", flip=config.eval_flip).predict(apply, (pixels,)))
+    return jax.nn.softmax(objective("image", flip=config.eval_flip, shift=config.eval_shift).predict(apply, (pixels,)))
 
 
 def _weights(kernel: Any, shape: tuple[int, ...]) -> ImageGrid:

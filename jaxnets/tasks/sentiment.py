@@ -68,7 +68,8 @@ class Predictor(PredictorBase):
         """
         config: Any = self.experiment.data
         vocabulary = text.Vocabulary(tuple(self.meta["tokens"]))
-        encoded = [imdb.encode(vocabulary, imdb.clean(review)) for review in reviews]
+        spell_out = text.spell_out if self.meta.get("spelled_out") else str
+        encoded = [imdb.encode(vocabulary, imdb.clean(spell_out(review))) for review in reviews]
         tokens, _ = text.pad(encoded, max(1, *map(len, encoded)), np.int32)
         tokens, lengths = truncate(tokens, config.vocab_size, config.max_length)
         for review, length in zip(reviews, lengths, strict=True):

@@ -21,6 +21,11 @@ from jaxnets.tasks.metrics import Derived, Metrics
 Array = jax.Array
 
 
+def apply_once(apply: Callable, inputs: tuple[Any, ...]) -> Any:
+    """The outputs of a model, called once."""
+    return apply(*inputs)
+
+
 class Objective(NamedTuple):
     """What a model is trained and judged by. The functions are pure; `outputs` is what the model returned for
     `inputs(batch)`.
@@ -34,13 +39,13 @@ class Objective(NamedTuple):
     """The metric that decides which epoch was best."""
     higher_is_better: bool
     predictions: Callable[[Any, Batch], dict[str, Array]] = lambda outputs, batch: {}
-    """What the final evaluation alone keeps of every example: "logits" [N, C], "label" and "mask" [N]; {} if nothing."""
+    """What a full evaluation keeps of every example: "logits" [N, C], "label" and "mask" [N]; {} if nothing."""
     derived: Derived = MappingProxyType({})
     """Metrics that follow from the mean of another."""
     train_metrics: Callable[[Any, Batch], Metrics] | None = None
     """Metrics of training steps, where they are not those of evaluation: other targets, as by label smoothing."""
-    predict: Callable[[Callable, tuple[Any, ...]], Any] = lambda apply, inputs: apply(*inputs)
-    """(the model in evaluation mode, its inputs) -> outputs; several calls where views of an input are averaged."""
+    predict: Callable[[Callable, tuple[Any, ...]], Any] = apply_once
+    """(the model in evaluation mode, its inputs) -> outputs of a full evaluation, which averages views of an input."""
     with_carry: Callable[[Batch, Any], Batch] = lambda batch, carry: batch
     """(batch, carry) -> the batch with the carried state; for models that continue where the batch before ended."""
     carry: Callable[[Any], Any] = lambda outputs: ()

@@ -99,7 +99,8 @@ class Predictor(PredictorBase):
         Raises UserError for an empty sentence, one longer than the training data has, and words that are not in it.
         """
         vocabulary = text.Vocabulary(tuple(self.meta["source_tokens"]))
-        encoded = [_encode(vocabulary, sentence, _max_length(self.meta)) for sentence in sentences]
+        spell_out = text.spell_out if self.meta.get("spelled_out") else str
+        encoded = [_encode(vocabulary, spell_out(sentence), _max_length(self.meta)) for sentence in sentences]
         return self.translate_tokens(*text.pad(encoded, max(map(len, encoded)), np.int32), beam_width)
 
     def translate_tokens(self, source: np.ndarray, lengths: np.ndarray, beam_width: int = 1) -> list[str]:

@@ -47,6 +47,7 @@ def test_json_gives_the_same_experiment_back(experiment):
         ("optim.momentum", 1.0),
         ("optim.weight_decay", -1e-4),
         ("optim.spsa.gamma", 0.6),
+        ("optim.spsa.alpha", -0.1),
         ("optim.spsa.num_perturbations", 0),
         ("model.dropout_conv", (0.0, 1.0)),
         ("model.dense", (120, 0)),
@@ -69,6 +70,11 @@ def test_valid_values_pass(lr, epochs, momentum):
     assert validate(experiment) is experiment
 
 
+@pytest.mark.parametrize("path", ["optim.spsa.alpha", "optim.spsa.gamma"])
+def test_gains_of_spsa_may_be_constant(path):
+    assert validate(changed(path, 0.0))
+
+
 @pytest.mark.parametrize(
     ("id_", "path", "value"),
     [
@@ -85,6 +91,22 @@ def test_valid_values_pass(lr, epochs, momentum):
 def test_invalid_values_for_scenes_are_named(id_, path, value):
     with pytest.raises(UserError, match=f"{id_}: {path}"):
         validate(changed(path, value, registry.all_experiments()[id_]))
+
+
+@pytest.mark.parametrize(
+    ("id_", "path", "value"),
+    [
+        ("cifar10/lenet/plain", "grad_accumulation_steps", 2),
+        ("cifar10/resnet34/super", "model.dtype", "bfloat16"),
+        ("cifar10/resnet34/super", "model.remat", True),
+    ],
+)
+def test_what_layerwise_differences_cannot_look_into_is_named(id_, path, value):
+    experiment = changed(path, value, registry.all_experiments()[id_])
+    spsa = optim_configs.Spsa(directions="layerwise")
+    assert validate(changed("optim", optim_configs.Optim("spsa"), experiment))
+    with pytest.raises(UserError, match=rf"{id_}: optim\.spsa\.directions layerwise needs {path} .*, got {value}"):
+        validate(changed("optim", optim_configs.Optim("spsa", spsa=spsa), experiment))
 
 
 def test_differences_name_path_and_both_values():

@@ -41,10 +41,11 @@ def test_random_crop_uses_every_offset():
     assert (actual > 600 / 9 / 2).all()
 
 
-def test_crop_filled_from_the_edge():
+@pytest.mark.parametrize("fill", ["edge", "reflect"])
+def test_crop_filled_from_the_image(fill):
     images = jnp.asarray(np.random.default_rng(0).integers(0, 255, (2, 5, 6, 1)), jnp.uint8)
-    actual = augment.crop_at(images, jnp.asarray([[0, 4], [3, 1]]), 2, "edge")
-    padded = np.pad(images, ((0, 0), (2, 2), (2, 2), (0, 0)), mode="edge")
+    actual = augment.crop_at(images, jnp.asarray([[0, 4], [3, 1]]), 2, fill)
+    padded = np.pad(images, ((0, 0), (2, 2), (2, 2), (0, 0)), mode=fill)
     np.testing.assert_array_equal(actual[0], padded[0, 0:5, 4:10])
     np.testing.assert_array_equal(actual[1], padded[1, 3:8, 1:7])
 
@@ -90,7 +91,7 @@ def test_an_empty_config_changes_nothing():
 
 
 def test_everything_at_once_stays_in_range_and_depends_on_the_key():
-    config = Augment(2, True, 0.4, 0.4, 0.4)
+    config = Augment(crop_padding=2, flip=True, brightness=0.4, contrast=0.4, saturation=0.4)
     first, second = (augment.augment(jax.random.key(i), jnp.asarray(IMAGES), config) for i in range(2))
     assert first.shape == IMAGES.shape
     assert first.min() >= 0

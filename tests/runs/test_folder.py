@@ -216,3 +216,16 @@ def test_runs_are_found_while_one_of_them_saves(tmp_path, monkeypatch):
     (tmp_path / "gone").mkdir()
     monkeypatch.setattr(os, "scandir", vanish)
     assert [str(run.path.relative_to(tmp_path)) for run in find_runs(tmp_path)] == ["a", "a/b", "c"]
+
+
+def test_weights_are_checked_without_being_held(run, monkeypatch):
+    """A report checks those of every run."""
+    for name in ("net.json", "weights.safetensors"):
+        (run.path / name).write_bytes(name.encode() * 1000)
+    run.append([{"step": 1, "loss": [2.3]}])
+    run.finish({"a": 1})
+    monkeypatch.setattr(Path, "read_bytes", lambda path: pytest.fail(f"{path} was read as a whole"))
+    assert run.damaged() == []
+    (run.path / "weights.safetensors").write_bytes(b"other")
+    (run.path / "net.json").unlink()
+    assert run.damaged() == ["net.json", "weights.safetensors"]

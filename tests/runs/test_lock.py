@@ -4,6 +4,7 @@ import fcntl
 import os
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -67,6 +68,15 @@ def test_a_lock_of_this_host_ends_with_its_process(path, hold):
     assert not is_held(path)
     Lock(path).release()
     assert not is_held(path)
+
+
+def test_who_asks_for_a_moment_is_in_nobodys_way(path):
+    with path.open("ab+") as asking:
+        fcntl.flock(asking, fcntl.LOCK_SH)  # What `is_held` has while it looks.
+        ends = threading.Timer(0.2, fcntl.flock, (asking, fcntl.LOCK_UN))
+        ends.start()
+        Lock(path).release()
+        ends.join()
 
 
 def test_another_host_is_seen_where_its_lock_does_not_reach(path, hold, monkeypatch):

@@ -13,7 +13,7 @@ from jaxnets import registry
 from jaxnets.analysis.report import tables
 from jaxnets.config import Optim, Spsa
 from jaxnets.data import catalog
-from jaxnets.errors import UserError
+from jaxnets.errors import Diverged, UserError
 from jaxnets.runs import records
 from jaxnets.runs.folder import RunFolder
 from jaxnets.runs.progress import Reporter
@@ -38,7 +38,7 @@ def test_one_seed_may_fail(tmp_path, monkeypatch):
         def init():
             state = built.init()
             bias = state.params["head"]["bias"]
-            state.params["head"]["bias"] = jnp.asarray(np.array(bias) * [[1.0], [np.nan]], jnp.float32)
+            state.params["head"]["bias"] = jnp.asarray(np.array(bias) * np.array([[1.0], [np.nan]], np.float32))
             return state
 
         return built._replace(init=init)
@@ -59,13 +59,14 @@ def test_when_every_seed_fails_the_run_says_so_and_keeps_its_record(tmp_path, re
     with pytest.raises(UserError, match=r"every seed's loss or weights became infinite or NaN.*try a lower optim\.lr"):
         train(hot, tmp_path, reporter)
     assert RunFolder(tmp_path).metrics()
-
-
-def test_tensorboard_event_files(tmp_path, reporter):
-    pytest.importorskip("tensorboardX", reason="tensorboardX is not installed")
-    train(dataclasses.replace(SMALL, epochs=1), tmp_path, reporter, tensorboard=True)
-    events = next((tmp_path / "tensorboard").iterdir()).read_bytes()
-    assert b"validation/accuracy" in events
+    assert not RunFolder(tmp_path).finished
+    # Training again would come to the same end.
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*.json*")}
+    with pytest.raises(Diverged, match=r"every seed diverged when .*; try a lower optim.lr .* and another --out"):
+        train(hot, tmp_path, reporter)
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("*.json*")} == before
+    with pytest.raises(UserError, match=r"a run of another configuration: optim\.lr"):
+        train(dataclasses.replace(hot, optim=dataclasses.replace(hot.optim, lr=0.1)), tmp_path, reporter)
 
 
 def test_tensorboard_without_its_package(tmp_path, reporter, monkeypatch):
@@ -104,12 +105,13 @@ def test_refused_steps_are_recorded_by_epoch_and_seed(tmp_path):
     assert "of 60 steps SPSA refused, by seed: 60, 60" in output.getvalue()
 
 
-def test_the_norm_of_the_gradient_and_the_rate_are_recorded(tmp_path, reporter):
+def test_the_norm_of_the_gradient_and_the_rate_are_recorded_for_tensorboard_too(tmp_path, reporter):
+    pytest.importorskip("tensorboardX", reason="tensorboardX is not installed")
     recorded = dataclasses.replace(SMALL, optim=dataclasses.replace(SMALL.optim, record=True, lr=3e-4), steps=3)
     train(recorded, tmp_path, reporter, tensorboard=True)
     events = next((tmp_path / "tensorboard").iterdir()).read_bytes()
-    assert b"train/gradient_norm" in events
-    assert b"train/learning_rate" in events
+    for name in (b"validation/accuracy", b"train/gradient_norm", b"train/learning_rate"):
+        assert name in events
     [line] = [line for line in RunFolder(tmp_path).metrics() if "epoch" in line]
     assert line["train"]["learning_rate"] == pytest.approx([3e-4, 3e-4])
     assert min(line["train"]["gradient_norm"]) > 0

@@ -32,6 +32,8 @@ class Run:
 def test_the_curves_and_first_steps_of_a_row_are_those_of_its_run():
     [row] = records.rows([Run(*EPOCHS)])
     assert (row["hardware"], row["n"]) == ("abacus, 2 cores", 2)
+    gpus = {"devices": {"platform": "gpu", "kind": "X100", "count": 4}}
+    assert (records.hardware(gpus), records.hardware(gpus, used=1)) == ("4 × X100", "1 × X100")
     assert records.lines(row) == [*STEPS, *EPOCHS]
     del row["first_losses"]  # As in older rows.
     assert records.lines(row) == EPOCHS

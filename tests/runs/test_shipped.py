@@ -176,7 +176,7 @@ def test_a_run_of_that_name_comes_first(capsys, tmp_path):
     [
         (("sample", "letter"), "letter: no such run; did you mean letters?"),
         (("export", "detector"), f"detector: no such run; the nets that come with jaxnets are {', '.join(NAMES)}"),
-        (("classify", 5000 * "x", "picture.png"), "run is no path that a file can have"),
+        (("classify", 5000 * "x", "picture.png"), "run is not a valid path"),
         (("translate",), "translate needs a sentence"),
         (("translate", "translate"), "translate needs a sentence"),
         (("translate", 5000 * "x"), "is not among the"),

@@ -115,9 +115,15 @@ def test_too_few_values_are_no_evidence(test, ours, others):
     assert p_above(test, ours, others) == 1.0
 
 
-def test_values_without_spread_are_compared_as_they_are():
-    assert p_above("welch", [10, 10, 10], [9, 9, 9]) == 0.0
-    assert p_above("welch", [10, 10, 10], [10, 10, 10]) == 1.0
+@pytest.mark.parametrize("others", [[9, 9, 9], [10, 10, 10], []])
+def test_values_without_spread_show_nothing(others):
+    """Two seeds with equal integers do not decide a claim. Ten times 0.1 is not quite 1."""
+    for ours in ([10, 10], [10.1] * 10):
+        assert p_above("welch", ours, others) == 1.0
+        assert difference_interval(ours, others) == (-math.inf, math.inf)
+        assert prediction_interval(ours) == (-math.inf, math.inf)
+    assert p_above("paired", [10, 10, 10], [9, 9, 9]) == 1.0
+    assert p_above("welch", [10, 10, 10], [9, 9, 8]) < 0.05
 
 
 def test_unequal_numbers_cannot_be_paired():

@@ -28,7 +28,7 @@ from jaxnets.training import engine
 
 LENET = registry.all_experiments()["cifar10/lenet/plain"]
 SMALL = dataclasses.replace(
-    LENET, data=dataclasses.replace(LENET.data, source="synthetic", batch_size=32), epochs=1, seeds=2, steps=3
+    LENET, data=dataclasses.replace(LENET.data, source="synthetic", batch_size=32, shrink=2), epochs=1, seeds=2, steps=3
 )
 OTHER = {
     "lr": 0.03, "momentum": 0.5, "weight_decay": 0.1, "clip": 0.01, "ema": 0.9,
@@ -157,9 +157,16 @@ def test_all_combinations_or_random_ones():
         (["--over", "optim.lr=1e-3..1e-1"], "is a range: say with --random"),
         (["--over", "optim.lr=1e-1..1e-3", "--random", "3"], "a range goes from a number above 0 to a larger one"),
         (["--over", "optim.lr=1,2", "--over", "optim.lr=3"], "names optim.lr twice"),
-        (["--over", "optim.lr=1,2", "--metric", "test_accuracy"], "never on the test split; try val_accuracy"),
-        (["--over", "optim.lr=1,2", "--metric", "speed"], "no such metric; choose from val_accuracy, val_loss"),
-        (["--over", "optim.lr=1,2", "--metric", "val_bits"], "this task has no bits, only accuracy, loss"),
+        (["--over", "optim.lr=1,2", "--metric", "test_accuracy"], "never on the test split; try validation_accuracy"),
+        (
+            ["--over", "optim.lr=1,2", "--metric", "speed"],
+            "no such metric; choose from validation_accuracy, validation_loss",
+        ),
+        (
+            ["--over", "optim.lr=1,2", "--metric", "val_loss"],
+            "--metric val_loss: no such metric; choose from validation_acc",
+        ),
+        (["--over", "optim.lr=1,2", "--metric", "validation_bits"], "this task has no bits, only accuracy, loss"),
         (["--over", "optim.momentum=0.5..5", "--random", "3"], "optim.momentum must lie in [0, 1)"),
         (["--over", "optim.lr=0.1..inf", "--random", "3"], "a range goes from a number above 0 to a larger one"),
         (["--over", "optim.lr=1,2", "--random", "0"], "random must be at least 1"),
@@ -256,6 +263,9 @@ def test_a_program_whose_seeds_all_diverge_does_not_stop_the_others(tmp_path):
     unbounded = dataclasses.replace(SMALL, model=dataclasses.replace(SMALL.model, activation="leaky_relu"))
     settings = [{"optim.name": name, "optim.lr": lr} for name, lr in (("sgd", 1e30), ("adam", 1e-3))]
     go = lambda experiment, folder: train(experiment, folder, Reporter(Console(quiet=True)))
+    hot, mild = sweep.groups(unbounded, settings)
+    assert sweep.run_part([hot], [hot, mild], tmp_path, go) == 1
+    assert sweep.run_part([mild], [hot, mild], tmp_path, go) == 0
     results = sweep.run(unbounded, settings, sweep.Metric("validation", "loss"), tmp_path, go)
     assert [r.setting["optim.name"] for r in results] == ["adam", "sgd"]
     assert [r.score["n"] for r in results] == [2, 0]
@@ -288,7 +298,7 @@ def test_which_metrics_are_better_when_lower():
 
 @pytest.mark.usefixtures("few_shapes")
 def test_from_the_command_line_and_again(tmp_path, capsys):
-    args = ["sweep", "cifar10/lenet/bn", "--data.source", "synthetic", "--data.batch-size", "16", "--steps", "50"]
+    args = ["sweep", "cifar10/lenet/bn", "--data.source", "synthetic", "--data.batch-size", "16", "--steps", "20"]
     args += ["--seeds", "2", "--over", "optim.lr=1e-5,3e-3", "--over", "data.batch_size=16,32", "--out", str(tmp_path)]
     assert main([*args, "--part", "2/2"]) == 0
     out = capsys.readouterr().out

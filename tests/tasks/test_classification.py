@@ -35,7 +35,8 @@ def asked(id_):
     experiment = registry.all_experiments()[id_]
     task = tasks.build(experiment, DATA)
     model = models.build(experiment.model, task.sizes)
-    before, after = (model.init(jax.random.key(i), *task.sample_inputs, train=False) for i in range(2))
+    init = jax.jit(lambda key: model.init(key, *task.sample_inputs, train=False))
+    before, after = (init(jax.random.key(i)) for i in range(2))
     return task, model, before, after
 
 

@@ -79,10 +79,10 @@ def test_a_wide_beam_finds_the_best_sequences(seed):
 @given(seed=st.integers(0, 99), width=st.integers(1, 6))
 def test_scores_are_log_probabilities_and_a_beam_of_one_is_greedy(seed, width):
     step, length = machine(seed), 5
-    chosen = decode.greedy(step, start(1), jnp.zeros(1), length)[0].tolist()
+    chosen = jax.jit(lambda: decode.greedy(step, start(1), jnp.zeros(1), length))()[0].tolist()
     cut = chosen[: chosen.index(END) + 1] if END in chosen else chosen
     ended = tuple(cut + [END] * (length - len(cut)))
-    tokens, scores = decode.beam(step, start(width), jnp.asarray(0), END, length, width)
+    tokens, scores = jax.jit(lambda: decode.beam(step, start(width), jnp.asarray(0), END, length, width))()
     assert float(scores[0]) == pytest.approx(all_sequences(seed, length)[tuple(tokens[0].tolist())], abs=1e-4)
     if width == 1:
         assert tuple(tokens[0].tolist()) == ended

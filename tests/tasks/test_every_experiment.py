@@ -2,7 +2,8 @@
 
 Nets are narrower and batches smaller than the experiment's own, which leaves the program as it is. Of experiments that
 differ in nothing but the size of a rate, a strength or a layer, only the first is run; of those that differ in the data set
-alone, one with each kind of model.
+alone, one with each kind of model. The first of each kind of model and of each update rule are in `make test`, the others in
+`make test-slow`.
 """
 
 import functools
@@ -96,6 +97,16 @@ def different_experiments():
     return chosen
 
 
+def as_parameters(experiments):
+    """Parameters of a test; slow but for the first with its kind of model or its update rule."""
+    parameters, seen = [], set()
+    for experiment in experiments:
+        parts = {type(experiment.model), (experiment.optim.name, experiment.optim.trainable)}
+        parameters.append(pytest.param(experiment, id=experiment.id, marks=[pytest.mark.slow] if parts <= seen else []))
+        seen |= parts
+    return parameters
+
+
 @functools.cache
 def metric_names(task_module, tokenizer):
     """What `engine.metric_names` says of the first experiment of a task."""
@@ -107,7 +118,7 @@ def metric_names(task_module, tokenizer):
     return set(engine.metric_names(small(experiment), tasks.build(small(experiment), dataset(experiment.dataset))))
 
 
-@pytest.mark.parametrize("experiment", different_experiments(), ids=lambda experiment: experiment.id)
+@pytest.mark.parametrize("experiment", as_parameters(different_experiments()))
 def test_one_step(experiment, monkeypatch):
     experiment = small(experiment)
     data = dataset(experiment.dataset)
@@ -115,7 +126,7 @@ def test_one_step(experiment, monkeypatch):
     task = tasks.build(experiment, data)
     model = models.build(experiment.model, task.sizes)
     tx = optimizer.build(experiment.optim, 100, 10)
-    step = make_train_step(model, task.objective, tx, eval_mode=experiment.optim.trainable == "head")
+    step = make_train_step(model, task.objective, tx, eval_mode=experiment.optim.trainable != "all")
     steps = multi_step(step, task.train_loader)
     # Many experiments start from the same weights, by the same program, but have other rules.
     create = lambda: state.create(jax.random.key(1), model, optax.identity(), task.sample_inputs, task.carry)
@@ -133,7 +144,8 @@ def test_one_step(experiment, monkeypatch):
     assert {*metrics, *task.objective.derived} == metric_names(experiment.task, data.meta.get("tokenizer"))
     layers = {name: flat(layer) for name, layer in before.params.items()}
     moved = {name for name, values in layers.items() if not np.array_equal(values, flat(after.params[name]))}
-    assert moved == ({"head"} if experiment.optim.trainable == "head" else set(layers))
+    norms = {name for name, layer in before.params.items() if "scale" in layer}
+    assert moved == {"all": set(layers), "head": {"head"}, "scales": norms}[experiment.optim.trainable]
 
 
 def choices(task):

@@ -26,12 +26,12 @@ def test_against_numpy_and_under_padding(seed, n, classes, padding):
     loss = -log_probs[np.arange(n), labels].sum()
 
     more, more_labels = batch(rng, padding, classes)
-    full = jnp.asarray(np.concatenate([logits, more])), jnp.asarray(np.concatenate([labels, more_labels]))
-    mask = jnp.asarray(np.r_[np.ones(n), np.zeros(padding)], jnp.float32)
-    mean = losses.cross_entropy(*full, mask)
+    full = np.concatenate([logits, more]), np.concatenate([labels, more_labels]).astype(np.int32)
+    mask = np.r_[np.ones(n), np.zeros(padding)].astype(np.float32)
+    mean, accuracy = jax.jit(lambda *a: (losses.cross_entropy(*a), metrics.accuracy(*a).value))(*full, mask)
     np.testing.assert_allclose(mean.total, loss, rtol=1e-5, atol=1e-5)
     assert mean.weight == n
-    np.testing.assert_allclose(metrics.accuracy(*full, mask).value, (logits.argmax(1) == labels).mean(), rtol=1e-6)
+    np.testing.assert_allclose(accuracy, (logits.argmax(1) == labels).mean(), rtol=1e-6)
 
 
 def test_loss_survives_huge_logits():
@@ -72,6 +72,14 @@ def test_head_cross_entropy_is_that_of_all_logits(max_logits, monkeypatch):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), in_chunks(args), at_once(args))
     actual, expected = (jax.grad(lambda args: f(args).value)(args) for f in (in_chunks, at_once))  # noqa: B023
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), actual, expected)
+
+
+@pytest.mark.parametrize("label", [-1, 11])
+def test_a_label_that_is_no_class_passes_for_none(label):
+    args = jnp.ones((1, 1, 4)), jnp.ones((4, 11)), jnp.zeros(11)
+    loss = lambda args: losses.head_cross_entropy(*args, jnp.full((1, 1), label), jnp.ones((1, 1))).value
+    assert np.isnan(loss(args))
+    assert np.isnan(jax.value_and_grad(loss)(args)[0])
 
 
 def test_derived_metrics():

@@ -56,7 +56,7 @@ class Entry:
     decision: Decision
     rulings: tuple[Ruling, ...]
     on: tuple[str, ...] = ()
-    """Where the evidence is not what the document describes: other data sets, shortened runs."""
+    """Where the evidence is not what the document describes: other data sets."""
     fitted: tuple[str, ...] = ()
     """Settings that were fitted to the reported figures that it compares: "optim.lr of mnist_rows/rnn_128"."""
 
@@ -114,21 +114,13 @@ def _entry(document: str, claim: Claim, evidence: Mapping[str, Evidence], synthe
     rulings = tuple(_rule(claim, comparison, evidence, bounds, synthetic) for comparison in claim.compare)
     decisions = [ruling.decision for ruling in rulings]
     decision: Decision = next((d for d in ("does not hold", "not run", "undecided") if d in decisions), "holds")
-    departed = dict.fromkeys(where for c in claim.compare for where in _departures(c, evidence))
     if synthetic:
         return Entry(document, claim, decision, rulings, ("synthetic data",))
+    ruled = [id_ for ruling in rulings if ruling.decision != "not run" for id_, _ in _sides(ruling.comparison)]
+    others = dict.fromkeys(evidence[id_].dataset for id_ in ruled if evidence[id_].dataset)
     sides = [side for comparison in claim.compare for side in _sides(comparison)]
     fitted = dict.fromkeys(f"{path} of {id_}" for id_, measure in sides for path in evidence[id_].fitted_to(measure))
-    return Entry(document, claim, decision, rulings, tuple(departed), tuple(fitted))
-
-
-def _departures(comparison: Comparison, evidence: Mapping[str, Evidence]) -> list[str]:
-    found = []
-    for id_, measure in _sides(comparison):
-        known = evidence[id_]
-        if known.departs(measure) and known.replicas(measure):
-            found.append(known.dataset or f"runs of {known.epochs} epochs")
-    return found
+    return Entry(document, claim, decision, rulings, tuple(others), tuple(fitted))
 
 
 def _sides(comparison: Comparison) -> list[tuple[str, str]]:

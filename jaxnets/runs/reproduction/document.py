@@ -200,7 +200,7 @@ def load(name: str) -> Document:
     if not path.is_file():
         raise UserError(f"no document {name!r}: choose from {', '.join(names())}, or give the path of a .toml file")
     try:
-        content = tomllib.loads(path.read_text("utf-8"))
+        content = tomllib.loads(path.read_text("utf-8-sig"))
         if problem := mismatch(content, _DOCUMENT):
             raise UserError(f"{path}: {problem[:200]}")
         document = Document(

@@ -3,7 +3,7 @@
 Measures are those that reports state (`Experiment.reported`), and some that claims need:
 
     SPLIT_METRIC               final, such as "test_accuracy"; accuracies in percent
-    SPLIT_METRIC/CLASS         of one class
+    SPLIT_METRIC/CLASS         of one class; of older rows a single value, over all replicas together
     SPLIT_METRIC@EPOCH         after an epoch, from the curves of training and validation
     train_gap, validation_gap  training accuracy minus that of the test split, or of validation
     initial_loss               of the first step
@@ -169,7 +169,10 @@ def of(documented: Experiment, gathered: Sequence[Record], synthetic: bool = Fal
 
 
 def _values(row: Json, measure: str) -> Sequence[float | None]:
-    """A measure by replica; a single value where it does not depend on the replica, none where it was not measured."""
+    """A measure by replica; none where it was not measured.
+
+    A single value where it does not depend on the replica, or was recorded of all together.
+    """
     if measure == "parameters":
         return [row["parameters"]]
     if measure == "gpu_seconds":
@@ -182,14 +185,16 @@ def _values(row: Json, measure: str) -> Sequence[float | None]:
         return _subtract(*(_values(row, accuracy) for accuracy in GAPS[measure]))
     if measure == "steps_above_chance":
         losses = np.array(row.get("first_losses") or np.empty((0, 0)), float)
-        return (losses > math.log(len(row["class_names"]))).sum(0).tolist() if row.get("class_names") else ()
+        if not row.get("class_names"):
+            return ()
+        return _where_finite(losses, (losses > math.log(len(row["class_names"]))).sum(0))
     if measure in ("epochs_to_best", "fluctuation"):
         curve = 100 * np.array(row["curves"].get("validation_accuracy") or np.empty((0, 0)), float)
-        if not curve.size:
+        if len(curve) < (3 if measure == "fluctuation" else 1):
             return ()
         if measure == "fluctuation":
-            return np.diff(curve, axis=0).std(0).tolist()
-        return (1 + (curve >= 0.99 * curve.max(0)).argmax(0)).tolist()
+            return _where_finite(curve, np.diff(curve, axis=0).std(0, ddof=1))
+        return _where_finite(curve, 1 + (curve >= 0.99 * curve.max(0)).argmax(0))
     name, _, at = measure.partition("@")
     split, _, metric = name.partition("_")
     metric, _, of_class = metric.partition("/")
@@ -198,11 +203,23 @@ def _values(row: Json, measure: str) -> Sequence[float | None]:
         curve = row["curves"].get(name, ())
         values = curve[int(at) - 1] if int(at) <= len(curve) else ()
     elif of_class:
-        names, by_class = row.get("class_names") or (), row["details"].get(split, {}).get("accuracy_by_class", ())
-        values = [of_seed[names.index(of_class)] for of_seed in by_class] if of_class in names else ()
+        names, details = row.get("class_names") or (), row["details"].get(split, {})
+        by_class = details.get("accuracy_by_class") or [_hits(details.get("confusion", ()))]
+        place = names.index(of_class) if of_class in names else len(names)
+        values = [of_seed[place] for of_seed in by_class if place < len(of_seed)]
     else:
         values = row["final"].get(split, {}).get(metric, {}).get("values", ())
     return [None if value is None else factor * value for value in values]
+
+
+def _where_finite(curves: np.ndarray, values: np.ndarray) -> list[float | None]:
+    """The values [S] of those replicas whose curves [epochs or steps, S] have no gap: others failed on the way."""
+    return [float(v) if whole else None for v, whole in zip(values, np.isfinite(curves).all(0), strict=True)]
+
+
+def _hits(confusion: Sequence[Sequence[float]]) -> list[float | None]:
+    """The share of each class that is told right, of counts [true, predicted]."""
+    return [counts[i] / sum(counts) if sum(counts) else None for i, counts in enumerate(confusion)]
 
 
 def _subtract(left: Sequence[float | None], right: Sequence[float | None]) -> list[float | None]:

@@ -4,7 +4,7 @@ Times recorded on other hardware are scaled by one measurement: how long a step 
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -21,8 +21,10 @@ REFERENCE = "cifar10/lenet/super"
 _TIMED_SECONDS, _EXAMPLES, _BATCH = 1.5, 4096, 128
 _VOCABULARIES = ("tokens", "words", "source", "target")
 """What names of vocabularies among the meta data of sets begin with."""
-_EVALUATION = 1.1
+EVALUATION = 1.1
 """What evaluation after every epoch adds to steps that were timed alone."""
+_PARAMETERS = 10**9
+"""Stands for a model's own number where work is compared: models of equal sizes have equally many."""
 _LAST_EVALUATION = 12
 """The last evaluation, of all splits, takes as long as this many of the validation split, as of CIFAR-10's."""
 
@@ -39,9 +41,10 @@ class Pace(NamedTuple):
 
 
 class Paces:
-    """The paces of experiments. Each is measured at most once."""
+    """The paces of experiments. Each is measured at most once; `report` is told before, since it takes a while."""
 
-    def __init__(self, records: Sequence[Record]) -> None:
+    def __init__(self, records: Sequence[Record], report: Callable[[str], None] = lambda text: None) -> None:
+        self._report = report
         self._recorded: dict[str, list[tuple[str, Pace]]] = {}
         # Long runs first, in which the last evaluation weighs less; of these the one that was disturbed least.
         for record in sorted(records, key=_least_disturbed):
@@ -68,6 +71,7 @@ class Paces:
     def _measure(self, experiment: Experiment) -> Pace:
         key = _work(experiment)
         if key not in self._measured:
+            self._report(f"timing a few steps of {experiment.id}")
             self._measured[key] = measure(experiment)
         return self._measured[key]
 
@@ -94,7 +98,7 @@ def measure(experiment: Experiment) -> Pace:
     while not timed or time.perf_counter() - ready < _TIMED_SECONDS:
         state = jax.block_until_ready(engine.train(state, first))[0]
         timed += 1
-    return Pace(_EVALUATION * (time.perf_counter() - ready) / timed / batch, ready - started, measured=True)
+    return Pace(EVALUATION * (time.perf_counter() - ready) / timed / batch, ready - started, measured=True)
 
 
 def _recorded(record: Record) -> Pace:
@@ -115,7 +119,9 @@ def _work(experiment: Experiment) -> str:
     shrink = data.get("shrink", 1)
     fields = {name: [size // shrink for size in array.shape[1:-1]] for name, array in spec.splits["train"].items()}
     sizes = [(name, len(spec.meta[name])) for name in sorted(spec.meta) if name.startswith(_VOCABULARIES)]
-    return repr((sorted(model.items()), sorted(shape.items()), fields, sizes, experiment.optim.evaluations_per_step))
+    return repr(
+        (sorted(model.items()), sorted(shape.items()), fields, sizes, experiment.optim.evaluations_per_step(_PARAMETERS))
+    )
 
 
 def _is_rate(value: Any) -> bool:

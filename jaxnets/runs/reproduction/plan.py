@@ -121,6 +121,7 @@ def _unfinished(out: Path) -> dict[Path, Experiment]:
 def _job(wanted: Wish, seed: int, seeds: int, out: Path, paces: Paces) -> Job:
     job = Job(wanted, seed, seeds, out / f"seed-{seed}", 0.0, False)
     lines, pace = job.folder.metrics(), paces.of(wanted.experiment)
-    left = steps(wanted.experiment) - (lines[-1]["step"] if lines else 0)
+    done = lines[-1]["step"] if lines else 0
+    left = 0 if job.folder.diverged else steps(wanted.experiment) - done
     seconds = seeds * left * wanted.experiment.data.batch_size * pace.example + pace.start
     return job._replace(seconds=seconds, measured=pace.measured)

@@ -1,7 +1,9 @@
 """Which runs count as evidence, and what is read from them."""
 
 import json
+import math
 
+import numpy as np
 import pytest
 
 from jaxnets import registry
@@ -23,6 +25,18 @@ def test_runs_of_other_root_seeds_add_up_and_a_repeated_replica_counts_once():
 
 def test_a_failed_replica_has_no_value():
     assert of(record(PLAIN.id, [0.5, float("nan")])).values("test_accuracy") == [50]
+
+
+@pytest.mark.parametrize(
+    ("measure", "value"),
+    [("epochs_to_best", 4), ("fluctuation", np.std([10, 20, 1, -31], ddof=1)), ("steps_above_chance", 1)],
+)
+def test_a_replica_that_failed_on_the_way_has_no_value_of_its_curve(measure, value):
+    one = record(PLAIN.id, [0.5, 0.6, 0.7])
+    validation = [[0.2, 0.2], [0.3, 0.3], [0.5, math.nan], [0.51, math.nan], [0.2, math.nan]]
+    one.row["curves"]["validation_accuracy"] = [[*values, math.nan] for values in validation]
+    one.row["first_losses"] = [[3.0, math.nan, 3.0], [2.0, math.nan, math.nan]]
+    assert of(one).values(measure) == pytest.approx([value])
 
 
 @pytest.mark.parametrize("change", [{"optim__lr": 3e-4}, {"data__batch_size": 64}, {"model__batch_norm": True}])
@@ -87,6 +101,15 @@ def test_gaps_and_accuracies_by_class_are_by_replica():
     assert of(one).values("test_accuracy/b") == pytest.approx([20])
 
 
+def test_accuracies_by_class_of_older_rows_are_those_of_all_replicas_together():
+    one = record(PLAIN.id, [0.5, 0.6])
+    one.row["details"]["test"]["confusion"] = [[150, 50, 0], [0, 60, 140], [0, 0, 0]]
+    assert of(one).values("test_accuracy/a") == pytest.approx([75])
+    assert of(one).values("test_accuracy/b") == pytest.approx([30])
+    assert of(one).values("test_accuracy/c") == []  # No example of it.
+    assert of(one).values("test_accuracy/d") == []  # Not in the matrix.
+
+
 def test_records_come_from_files_and_sweeps_are_left_out(tmp_path):
     plain = record(PLAIN.id, [0.5])
     sweep = record(PLAIN.id, [0.5], grid={"optim.lr": (1.0,)})
@@ -110,3 +133,13 @@ def test_settings_of_a_record_are_computed_once(monkeypatch):
         evidence.of(registry.all_experiments()[name], gathered)
     assert computed.count("cifar10/lenet/bn") == 2  # As a record, and as what is documented.
     assert computed.count("cifar10/lenet/plain") == 1
+
+
+def test_committed_runs_of_table_1_count_at_the_documented_rate():
+    """Full runs at the rate that explains three of its rows; to compare with them the fourth, which it does not explain."""
+    known, runs = registry.all_experiments(), evidence.gather(evidence.committed(), [])
+    for name, fitted in (("plain", ("optim.lr",)), ("bn", ("optim.lr",)), ("l2", ("optim.lr",)), ("dropout", ())):
+        found = evidence.of(known[f"cifar10/lenet/{name}"], runs)
+        assert found.exact, name
+        assert found.fitted_to("test_accuracy") == fitted
+        assert evidence.of(known[f"tiny_imagenet/lenet/{name}"], runs).fitted_to("validation_accuracy") == (), name

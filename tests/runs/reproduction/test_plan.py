@@ -97,12 +97,14 @@ def test_times_of_other_hardware_are_scaled_by_one_measurement(monkeypatch):
     measured, evaluation = [], 3 / 212  # The last evaluation counts for twelve of 200.
     there = (20 + 200 * evaluation) / 4000 / 128
     monkeypatch.setattr(pace, "measure", lambda e: measured.append(e.id) or Pace(2 * there, 1.0, measured=True))
-    paces = pace.Paces([record(SUPER.id, [0.5, 0.6]), record(BN.id, [0.5, 0.6], epochs=100)])
+    told = []
+    paces = pace.Paces([record(SUPER.id, [0.5, 0.6]), record(BN.id, [0.5, 0.6], epochs=100)], told.append)
     assert paces.of(BN).example == pytest.approx(2 * (20 + 100 * 3 / 112) / 2000 / 128)
     assert paces.of(dataclasses.replace(BN, data=dataclasses.replace(BN.data, batch_size=8))) == paces.of(BN)
     assert paces.of(BN).measured is False
     assert paces.of(PLAIN).measured is True
     assert measured == [SUPER.id, PLAIN.id]
+    assert told == [f"timing a few steps of {id_}" for id_ in measured]
 
 
 def test_a_pace_is_measured_without_the_data():

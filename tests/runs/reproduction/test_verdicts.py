@@ -38,6 +38,9 @@ def test_a_figure_is_reproduced_if_one_more_seed_might_have_it(reported, expecte
     [
         (of(), "not run"),
         (of(record(PLAIN.id, [0.5])), "undecided"),
+        (of(record(PLAIN.id, [0.49, 0.51])), "undecided"),
+        (of(record(PLAIN.id, [0.89, 0.9])), "ours higher"),
+        (of(record(PLAIN.id, [0.6, 0.6])), "undecided"),
         (of(record(PLAIN.id, VALUES, epochs=30)), "not run"),
         (of(record(PLAIN.id, VALUES, data__source="mnist")), "other data"),
     ],
