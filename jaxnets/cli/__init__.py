@@ -10,7 +10,8 @@ import sys
 from collections.abc import Sequence
 
 from jaxnets import __version__
-from jaxnets.errors import UserError, one_line
+from jaxnets.cli import limits
+from jaxnets.errors import UserError, first_line, one_line
 
 USAGE = """\
 usage: jaxnets COMMAND [ARGUMENTS]
@@ -69,6 +70,8 @@ COMMANDS = {
     "visualize": "visualize:visualize",
 }
 """The function (arguments) -> exit status of each command, in a module of this package that only this command imports."""
+_WITHOUT_JAX = ("list", "nets")
+_WITHOUT_COMPUTING = ("report", "claims")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -95,7 +98,9 @@ def explain(error: BaseException) -> int:
         return _fail("out of memory: ask for less at once, or end other programs")
     except KeyboardInterrupt as stop:
         return _fail(str(stop) or "interrupted", 128 + signal.SIGINT)
-    except (RuntimeError, AssertionError):
+    except (RuntimeError, AssertionError, ValueError):
+        if problem := _wrong_setting():
+            return _fail(f"JAX cannot be used with the JAX_… variables of this environment: {problem}")
         if _has_devices():
             raise
         asked = os.environ.get("JAX_PLATFORMS", "")
@@ -108,6 +113,15 @@ def explain(error: BaseException) -> int:
         if error.errno == errno.EPIPE:  # Nobody reads: as programs do that SIGPIPE ends.
             return 128 + signal.SIGPIPE
         return _fail(f"cannot write the output: {error.strerror}")
+
+
+def _wrong_setting() -> str:
+    """What JAX says of a variable of the environment that it cannot read; empty if it reads all."""
+    try:
+        importlib.import_module("jax")
+    except ValueError as error:
+        return first_line(error)
+    return ""
 
 
 def _has_devices() -> bool:
@@ -130,6 +144,8 @@ def _call(args: list[str]) -> int:
         return 0
     if args[0] not in COMMANDS:
         raise UserError(f"unknown command {args[0]!r}: choose from {', '.join(COMMANDS)}")
+    if args[0] not in _WITHOUT_JAX:
+        limits.check(computes=args[0] not in _WITHOUT_COMPUTING)
     module, _, function = COMMANDS[args[0]].partition(":")
     status: int = getattr(importlib.import_module(f"jaxnets.cli.{module}"), function)(args[1:])
     return status

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from jaxnets.cli.parse import optional, parse, shown_as
+from jaxnets.cli.parse import keep_inputs, optional, parse, shown_as
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,17 +21,18 @@ class ExportOptions:
     format: Literal["pytorch", "onnx"] = "pytorch"
     """pytorch: weights.safetensors, and a model.py in plain PyTorch that loads them; onnx: model.onnx, for nets that look at
     images."""
-    seed: int = 0
-    """Which of the run's seeds to export, counted from 0."""
+    replica: int = 0
+    """Which of the run's replicas to export, counted from 0; a run trains one per seed."""
 
 
 def export(args: list[str]) -> int:
     """Writes the files and prints their paths. Returns exit status 0."""
     options = parse(ExportOptions, "export", args)
     from jaxnets.export import to_onnx, to_pytorch
-    from jaxnets.runs import load  # Slow imports, which the help text does not need.
+    from jaxnets.runs import load, shipped  # Slow imports, which the help text does not need.
 
+    keep_inputs("--out", options.out, [shipped.locate(options.run)])
     write = {"pytorch": to_pytorch.export, "onnx": to_onnx.export}[options.format]
-    for path in write(load.load(options.run, options.seed), options.out or options.run / "export"):
+    for path in write(load.load(options.run, options.replica), options.out or options.run / "export"):
         print(path)
     return 0

@@ -2,12 +2,15 @@
 
 import dataclasses
 import math
+import os
+import re
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from jaxnets.cli.parse import SEED, Limits, optional, parse, shown_as, split_run
+from jaxnets.cli.parse import SEED, Limits, keep_inputs, optional, parse, shown_as, split_run
 from jaxnets.errors import UserError
 from jaxnets.runs import shipped
 
@@ -16,6 +19,12 @@ if TYPE_CHECKING:
 
 _MOST = 10_000_000
 """Letters or words that one call generates: they are held in memory, and more takes hours."""
+
+_BY_KIND: dict[str, dict[str, Any]] = {
+    "names": {"category": None, "start": "A"},
+    "text": {"prompt": "think about", "length": 200, "beam": 0},
+}
+"""Options that nets of one kind alone have, with their defaults."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,16 +40,17 @@ class SampleOptions(_Run):
 
     category: Annotated[str | None, optional("STR")] = None
     """Names: their nationality, for nets trained with one."""
-    start: str = "A"
-    """Names: their first letter or letters."""
-    prompt: str = "think about"
-    """Text: the beginning, which the net continues."""
-    length: Annotated[int, Limits(1, 100_000)] = 200
-    """Text: the number of letters or words to generate."""
+    start: Annotated[str | None, optional("STR")] = None
+    """Names: their first letter or letters. By default A."""
+    prompt: Annotated[str | None, optional("STR")] = None
+    """Text: the beginning, which the net continues. By default "think about"."""
+    length: Annotated[int | None, optional("INT"), Limits(1, 100_000)] = None
+    """Text: the number of letters or words to generate. By default 200."""
     temperature: Annotated[float, Limits(1e-6)] = 0.8
     """Softmax temperature. Below 1 sharpens the distribution; towards 0 sampling becomes greedy."""
-    beam: Annotated[int, Limits(0, 1000)] = 0
-    """Text: instead of sampling, search for the most likely continuation with a beam of this width; 0 samples."""
+    beam: Annotated[int | None, optional("INT"), Limits(0, 1000)] = None
+    """Text: instead of sampling, search for the one most likely continuation with a beam of this width. By default 0, which
+    samples."""
     number: Annotated[int, Limits(1, 10_000)] = 5
     """How many names or texts to generate."""
     seed: Annotated[int, SEED] = 0
@@ -51,7 +61,7 @@ class SampleOptions(_Run):
 
 @dataclasses.dataclass(frozen=True)
 class ClassifyOptions(_Run):
-    """Tells the classes of images, or whether reviews are positive or negative."""
+    """Classifies images, or reviews as positive or negative."""
 
     inputs: tyro.conf.Positional[Annotated[tuple[str, ...], optional("INPUT…")]] = ()
     """Picture files for nets of images, texts for nets of reviews, each quoted as one argument."""
@@ -83,10 +93,16 @@ def _load(run: Path, replica: int | None, command: str) -> "list[TrainedNet]":
     from jaxnets.training import process
 
     process.prepare()
-    predictor = registry.resolve(load.experiment(run).task).Predictor
+    trained = load.experiment(run)
+    predictor = registry.resolve(trained.task).Predictor
     if predictor.command != command:
         raise UserError(f"{run}: this net cannot {command}; use `jaxnets {predictor.command}`")
-    return load.load_all(run) if replica is None else [load.load(run, replica)]
+    if replica is not None:
+        return [load.load(run, replica)]
+    nets = load.load_all(run)
+    if left_out := trained.seeds - len(nets):
+        print(f"jaxnets: {left_out} of the seeds of {run} failed in training and are not asked", file=sys.stderr)
+    return nets
 
 
 def _check(condition: bool, message: str) -> None:
@@ -94,21 +110,37 @@ def _check(condition: bool, message: str) -> None:
         raise UserError(message)
 
 
+def _check_decoded(*texts: str) -> None:
+    """Raises UserError where a text has bytes that Python could not decode: a net would read other words than were typed."""
+    for text in texts:
+        if re.search("[\udc80-\udcff]", text):
+            encoding = sys.getfilesystemencoding()
+            raise UserError(f"{os.fsencode(text)!r} is not text in this locale's encoding, {encoding}; set PYTHONUTF8=1")
+
+
 def sample(args: list[str]) -> int:
     """Prints the generated names or texts, one per line, and returns exit status 0."""
     options = parse(SampleOptions, "sample", args)
+    _check_decoded(*filter(None, (options.category, options.start, options.prompt)))
     [net] = _load(options.run, options.replica, "sample")
     import jax
 
+    kind, other = ("names", "text") if net.experiment.data.independent else ("text", "names")
+    for name in _BY_KIND[other]:
+        message = f"--{name} is for nets that generate {other}; {options.run} generates {kind}: leave it out"
+        _check(getattr(options, name) is None, message)
+    given = {name: getattr(options, name) for name in _BY_KIND[kind]}
+    own = {name: default if given[name] is None else given[name] for name, default in _BY_KIND[kind].items()}
+
     keys = jax.random.split(jax.random.key(options.seed), options.number)
-    if net.experiment.data.independent:
-        names = net.predictor.sample(options.category, options.start, keys[0], options.number, options.temperature)
+    if kind == "names":
+        names = net.predictor.sample(own["category"], own["start"], keys[0], options.number, options.temperature)
         print("\n".join(names))
         return 0
-    factors = {"--length": options.length} | ({"--beam": options.beam} if options.beam else {"--number": options.number})
+    factors = {"--length": own["length"]} | ({"--beam": own["beam"]} if own["beam"] else {"--number": options.number})
     product = " × ".join(f"{name} {value:,}" for name, value in factors.items())
-    _check(math.prod(factors.values()) <= _MOST, f"{product} is too much: at most {_MOST:,} letters or words; lower either")
-    for text in net.predictor.sample(options.prompt, options.length, keys, options.temperature, options.beam):
+    _check(math.prod(factors.values()) <= _MOST, f"{product} is too much: at most {_MOST:,} letters or words; ask for fewer")
+    for text in net.predictor.sample(own["prompt"], own["length"], keys, options.temperature, own["beam"]):
         print(text)
     return 0
 
@@ -117,6 +149,7 @@ def classify(args: list[str]) -> int:
     """Prints class, probability and name of each input on a line, and returns exit status 0."""
     options = parse(ClassifyOptions, "classify", args)
     _check(bool(options.inputs), 'classify needs pictures or texts, for example: jaxnets classify RUN "A wonderful film."')
+    keep_inputs("--out", options.out, map(Path, options.inputs))
     nets = _load(options.run, options.replica, "classify")
     import numpy as np
 
@@ -127,6 +160,8 @@ def classify(args: list[str]) -> int:
     inputs = options.inputs
     if "image" in fields:
         inputs = np.stack([image_io.read_as(user_path(name), fields["image"].shape[1:]) for name in inputs])
+    else:
+        _check_decoded(*inputs)
     answers = np.stack([net.predictor(inputs) for net in nets])  # [S, N, classes]
     for name, by_seed in zip(options.inputs, np.moveaxis(answers, 1, 0), strict=True):
         best = by_seed.mean(0).argmax()
@@ -144,6 +179,7 @@ def translate(args: list[str]) -> int:
     options = parse(TranslateOptions, "translate", args)
     run, sentences = split_run(options.sentences, shipped.TRANSLATOR)
     _check(bool(sentences), 'translate needs a sentence, for example: jaxnets translate RUN "je suis content ."')
+    _check_decoded(*sentences)
     [net] = _load(run, options.replica, "translate")
     for sentence in net.predictor.translate(sentences, options.beam):
         print(sentence)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import tyro
 
-from jaxnets.cli.parse import optional, parse, split_run
+from jaxnets.cli.parse import keep_inputs, optional, parse, split_run
 from jaxnets.config import ImageData
 from jaxnets.data import text_files
 from jaxnets.errors import UserError
@@ -40,9 +40,7 @@ def ocr(args: list[str]) -> int:
     if len(pages) != 1:
         raise UserError(f"ocr reads one page, not {len(pages)}; for example: jaxnets ocr RUN page.jpg")
     path = Path(pages[0])
-    for given in (path, options.truth, options.words):
-        if options.out and given and options.out.resolve() == given.resolve():
-            raise UserError(f"--out {options.out} would overwrite {given}, which is read; name another file")
+    keep_inputs("--out", options.out, filter(None, (path, options.truth, options.words)))
     truth = text_files.read("--truth", options.truth) if options.truth else None
     words = frozenset(text_files.read("--words", options.words).upper().split() if options.words else ())
     from jaxnets.analysis.ocr.annotate import annotate

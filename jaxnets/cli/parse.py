@@ -7,7 +7,7 @@ import itertools
 import re
 import typing
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -101,6 +101,15 @@ def _with_user_paths(options: Any) -> Any:
         options,
         **{name: tuple(map(paths, value)) if isinstance(value, tuple) else paths(value) for name, value in found.items()},
     )
+
+
+def keep_inputs(option: str, path: Path | None, inputs: Iterable[Path]) -> None:
+    """Raises UserError where what an option writes would overwrite a file or folder that is read, whatever it is called."""
+    if path is None or not can_exist(path) or not path.exists():
+        return
+    for given in inputs:
+        if can_exist(given) and given.exists() and given.samefile(path):
+            raise UserError(f"{option} {path} would overwrite {given}, which is read; name another one")
 
 
 def split_run(args: Sequence[str], name: str) -> tuple[Path, tuple[str, ...]]:

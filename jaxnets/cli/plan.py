@@ -29,7 +29,7 @@ _HEADER = (
 _NOTES = """
 GB: memory of one device. GFLOP, MB, kernels: of a step, on one device. launches: kernels of an epoch of training.
 ms a step, hours: estimated, not measured, all epochs without evaluation. The first figure has everything at once and at full
-rates: {tera:.4g} TFLOP/s in float32, {half:.4g} in bfloat16, {bandwidth:.4g} GB/s of memory, {link:.4g} between devices.
+rates: {tflops:.4g} TFLOP/s in float32, {half:.4g} in bfloat16, {bandwidth:.4g} GB/s of memory, {link:.4g} between devices.
 The second has one after the other, and {launch:.2g} µs for every kernel."""
 
 
@@ -84,7 +84,7 @@ def _print_plan(experiments: list[Experiment], options: PlanOptions) -> int:
     device = accelerators.get(on)
     print(tables.text(header, body))
     numbers = dict(bandwidth=device.bandwidth / 1e9, link=device.link / 1e9, launch=1e6 * device.kernel_seconds)
-    print(_NOTES.format(tera=device.tera["float32"], half=device.tera["bfloat16"], **numbers))
+    print(_NOTES.format(tflops=device.tflops["float32"], half=device.tflops["bfloat16"], **numbers))
     if device.gpu:
         print("JAX takes three quarters of a card's memory at first; XLA_PYTHON_CLIENT_MEM_FRACTION=0.95 lets it have more.")
     if "reported" in header:
@@ -121,6 +121,6 @@ def _row(experiment: Experiment, on: str, count: int, measure: bool) -> tuple[di
     if measure:
         from jaxnets.runs.reproduction import pace
 
-        seconds = pace.measure(experiment).example * experiment.data.batch_size * experiment.seeds
+        seconds = pace.measure(experiment).example / pace.EVALUATION * experiment.data.batch_size * experiment.seeds
         cells["measured"] = f"{1e3 * seconds:.3f}"
     return cells, "" if found.fits else OutOfMemory(found.needed, found.limit).explain(experiment)

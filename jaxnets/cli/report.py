@@ -1,12 +1,13 @@
 """`jaxnets report`."""
 
 import dataclasses
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
-from jaxnets.cli.parse import optional, parse
+from jaxnets.cli.parse import keep_inputs, optional, parse
 from jaxnets.errors import UserError
 
 
@@ -31,7 +32,11 @@ def report(args: list[str]) -> int:
     from jaxnets.runs import records
 
     runs = page.finished_runs(options.folders)
+    keep_inputs("--jsonl", options.jsonl, (file for run in runs for file in run.path.iterdir()))
     if options.jsonl:
         print(f"{records.write(options.jsonl, runs)} runs written to {options.jsonl}")
     print(f"report: {page.write_report(options.folders, options.out or options.folders[0])}")
+    for run in runs:
+        if damaged := run.damaged():
+            print(f"{run.path}: the trained net cannot be used: {', '.join(damaged)} is damaged or missing", file=sys.stderr)
     return 0

@@ -74,9 +74,10 @@ def reproduce(args: list[str]) -> int:
     if options.data.source not in (None, "synthetic"):
         raise UserError(f"data.source {options.data.source}: a reproduction takes the documents' data, or synthetic")
     synthetic = options.data.source == "synthetic"
-    part(options.part)
     deadline = None if options.hours is None else time.monotonic() + 3600 * options.hours
-    status, wanted = 0, list(document.experiments(parts))
+    # A share of all, not of what is left: that depends on what this process sees finished.
+    own = list(document.experiments(parts))[part(options.part)]
+    status, wanted = 0, own
     for look in range(claims.LOOKS if options.hours and not synthetic else 1):
         status = max(status, _train(_plan(options, loaded, wanted, 2**look, deadline), deadline))
         if status > 1:
@@ -84,7 +85,7 @@ def reproduce(args: list[str]) -> int:
         gathered = evidence.gather(evidence.committed(), [options.out])
         known = {id_: evidence.of(e, gathered) for id_, e in document.experiments(loaded.claims).items()}
         open_ = [entry.claim for entry in claims.ledger(loaded, known) if entry.decision == "undecided"]
-        wanted = list(document.experiments([claim for claim in open_ if claim in parts]))
+        wanted = [id_ for id_ in document.experiments([claim for claim in open_ if claim in parts]) if id_ in own]
         if not wanted:
             break
     else:
@@ -106,8 +107,8 @@ def _plan(
         return []
     process.prepare()
     gathered = evidence.gather(evidence.committed(), [options.out])
-    paces = Paces(gathered)
-    wishes = [plan.wish(document.experiment(i), loaded.stand_ins, options.changes()) for i in ids[part(options.part)]]
+    paces = Paces(gathered, report=lambda text: print(text, flush=True))
+    wishes = [plan.wish(document.experiment(i), loaded.stand_ins, options.changes()) for i in ids]
     for problem in dict.fromkeys(wish.problem for wish in wishes if wish.problem):
         print(f"cannot train {', '.join(wish.documented.id for wish in wishes if wish.problem == problem)}: {problem}")
     possible = [wish for wish in wishes if not wish.problem]

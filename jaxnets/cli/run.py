@@ -60,7 +60,7 @@ def _train_all(runs: list[RunOptions]) -> int:
     from jaxnets.training.signals import Interrupted
 
     process.prepare()
-    split_cpu(runs[0].experiment.seeds)
+    split_cpu(*(run.experiment.seeds for run in runs))
     reporter = Reporter(Console(quiet=not distributed.is_writer()))
     say = lambda text: distributed.is_writer() and print(f"jaxnets: {text}", file=sys.stderr)
     summaries, failures = [], []

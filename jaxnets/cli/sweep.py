@@ -23,8 +23,12 @@ class SweepOptions:
     """Draw this many random settings instead of trying all combinations."""
     rungs: Annotated[int, Limits(1, 10)] = 1
     """Successive halving: with 3, all settings train for a ninth of the time, the best third for a third, a ninth fully."""
+    ablate: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Change one field at a time, all others as they are: with --over loss.label_smoothing=0 --over optim.ema=0 each is
+    taken away once. The table has every difference from the experiment as it is, with its interval."""
     metric: Annotated[str | None, optional("STR")] = None
-    """The metric to choose by: val_accuracy, val_loss, val_perplexity, … By default the one that selects the best epoch."""
+    """The metric to choose by: validation_accuracy, validation_loss, train_loss, … By default the one that selects the best
+    epoch."""
     out: Path = Path("runs")
     """The sweep is written to the folder OUT/sweep/ID. An interrupted sweep in that folder is resumed."""
     part: Annotated[str, optional("K/N")] = "1/1"
@@ -74,7 +78,9 @@ def _search(options: SweepOptions) -> int:
     experiment = options.experiment
     reporter = Reporter(Console())
     axes = [sweep.parse_axis(experiment, text) for text in options.over]
-    settings = sweep.settings(experiment, axes, options.random)
+    if options.ablate and (options.random or options.rungs > 1):
+        raise UserError("--ablate changes one field at a time: drop --random and --rungs")
+    settings = sweep.one_at_a_time(experiment, axes) if options.ablate else sweep.settings(experiment, axes, options.random)
     groups, own = sweep.groups(experiment, settings), part(options.part)
     is_shared = own != part("1/1")
     if options.rungs > 1 and is_shared:
@@ -83,16 +89,21 @@ def _search(options: SweepOptions) -> int:
         )
     task = tasks.build(experiment, catalog.open_data(experiment.data, reporter.preparation))
     metric_names = engine.metric_names(experiment, task)
-    metric = sweep.parse_metric(f"val_{metric_names[0]}" if options.metric is None else options.metric, metric_names)
+    metric = sweep.parse_metric(f"validation_{metric_names[0]}" if options.metric is None else options.metric, metric_names)
     on_rungs = f", on {options.rungs} rungs" if options.rungs > 1 else ""
     print(f"{len(settings)} settings × {experiment.seeds} seeds in {len(groups)} programs{on_rungs}")
     process.prepare()
-    split_cpu(groups[0].experiment.seeds)
+    split_cpu(experiment.seeds, *(group.experiment.seeds for group in groups))
     folder = options.out / "sweep" / experiment.id
     train_in = lambda experiment, folder: train(experiment, folder, reporter, options.checkpoint_every)
     try:
         if is_shared and (left := sweep.run_part(groups[own], groups, folder, train_in)):
             print(f"{left} of {len(groups)} programs are left to other parts; the last to end finds the best setting")
+            return 0
+        if options.ablate:
+            results = sweep.run(experiment, settings, metric, folder, train_in)
+            print(sweep_table.ablation(results, settings[0], metric))
+            print(f"table: {sweep_table.write_ablation(results, settings[0], metric, folder)}")
             return 0
         results = sweep.climb(experiment, settings, options.rungs, metric, folder, train_in)
         print(sweep_table.text(results, metric))

@@ -48,9 +48,9 @@ def _parse(module: str) -> _Module:
 def extract(wanted: Iterable[tuple[str, str]], given: Container[str] = ()) -> tuple[set[tuple[str, str]], list[str]]:
     """The source of definitions, and of all in this package that they use.
 
-    >>> imports, [end, plain_words] = extract([("jaxnets.data.corpora", "plain_words")])
-    >>> imports, end, plain_words.splitlines()[0]
-    (set(), 'END = "<end>"', 'def plain_words(content: str) -> list[str]:')
+    >>> imports, definitions = extract([("jaxnets.data.corpora", "plain_words")])
+    >>> imports, [definition.splitlines()[0].partition("(")[0] for definition in definitions]
+    (set(), ['def _lines', 'END = "<end>"', 'def plain_words'])
 
     Args:
       wanted: modules and names in them: functions, classes or constants.

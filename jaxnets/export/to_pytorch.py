@@ -108,7 +108,7 @@ def _constants(net: TrainedNet) -> dict[str, Any]:
     if isinstance(data, ImageData):
         mean, std = images.normalization(data, meta)
         constants |= {"MEAN": tuple(mean), "STD": tuple(std), "SHRINK": data.shrink, "GRAY": data.gray}
-        constants |= {"FLIP": data.eval_flip} if task == "classification" else {}
+        constants |= {"FLIP": data.eval_flip, "SHIFT": data.eval_shift} if task == "classification" else {}
     match task:
         case "sentiment":
             # Number 0 is padding.
@@ -120,6 +120,8 @@ def _constants(net: TrainedNet) -> dict[str, Any]:
         case "translation":
             constants |= {f"{side.upper()}_TOKENS": meta[f"{side}_tokens"] for side in ("source", "target")}
             constants["MAX_LENGTH"] = meta.get("max_length", pairs.MAX_TOKENS)
+    if task in ("sentiment", "translation"):
+        constants["SPELLED_OUT"] = meta.get("spelled_out", False)
     return constants
 
 

@@ -3,14 +3,19 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
-from jaxnets import cli
+from jaxnets import cli, registry
+from jaxnets.errors import UserError
+from jaxnets.runs import shipped
+from jaxnets.training import parallel
 
 RUN = ["run", "cifar10/lenet/plain", "--data.source", "synthetic"]
 
@@ -60,14 +65,14 @@ def call(capsys, *args):
         (["report", "OUT"], "no finished run in"),
         (["run", "nowhere.py"], "no such file"),
         (["show", f"{5000 * 'x'}.py"], "no such file"),
-        ([*RUN, "--out", 5000 * "x"], "out is no path that a file can have"),
+        ([*RUN, "--out", 5000 * "x"], "out is not a valid path"),
         ([*RUN, "--data.source", 5000 * "x"], "data.source must be a name or a path that a file can have"),
         ([*RUN, "--checkpoint-every", "nan"], "checkpoint_every must be a finite number, got nan"),
         ([*RUN, "--checkpoint-every", "inf"], "checkpoint_every must be a finite number, got inf"),
         ([*RUN, "--model.init.std", "inf"], "model.init.std must be a finite number, got inf"),
         ([*RUN, "--optim.lr", "nan"], "optim.lr must be a finite number"),
         ([*RUN, "--seeds", 20 * "9"], "seeds must be an integer of 32 bits"),
-        ([*RUN, "--epochs", "100000000", "--out", "OUT"], "steps are more than can be counted"),
+        ([*RUN, "--epochs", "2147483647", "--out", "OUT"], "steps are more than can be counted"),
         ([*RUN, "--model.dropout-conv", "0.1", "0.999999"], "model.dropout_conv cannot be (0.1, 0.999999)"),
         (["sample", "OUT", "--seed", "4294967296"], "seed must be an integer of 32 bits"),
         (["sample", "OUT", "--seed", "-1"], "seed must be at least 0, got -1"),
@@ -84,7 +89,7 @@ def call(capsys, *args):
         (["sweep", "names/best", "--over", "optim.lr=1e-3", "--random", "0"], "random must be at least 1, got 0"),
     ],
 )
-def test_mistakes_are_one_line_and_status_2(capsys, tmp_path, shapes10, args, message):
+def test_mistakes_are_one_line_and_status_2(capsys, tmp_path, few_shapes, args, message):
     status, _, err = call(capsys, *(str(tmp_path / "out") if arg == "OUT" else arg for arg in args))
     assert status == 2
     assert err.count("\n") == 1, err
@@ -138,14 +143,14 @@ def test_show(capsys):
     assert "--manual-dir" in found["data_instructions"]
 
 
-def test_data_status(capsys, shapes10):
+def test_data_status(capsys, few_shapes):
     _, out, _ = call(capsys, "data", "status")
     assert re.search(r"shapes10 +yes", out)
     assert re.search(r"cifar10 +no", out)
 
 
-def test_run_resume_and_report(capsys, tmp_path, shapes10):
-    small = ["--steps", "12", "--seeds", "2", "--data.batch-size", "100", "--out", str(tmp_path)]
+def test_run_resume_and_report(capsys, tmp_path, few_shapes):
+    small = ["--steps", "12", "--seeds", "2", "--data.batch-size", "20", "--data.shrink", "2", "--out", str(tmp_path)]
     status, out, _ = call(capsys, "run", "cifar10/lenet/plain", "cifar10/lenet/bn", "--data.source", "synthetic", *small)
     assert status == 0
     assert "shapes10 (synthetic)" in out
@@ -156,14 +161,18 @@ def test_run_resume_and_report(capsys, tmp_path, shapes10):
     assert "already finished" in out
     status, _, err = call(capsys, *RUN, *small, "--optim.lr", "0.5")
     assert status == 2
-    assert "another configuration: optim.lr (0.001 there, 0.5 here)" in err
+    assert "another configuration: optim.lr (0.0001 there, 0.5 here)" in err
     status, out, _ = call(capsys, "report", str(tmp_path))
     assert status == 0
     assert out.strip().endswith("report/index.html")
+    (tmp_path / "cifar10" / "lenet" / "plain" / "net.json").write_text("null")
+    status, _, err = call(capsys, "report", str(tmp_path))
+    assert status == 0  # The page is right without it.
+    assert err.strip() == f"{tmp_path}/cifar10/lenet/plain: the trained net cannot be used: net.json is damaged or missing"
 
 
-def test_one_failure_does_not_stop_the_others(capsys, tmp_path, shapes10):
-    small = ["--steps", "3", "--seeds", "1", "--data.batch-size", "100", "--out", str(tmp_path)]
+def test_one_failure_does_not_stop_the_others(capsys, tmp_path, few_shapes):
+    small = ["--steps", "3", "--seeds", "1", "--data.batch-size", "20", "--data.shrink", "2", "--out", str(tmp_path)]
     (tmp_path / "cifar10" / "lenet").mkdir(parents=True)
     (tmp_path / "cifar10" / "lenet" / "plain").write_text("in the way")
     status, out, err = call(capsys, "run", "cifar10/lenet/plain", "cifar10/lenet/bn", "--data.source", "synthetic", *small)
@@ -203,7 +212,62 @@ def test_an_accelerator_that_is_not_there(tmp_path):
     assert process.returncode == 2
 
 
+def test_a_setting_that_jax_cannot_read(tmp_path):
+    process = start("theory", "--out", str(tmp_path), env={**os.environ, "JAX_DISABLE_JIT": "perhaps"})
+    error = process.communicate()[1]
+    assert (process.returncode, error.count("\n")) == (2, 1), error
+    assert "invalid truth value 'perhaps' for environment 'JAX_DISABLE_JIT'" in error
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["translate", "translate", "\udcc3\udca7a va ?"],
+        ["sample", "shakespeare", "--prompt", "caf\udcc3\udca9"],
+        ["sample", "names", "--start", "\udcc3\udc89"],
+    ],
+)
+def test_a_text_that_the_locale_cannot_read_is_refused(capsys, args):
+    """As Python gives UTF-8 in a locale of ASCII: the nets would read other words."""
+    assert cli.main(args) == 2
+    assert "PYTHONUTF8=1" in capsys.readouterr().err
+
+
+def test_what_is_read_is_not_overwritten(capsys, tmp_path):
+    """A page, a picture, a run, whatever it is called."""
+    run, picture = tmp_path / "run", tmp_path / "a.png"
+    shutil.copytree(shipped.FOLDER / "lenet", run)
+    Image.new("RGB", (32, 32)).save(picture)
+    (tmp_path / "b.png").hardlink_to(picture)
+    (tmp_path / "c.png").symlink_to(picture)
+    before = {path: path.read_bytes() for path in [picture, *run.iterdir()]}
+    for args in (
+        ["ocr", picture, "--out", tmp_path / "b.png"],
+        ["ocr", picture, "--words", run / "config.json", "--out", run / "config.json"],
+        ["classify", run, picture, "--out", tmp_path / "c.png"],
+        ["report", run, "--jsonl", run / "summary.json"],
+        ["export", run, "--out", tmp_path / "run" / ".." / "run"],
+    ):
+        status, _, err = call(capsys, *map(str, args))
+        assert status == 2, args
+        assert "would overwrite" in err, err
+    assert {path: path.read_bytes() for path in [picture, *run.iterdir()]} == before
+
+
 def test_the_module_runs(tmp_path):
     done = subprocess.run([sys.executable, "-m", "jaxnets", "list"], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0
     assert "cifar10/lenet/super" in done.stdout
+
+
+def test_devices_are_for_all_runs_of_a_call(monkeypatch):
+    asked = []
+
+    def stop(*seeds):
+        asked.append(seeds)
+        raise UserError("enough")
+
+    monkeypatch.setattr(parallel, "split_cpu", stop)
+    assert cli.main(["run", "imdb"]) == 2
+    assert asked == [tuple(experiment.seeds for experiment in registry.select(["imdb"]))]
+    assert len(set(asked[0])) > 1

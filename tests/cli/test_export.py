@@ -36,7 +36,7 @@ def trained(tmp_path_factory, few_shapes, engines_built_once):
 @pytest.fixture(scope="module")
 def exported(trained):
     """The files of the second seed."""
-    assert cli.main(["export", str(trained / ID), "--seed", "1"]) == 0
+    assert cli.main(["export", str(trained / ID), "--replica", "1"]) == 0
     return trained / ID / "export"
 
 
@@ -124,7 +124,10 @@ def test_weights_that_do_not_fit_get_one_line(trained, exported, tmp_path, capsy
 
 @pytest.mark.parametrize(
     ("args", "message"),
-    [(("--seed", "2"), "has replicas 0 to 1, not 2"), (("--out", "/dev/null/x"), "cannot write to /dev/null/x: Not a dir")],
+    [
+        (("--replica", "2"), "has replicas 0 to 1, not 2"),
+        (("--out", "/dev/null/x"), "cannot write to /dev/null/x: Not a dir"),
+    ],
 )
 def test_what_cannot_be_exported_gets_one_line(trained, capsys, args, message):
     assert cli.main(["export", str(trained / ID), *args]) == 2

@@ -37,7 +37,7 @@ def draw(folder):
     (folder / "plain" / "notes.txt").write_text("no picture")
 
 
-RUN = ("run", "cifar10/lenet/bn", "--data.source", "pictures", "--data.size", "32", "--data.batch-size", "8", "--seeds", "2")
+RUN = ("run", "cifar10/lenet/bn", "--data.source", "pictures", "--data.size", "16", "--data.batch-size", "8", "--seeds", "2")
 
 
 def test_pictures_from_run_to_report(capsys, here):

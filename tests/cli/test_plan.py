@@ -32,7 +32,7 @@ def call(capsys, *args):
         (["nist36/mlp", "--on", "cpu:2"], "unknown device 'cpu'"),
         (["nist36/mlp", "--on", "h100:0"], "--on h100:0: the number of devices must be from 1"),
         (["nist36/mlp", "--on", "h100:²"], "--on h100:²: the number of devices must be from 1"),
-        (["nist36/mlp", "--on", "v5e:3"], "--on v5e:3: TPUs come in 1, 4, 8, 16, 32, 64 chips"),
+        (["nist36/mlp", "--on", "v5e:3"], "--on v5e:3: TPUs come in 1, 4, 8, 16, 32, 64, 128, 256 chips"),
         (["nist36/mlp", "--batch-size", "8,x"], "--batch-size 8,x: give whole numbers from 1"),
         (["nist36/mlp", "--batch-size", "8,0"], "--batch-size 8,0: give whole numbers from 1"),
         (["nist36/mlp", "--batch-size", "20000"], "nist36/mlp: data.batch_size 20000 is larger than the training split"),
@@ -66,5 +66,17 @@ def test_a_table_of_batch_sizes(capsys, monkeypatch):
     assert [line.split()[2:5:2] for line in (small, large)] == [["32", "yes"], ["2,048", "no"]]
     assert header.split()[:5] == ["experiment", "split", "batch", "GB", "fits"]
     assert "estimated, not measured" in out
-    advice = re.search(r"nist36/mlp: out of memory \(0.0 GB needed, 0.0 GB there\): --data.batch-size (\d+) should fit", out)
+    advice = re.search(r"out of memory \(\d+ MB needed, 22 MB available\): --data.batch-size (\d+) should fit", out)
     assert 32 <= int(advice[1]) < 2048
+
+
+def test_measured_steps_stand_beside_the_estimate_without_evaluation(capsys, monkeypatch):
+    from jaxnets.runs.reproduction import pace
+
+    example = pace.EVALUATION * 1e-3  # Of one replica, with a share of evaluation after each epoch.
+    monkeypatch.setattr(pace, "measure", lambda experiment: pace.Pace(example, 0.0, measured=True))
+    status, out, _ = call(capsys, "nist36/mlp", "--on", "cpu", "--seeds", "2", "--data.batch-size", "32", "--measure")
+    assert status == 0
+    header, row, *_ = out.splitlines()
+    assert header.split()[-1] == "measured"
+    assert row.split()[-1] == "64.000"  # 32 examples of 2 replicas.

@@ -67,7 +67,7 @@ def test_from_python(home, tmp_path):
         jaxnets.load("~/run")
     with pytest.raises(UserError, match=f"{home}/mine.py"):
         registry.select(["~/mine.py:mine/id"])
-    (home / "s9.toml").write_text('title = "S9"\nwhat = "nothing"\n')
+    (home / "s9.toml").write_text('\ufefftitle = "S9"\nwhat = "nothing"\n')
     assert document.load("~/s9.toml").title == "S9"
     assert source.absolute("~/pets") == str(home / "pets")
     model = build(LeNetConfig(weights="~/w.safetensors"), {"classes": 10})

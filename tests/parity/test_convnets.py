@@ -11,6 +11,7 @@ torch = pytest.importorskip("torch", reason="torch is not installed: agreement w
 
 from benchmarks.torch import twins, weights  # noqa: E402
 from jaxnets import models, registry  # noqa: E402
+from jaxnets.config import FastCNNConfig  # noqa: E402
 from jaxnets.config.model import Init, ResNetConfig  # noqa: E402
 from jaxnets.nn.layers import Dropout  # noqa: E402
 from jaxnets.tasks import classification  # noqa: E402
@@ -21,7 +22,7 @@ TASK = classification.objective("image")
 # ResNet-34, which is slow, has one test.
 CONFIGS = {
     **{e.id: e.model for e in registry.select(["cifar10"]) if not isinstance(e.model, ResNetConfig)},
-    "narrow resnet": ResNetConfig(blocks=(1, 2, 1), width=8),
+    "narrow resnet": ResNetConfig(blocks=(1, 2), width=8),
     "narrow resnet, dropout and remat": ResNetConfig(blocks=(1, 2), width=8, dropout=0.1, remat=True),
 }
 _ARCHITECTURES = [dataclasses.replace(config, init=Init()) for config in CONFIGS.values()]
@@ -44,10 +45,11 @@ def make(config, seed=0, batch=16, noise=0.1):
     """
     sizes, rng = {"classes": 10}, np.random.default_rng(seed)
     model = models.build(config, sizes)
-    variables = dict(model.init(jax.random.key(seed), jnp.zeros((1, 32, 32, 3)), train=False))
-    jitter = lambda x: jnp.asarray(x + noise * rng.normal(size=x.shape), jnp.float32)
+    init = jax.jit(lambda key: model.init(key, jnp.zeros((1, 32, 32, 3)), train=False))
+    variables = jax.tree.map(np.asarray, dict(init(jax.random.key(seed))))
+    jitter = lambda x: (x + noise * rng.normal(size=x.shape)).astype(np.float32)
     params = jax.tree.map(jitter, variables.pop("params"))
-    variables = jax.tree.map(lambda x: jnp.abs(jitter(x)) + 0.1, variables)
+    variables = jax.tree.map(lambda x: np.abs(jitter(x)) + np.float32(0.1), variables)
     form, twin = twins.build_module(config, sizes, (32, 32, 3))
     weights.copy_to_torch(params, variables, form, twin.double())
     images = rng.normal(size=(batch, 32, 32, 3)).astype(np.float32).astype(np.float64)  # Exact in both precisions.
@@ -55,11 +57,14 @@ def make(config, seed=0, batch=16, noise=0.1):
     return model, params, variables, (form, twin), images, labels
 
 
+def batch_of(images, labels):
+    return {"image": images.astype(np.float32), "label": labels.astype(np.int32), "mask": np.ones(len(labels), np.float32)}
+
+
 def compare(config, train, tolerance=1e-5, **options):
     model, params, variables, (form, twin), images, labels = make(config, **options)
-    batch = {"image": jnp.asarray(images, jnp.float32), "label": jnp.asarray(labels), "mask": jnp.ones(len(labels))}
 
-    def loss_fn(params):
+    def loss_fn(params, variables, batch):
         outputs, updated = model.apply(
             {"params": params, **variables},
             batch["image"],
@@ -69,7 +74,8 @@ def compare(config, train, tolerance=1e-5, **options):
         )
         return TASK.metrics(outputs, batch)["loss"].value, updated
 
-    (loss, updated), grads = jax.jit(jax.value_and_grad(loss_fn, has_aux=True))(params)
+    run = jax.jit(jax.value_and_grad(loss_fn, has_aux=True))
+    (loss, updated), grads = run(params, variables, batch_of(images, labels))
     twin.train(train)
     theirs = torch.nn.functional.cross_entropy(twin(torch.tensor(images.transpose(0, 3, 1, 2))), torch.tensor(labels))
     theirs.backward()
@@ -82,7 +88,11 @@ def compare(config, train, tolerance=1e-5, **options):
     return updated, (form, twin), len(labels)
 
 
-@pytest.mark.parametrize("name", CONFIGS)
+# Of the others `make test` compares outputs in this mode, in test_export.py, and the gradients of training.
+QUICK = ("cifar10/lenet/bn", "cifar10/gray_cnn/best")
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[] if name in QUICK else [pytest.mark.slow]) for name in CONFIGS])
 def test_evaluation_mode(name):
     compare(CONFIGS[name], train=False)
 
@@ -93,15 +103,21 @@ def without_dropout(config):
     return dataclasses.replace(config, **rates)
 
 
+def narrow(config):
+    """In half a million windows some two numbers differ by a rounding error alone, and the gradient may go to either."""
+    return dataclasses.replace(config, widths=(4, 8, 8)) if isinstance(config, FastCNNConfig) else config
+
+
 @pytest.mark.parametrize("name", CONFIGS)
 def test_training_mode(name):
-    updated, twin, _ = compare(without_dropout(CONFIGS[name]), train=True)
+    updated, twin, _ = compare(narrow(without_dropout(CONFIGS[name])), train=True)
     means = {name: pair for name, *pair in weights.pairs(updated, *twin) if name.endswith("running_mean")}
     assert set(means) == {name for name, _ in twin[1].named_buffers() if name.endswith("running_mean")}
     for ours, theirs in means.values():
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_resnet34():
     """The full network in evaluation mode. In training mode its BatchNorms amplify rounding errors beyond comparison."""
     compare(ResNetConfig(), train=False, batch=4, noise=0.01)
@@ -137,10 +153,9 @@ def test_a_training_step_updates_both_sides_alike():
 
     model, params, variables, (form, twin), images, labels = make(experiment.model)
     tx = optimizer.build(experiment.optim, 1, 1)
-    start = state.create(jax.random.key(0), model, tx, (jnp.asarray(images[:1], jnp.float32),))._replace(
-        params=params, model_state=variables, opt_state=tx.init(params)
-    )
-    batch = {"image": jnp.asarray(images, jnp.float32), "label": jnp.asarray(labels), "mask": jnp.ones(len(labels))}
+    rule = jax.jit(tx.init)(params)
+    start = state.TrainState(np.int32(0), params, variables, rule, jax.random.key(0), carry=(), failed_at=np.int32(-1))
+    batch = batch_of(images, labels)
     after, _ = jax.jit(make_train_step(model, TASK, tx))(start, batch)
     rule = torch.optim.Adam(twin.parameters(), lr=experiment.optim.lr)
     torch.nn.functional.cross_entropy(twin(torch.tensor(images.transpose(0, 3, 1, 2))), torch.tensor(labels)).backward()

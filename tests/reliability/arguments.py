@@ -27,10 +27,11 @@ TEXTS = (
 
 # Command, then options by what they take. RUN, PAGE and the like are filled in.
 INTEGERS = {
-    ("sample", "{names}"): ("--length", "--beam", "--number", "--seed", "--replica"),
+    ("sample", "{names}"): ("--number", "--seed", "--replica"),
+    ("sample", "{words}"): ("--length", "--beam"),
     ("classify", "{image}", "{picture}"): ("--replica",),
     ("ocr", "{image}", "{picture}"): ("--sheet", "--replica"),
-    ("export", "{image}"): ("--seed",),
+    ("export", "{image}"): ("--replica",),
     ("theory",): ("--depth", "--seed"),
     ("visualize", "{image}", "maximize"): ("--restarts", "--steps", "--jitter", "--seed", "--channels", "--replica"),
     ("visualize", "{image}", "occlusion"): ("--side", "--stride", "--images"),
@@ -40,7 +41,7 @@ INTEGERS = {
     ("run", "cifar10/gray_cnn/best", "--data.source", "synthetic", "--steps", "1"): (
         "--epochs", "--steps", "--seeds", "--seed", "--eval-batch-size", "--eval-examples", "--grad-accumulation-steps",
         "--data.batch-size", "--model.width", "--optim.warmup-epochs", "--data.augment.crop-padding",
-        "--data.augment.cutout",
+        "--data.augment.cutout", "--data.eval-shift",
     ),
     ("sweep", "cifar10/gray_cnn/best", "--data.source", "synthetic", "--over", "optim.lr=1e-3"): ("--random", "--seeds"),
     ("reproduce", "S0", "--data.source", "synthetic"): ("--seeds", "--epochs", "--steps", "--eval-examples"),
@@ -50,7 +51,8 @@ FLOATS = {
     ("visualize", "{image}", "maximize"): ("--rate", "--decay", "--variation"),
     ("run", "names/best", "--data.source", "synthetic", "--steps", "1"): (
         "--checkpoint-every", "--optim.lr", "--optim.momentum", "--optim.weight-decay", "--model.dropout",
-        "--optim.clip-norm", "--loss.label-smoothing", "--optim.ema", "--data.augment.mixup", "--model.init.std",
+        "--optim.clip", "--optim.bias-rate", "--loss.label-smoothing", "--loss.temperature", "--loss.teacher-share",
+        "--optim.ema", "--data.augment.mixup", "--model.init.std",
         "--optim.args.b1",
     ),
     ("reproduce", "S0", "--data.source", "synthetic"): ("--hours",),
@@ -91,9 +93,8 @@ def folders(rng, places):
     path = pick(rng, (*NO_PATH, str(places.picture), str(places.folder), "/dev/null", "/proc", "/"))
     if command == ("report",) and path in ("/", "/proc"):
         path = "/dev/null"  # A whole file system takes long to look through.
-    return Trial(
-        "folders", f"{path[:40]!r}", [*command, path, *places.fill(rest)], True, (path[:60], "folder", "no path", command[0])
-    )
+    named = (path[:60], "folder", "not a valid path", "no such run", command[0])
+    return Trial("folders", f"{path[:40]!r}", [*command, path, *places.fill(rest)], True, named)
 
 
 def words(rng, places):
@@ -114,7 +115,7 @@ def words(rng, places):
         (["export", "{image}", "--format", text], (name, "format")),
         (["sample", "{names}", "--start", text + "ж"], (name, "symbols", "start")),
         (["sample", "{conditional}", "--category", text], (name, "category", "categories")),
-        (["classify", "{image}", text], (name, "picture", "no path")),
+        (["classify", "{image}", text], (name, "picture", "not a valid path")),
         (["run", "cifar10/lenet/bn", "--data.source", "synthetic", "--optim.name", text], (name, "optim.name")),
         (["run", "cifar10/lenet/bn", "--data.source", "synthetic", "--loss.name", text], (name, "loss.name")),
         (["sweep", "cifar10/lenet/bn", "--data.source", "synthetic", "--over", text], (name, "over")),

@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import resource
 import signal
+import socket
 import sys
 import time
 from pathlib import Path
@@ -18,6 +19,13 @@ _IMPORTED = """
     jaxnets.analysis.report.sweep_table jaxnets.tasks.classification jaxnets.tasks.char_lm
     jaxnets.models.cnn jaxnets.models.char_rnn jaxnets.data.catalog
 """.split()
+
+
+def free_port():
+    """A port that nothing listens on."""
+    with socket.socket() as trial:
+        trial.bind(("", 0))
+        return trial.getsockname()[1]
 
 
 @contextlib.contextmanager

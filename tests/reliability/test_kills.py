@@ -5,27 +5,30 @@ import json
 import os
 import re
 import shutil
+import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from jaxnets.runs.folder import find_runs
+from jaxnets.training.distributed import LOST
 from tests.reliability.arguments import pick
-from tests.reliability.processes import kill_after, starter
+from tests.reliability.processes import free_port, kill_after, starter
 
 _SHARED = ("--data.source", "synthetic", "--checkpoint-every", "0")
 _IMAGE = ("cifar10/gray_cnn/best", "--model.width", "2", "--data.batch-size", "100", *_SHARED)
 COMMANDS = {
-    "image run": (("run", *_IMAGE, "--seeds", "2", "--epochs", "6"), 1),
-    "recurrent run": (("run", "names/char_rnn", "--model.hidden", "4", "--seeds", "1", "--epochs", "4", *_SHARED), 1),
-    "several devices": (("run", *_IMAGE, "--seeds", "2", "--epochs", "6"), 2),
+    "image run": (("run", *_IMAGE, "--seeds", "2", "--epochs", "6"), 1, 1),
+    "recurrent run": (("run", "names/char_rnn", "--model.hidden", "4", "--seeds", "1", "--epochs", "4", *_SHARED), 1, 1),
+    "several devices": (("run", *_IMAGE, "--seeds", "2", "--epochs", "6"), 2, 1),
+    "several processes": (("run", *_IMAGE, "--seeds", "2", "--epochs", "6"), 1, 2),
     "sweep": (
         ("sweep", *_IMAGE, "--seeds", "1", "--epochs", "3", "--over", "optim.lr=1e-3,1e-2", "--over", "model.width=2,3"),
-        1,
+        *(1, 1),
     ),
 }
-"""And on how many devices."""
+"""And on how many devices of how many processes."""
 KILLS = {"short": {"image run": 2}, "full": dict.fromkeys(COMMANDS, 25)}
 
 
@@ -96,7 +99,7 @@ class Trial:
 
     def __init__(self, start, rng, name, out, reference):
         self.start, self.rng, self.out, self.reference = start, rng, out, reference
-        self.command, self.devices = COMMANDS[name]
+        self.command, self.devices, self.processes = COMMANDS[name]
         self.allowed = None
         self.finished = {}
         self.spoiled = set()
@@ -105,23 +108,41 @@ class Trial:
         out.mkdir()
 
     def launch(self):
-        log = self.out.with_suffix(".log")
-        log.write_text("")
-        return self.start([*self.command, "--out", self.out], log, self.devices), log
+        """(its processes, the log of the first, which speaks)."""
+        logs = [self.out.with_suffix(f".{i}.log") for i in range(self.processes)]
+        team = [f"--distributed=127.0.0.1:{free_port()}", f"--process=%d/{self.processes}"] * (self.processes > 1)
+        commands = []
+        for i, log in enumerate(logs):
+            log.write_text("")
+            more = [part % i if "%" in part else part for part in team]
+            commands.append(self.start([*self.command, "--out", self.out, *more], log, self.devices))
+        return commands, logs[0]
 
     def kill(self, seconds):
         """Starts it, and kills it at a random moment: half of them from the start on, half after something was recorded."""
         before = recorded(self.out)
-        command, log = self.launch()
+        commands, log = self.launch()
+        victim = pick(self.rng, commands)
         if self.rng.random() < 0.3:
-            killed = kill_after(command, lambda: True, self.rng.uniform(0, seconds))
+            killed = kill_after(victim, lambda: True, self.rng.uniform(0, seconds * self.processes))
         else:
             growth = self.rng.integers(1, 4000)
-            killed = kill_after(command, lambda: recorded(self.out) >= before + growth, self.rng.uniform(0, 0.05))
-        self.check(command, log, killed)
+            killed = kill_after(victim, lambda: recorded(self.out) >= before + growth, self.rng.uniform(0, 0.05))
+        self.end_others(commands, killed)
+        self.check(commands[0], log, killed)
         if killed:
             self.counts["kills"] += 1
         return killed
+
+    def end_others(self, commands, killed):
+        """Processes that work with one that is gone end too, by themselves; those that wait for its coming need not."""
+        for command in commands:
+            command.join(60 if killed else 600)
+            if killed and command.is_alive():
+                self.counts["others killed too"] += 1
+                command.kill()
+                command.join()
+            assert command.exitcode in ((0, LOST, -signal.SIGKILL) if killed else (0,)), (self.counts, command.exitcode)
 
     def check(self, command, log, killed):
         """What the process said and left."""
@@ -165,9 +186,7 @@ def test_killed_runs_resume_bit_for_bit(name, tmp_path, few_shapes, full, seed):
     wanted, counts = KILLS["full" if full else "short"][name], collections.Counter()
     with starter(Path(os.environ["JAXNETS_DATA"])) as start:
         undisturbed = Trial(start, rng, name, tmp_path / "undisturbed", {})
-        command, log = undisturbed.launch()
-        command.join()
-        assert command.exitcode == 0, log.read_text()
+        undisturbed.end_others(undisturbed.launch()[0], False)
         reference = {place: content(run) for place, run in folders(undisturbed.out).items()}
         while counts["kills"] < wanted:
             trial = Trial(start, rng, name, tmp_path / f"run{counts['runs']}", reference)
@@ -176,9 +195,9 @@ def test_killed_runs_resume_bit_for_bit(name, tmp_path, few_shapes, full, seed):
                 trial.look()
                 print(name, dict(trial.counts), flush=True)
             if set(trial.finished) != set(reference):
-                command, log = trial.launch()
-                command.join()
-                trial.check(command, log, False)
+                commands, log = trial.launch()
+                trial.end_others(commands, False)
+                trial.check(commands[0], log, False)
             assert set(trial.finished) == set(reference)
             shutil.rmtree(trial.out)
             counts += trial.counts + collections.Counter(runs=1)

@@ -1,9 +1,12 @@
-"""Hours of use in one process: runs, stops, resumes, reports and questions leave nothing behind."""
+"""Hours of use, in one process and in many: runs, stops, resumes, reports and questions leave nothing behind."""
 
+import contextlib
 import gc
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -23,16 +26,28 @@ _NAMES = ("names/char_rnn", "--model.hidden", "4", "--seeds", "1", "--steps", "5
 
 
 def measured(temporary):
-    """Megabytes in memory, open descriptors, threads of Python and of the process, temporary files."""
+    """Megabytes in memory, open descriptors, threads of Python and of the process, temporary files.
+
+    TensorStore's pool of threads, which is filled by and by, does not count.
+    """
     gc.collect()
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines() if ":" in line)
     return {
         "MB": int(status["VmRSS"].split()[0]) / 1000,
         "descriptors": len(os.listdir("/proc/self/fd")),  # noqa: PTH208
         "threads": threading.active_count(),
-        "native threads": int(status["Threads"]),
+        "native threads": int(status["Threads"]) - _threads_of("ts_pool_worker"),
         "temporary files": sum(len(names) + len(folders) for _, folders, names in os.walk(temporary)),
     }
+
+
+def _threads_of(name):
+    """How many threads of this process have a name."""
+    found = 0
+    for thread in Path("/proc/self/task").iterdir():
+        with contextlib.suppress(OSError):  # It has ended meanwhile.
+            found += (thread / "comm").read_text().strip() == name
+    return found
 
 
 def one_round(out, picture, monkeypatch):
@@ -41,6 +56,7 @@ def one_round(out, picture, monkeypatch):
 
     def append_and_stop(self, lines):
         append(self, lines)
+        patch.setattr(RunFolder, "append", append)  # A second signal would end the process.
         os.kill(os.getpid(), signal.SIGTERM)
 
     shared = ("--data.source", "synthetic", "--out", out)
@@ -57,12 +73,61 @@ def one_round(out, picture, monkeypatch):
     shutil.rmtree(out)
 
 
-@pytest.mark.skipif(not SECONDS, reason="only in the long form: JAXNETS_SOAK_SECONDS=3600")
-def test_nothing_grows(places, tmp_path, monkeypatch):
-    temporary = tmp_path / "temporary"
-    temporary.mkdir()
-    monkeypatch.setenv("TMPDIR", str(temporary))
+def left_behind(temporary, store):
+    """What processes that have ended may leave: temporary files, shared memory, data, and processes of their own."""
+    living = 0
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # It has ended meanwhile, or is another user's.
+            living += f"TMPDIR={temporary}".encode() in (process / "environ").read_bytes().split(b"\0")
+    places = {"temporary files": temporary, "shared memory": Path("/dev/shm"), "files of data": store}
+    return {"processes": living} | {name: sum(1 for _ in place.rglob("*")) for name, place in places.items()}
+
+
+def one_round_of_processes(out, picture, environment):
+    """Two runs at once in one folder, one of which is stopped and resumed; then a report and questions, all at once."""
+
+    def start(*arguments):
+        command = [sys.executable, "-m", "jaxnets", *map(str, arguments)]
+        return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    def end(*commands, status=(0,)):
+        for command in commands:
+            printed, _ = command.communicate(timeout=300)
+            assert command.returncode in status, (command.args, command.returncode, printed)
+
+    shared = ("--data.source", "synthetic", "--out", out)
+    image, names = start("run", *_IMAGE, *shared), start("run", *_NAMES, *shared)
+    while image.poll() is None and not (out / _IMAGE[0] / "metrics.jsonl").exists():
+        time.sleep(0.01)
+    image.terminate()
+    end(image, status=(0, 128 + signal.SIGTERM))
+    end(names, start("run", *_IMAGE, *shared))
+    end(start("report", out), start("classify", out / _IMAGE[0], picture), start("sample", out / _NAMES[0]))
+    shutil.rmtree(out)
+
+
+@pytest.fixture
+def temporary(tmp_path, monkeypatch):
+    """The folder of temporary files, of this process and of those that it starts."""
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
     monkeypatch.setattr("tempfile.tempdir", None)
+    return tmp_path / "temporary"
+
+
+@pytest.mark.skipif(not SECONDS, reason="only in the long form: JAXNETS_SOAK_SECONDS=3600")
+def test_many_processes_leave_nothing(places, store, temporary, tmp_path):
+    history, end = [], time.monotonic() + SECONDS
+    while time.monotonic() < end or len(history) < 3:
+        one_round_of_processes(tmp_path / "out", places.picture, dict(os.environ))
+        history.append(left_behind(temporary, store))
+        print(history[-1], flush=True)
+    assert history[1:] == history[1:2] * (len(history) - 1)  # The first makes the locks of data sets.
+    assert history[-1]["processes"] == 0
+
+
+@pytest.mark.skipif(not SECONDS, reason="only in the long form: JAXNETS_SOAK_SECONDS=3600")
+def test_nothing_grows(places, temporary, tmp_path, monkeypatch):
     history, end = [], time.monotonic() + SECONDS
     while time.monotonic() < end or len(history) < WARM_UP + 3:
         one_round(tmp_path / "out", places.picture, monkeypatch)

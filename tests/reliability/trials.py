@@ -6,6 +6,7 @@ import io
 import os
 import re
 import signal
+import time
 import traceback
 import warnings
 from collections.abc import Iterable
@@ -15,7 +16,7 @@ from typing import NamedTuple
 from jaxnets import cli
 
 SECONDS = 60
-"""The longest that a call may take."""
+"""The longest that a call may compute; ten times that where other programs hold the processor, or while it waits."""
 
 
 class Trial(NamedTuple):
@@ -46,14 +47,16 @@ class _Hang(BaseException):
     pass
 
 
-def _hang(number, frame):
-    raise _Hang
-
-
 def call(arguments: Iterable[str], seconds: float = SECONDS) -> Outcome:
     """Runs a command here. A fault is an exception that gets out, or a call that takes too long."""
     out, error, status, fault = io.StringIO(), io.StringIO(), None, ""
-    before = signal.signal(signal.SIGALRM, _hang)
+    computed, began = time.process_time(), time.monotonic()
+
+    def look(number, frame):
+        if time.process_time() - computed > seconds or time.monotonic() - began > 10 * seconds:
+            raise _Hang
+
+    before = signal.signal(signal.SIGALRM, look)
     signal.setitimer(signal.ITIMER_REAL, seconds, 5)  # Again and again: a callback of a library may swallow the first.
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(error), warnings.catch_warnings():

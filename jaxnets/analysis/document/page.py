@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxnets import registry
-from jaxnets.analysis.document import figures, tables
+from jaxnets.analysis.document import figures, markdown, tables
 from jaxnets.analysis.document.tables import Known
 from jaxnets.analysis.report.page import save, template
 from jaxnets.analysis.report.tables import NOTHING
@@ -28,10 +28,10 @@ _METHOD = (
 
 
 def write(loaded: Document, out: Path, *, synthetic: bool = False) -> Path:
-    """Writes OUT/NAME/index.html, the plots, and claims.json, from the committed runs and those below OUT.
+    """Writes OUT/NAME/index.html, the plots, claims.json and tables.md, from the committed runs and those below OUT.
 
-    With `synthetic` only runs on synthetic data count, otherwise only others. Returns the page's path. Raises UserError if
-    it cannot be written.
+    With `synthetic` only runs on synthetic data count, and there is no tables.md; otherwise only others count. Returns the
+    page's path. Raises UserError if it cannot be written.
     """
     gathered = evidence.gather(evidence.committed(), [out])
     known = {
@@ -42,6 +42,8 @@ def write(loaded: Document, out: Path, *, synthetic: bool = False) -> Path:
     try:
         target.mkdir(parents=True, exist_ok=True)
         (target / "claims.json").write_text(json.dumps([entry.to_json() for entry in entries], indent=1) + "\n", "utf-8")
+        if not synthetic:
+            (target / "tables.md").write_text(f"# {loaded.title}\n\n{markdown.text(loaded, known, entries)}", "utf-8")
         path = target / "index.html"
         path.write_text(_render(loaded, known, entries, target, synthetic), "utf-8")
     except OSError as error:

@@ -36,7 +36,7 @@ def comparisons(
         lines = {labels[i]: metrics[i] for i in members}
         figures[f"The first steps: {name}"] = plots.hockey_sticks(lines, len(summaries[members[0]].get("class_names") or ()))
         if any(experiments[i].optim.name == "spsa" for i in members):
-            costs = {labels[i]: experiments[i].optim.evaluations_per_step for i in members}
+            costs = {labels[i]: experiments[i].optim.evaluations_per_step(summaries[i]["parameters"]) for i in members}
             figures[f"By loss evaluations: {name}"] = by_evaluations(lines, costs)
     return figures | _batch_sizes(experiments, summaries)
 

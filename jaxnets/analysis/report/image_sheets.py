@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 
-from jaxnets.analysis.report.plots import PALETTE, compare, new_figure
+from jaxnets.analysis.report.plots import PALETTE, compare, new_figure, shortened
 from jaxnets.analysis.visualize import filters as kernels
 from jaxnets.analysis.visualize.activations import Statistics
 from jaxnets.analysis.visualize.maximize import Maximum
@@ -173,7 +173,7 @@ def _classes(axes: Axes, prediction: np.ndarray, names: Sequence[str], extent: A
     shown = axes.imshow(place, cmap=ListedColormap(PALETTE), vmin=-0.5, vmax=len(PALETTE) - 0.5, extent=extent,
                         interpolation="nearest")  # fmt: skip
     axes.set_title("predicted", fontsize=9)
-    entries = [names[number] for number in named] + (["others"] if len(named) < len(order) else [])
+    entries = shortened(names[number] for number in named) + (["others"] if len(named) < len(order) else [])
     places = [*range(len(named)), len(PALETTE) - 1]
     patches = [Rectangle((0, 0), 1, 1, color=shown.cmap(shown.norm(at))) for at in places[: len(entries)]]
     axes.legend(patches, entries, fontsize=_SMALL, frameon=False, loc="center left", bbox_to_anchor=(1.02, 0.5))
@@ -201,7 +201,7 @@ def sheet(grid: ImageGrid) -> Figure:
         _image(axes, mosaic(grid.images))
     axes.set_axis_on()
     places = 0.5 + (np.arange(len(grid.titles)) + 0.5) * (width + 1)
-    axes.set_xticks(places, list(grid.titles), fontsize=_SMALL)
+    axes.set_xticks(places, shortened(grid.titles), fontsize=_SMALL)
     axes.set_yticks([])
     axes.xaxis.tick_top()
     axes.tick_params(length=0)

@@ -171,7 +171,7 @@ def _facts(run: RunFolder, summary: Mapping[str, Any]) -> dict[str, str]:
         "time": f"{seconds['total']:,.0f} s: {by_phase}",
         "speed": f"{summary['examples_per_second']:,.0f} examples/s, all seeds together",
         "memory": f"{summary['peak_memory_bytes'] / 1e9:.2f} GB for the largest compiled program, scratch included",
-        "hardware": hardware(environment),
+        "hardware": hardware(environment, summary.get("devices")),
         "versions": ", ".join(f"{name} {version}" for name, version in environment["versions"].items()),
         "commit": environment["commit"] or "unknown",
         "settings": ", ".join(f"{name} {value}" for name, value in environment["settings"].items() if value) or "default",

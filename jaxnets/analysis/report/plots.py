@@ -3,7 +3,7 @@
 Figures are made without pyplot, so the backend of the calling program, such as a notebook's, stays as it is.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,8 @@ Json = Mapping[str, Any]
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#7F7F7F")
 _NAMED = 40
 """Up to this many classes are drawn with names and numbers."""
-_TICKED = 8
-"""Up to this many values get a tick each."""
+_LONGEST = 60
+"""Letters of a name that are drawn."""
 WIDE, _SQUARE = (5.6, 3.2), (5.6, 5.0)
 """Sizes of figures, in inches."""
 
@@ -114,8 +114,8 @@ def confusion(counts: Sequence[Sequence[float]], names: Sequence[str]) -> Figure
         axes.set(xlabel="predicted", ylabel="true")
         return figure
     short = max(map(len, names)) <= 2
-    axes.set_xticks(ticks, names, rotation=0 if short else 45, ha="center" if short else "right", fontsize=8)
-    axes.set_yticks(ticks, names, fontsize=8)
+    axes.set_xticks(ticks, shortened(names), rotation=0 if short else 45, ha="center" if short else "right", fontsize=8)
+    axes.set_yticks(ticks, shortened(names), fontsize=8)
     axes.set(xlabel="predicted", ylabel="true")
     for i in ticks:
         for j in ticks:
@@ -134,13 +134,13 @@ def per_class(counts: Sequence[Sequence[float]], names: Sequence[str], reported:
         axes.plot(np.sort(ours)[::-1], color=PALETTE[0])
         axes.set(xlabel="classes, best first", ylim=(0, 100))
         return figure
-    axes.bar(names, ours, color=PALETTE[0], width=0.65, label="ours")
+    axes.bar(range(len(names)), ours, color=PALETTE[0], width=0.65, label="ours")
     if reported:
         levels = [reported.get(name, np.nan) for name in names]
-        axes.plot(names, levels, "D", color=PALETTE[1], markersize=6, label="reported")
+        axes.plot(range(len(names)), levels, "D", color=PALETTE[1], markersize=6, label="reported")
         axes.legend(frameon=False, fontsize=8)
     axes.set_ylim(0, 100)
-    axes.tick_params(axis="x", rotation=30)
+    axes.set_xticks(range(len(names)), shortened(names), rotation=30)
     return figure
 
 
@@ -197,51 +197,6 @@ def reported_and_ours(summaries: Mapping[str, Json]) -> Figure | None:
     return figure
 
 
-def sweep(results: Sequence[tuple[Json, Json]], metric: str) -> Figure:
-    """The scores of a sweep: (setting, result of `mean_std`) pairs, best first.
-
-    The horizontal axis is the numeric field with most values, with a line for each combination of the others. If there are
-    too many of these, or no numeric field varies, the settings are ranked from top to bottom.
-    """
-    scale = 100 if metric.endswith("accuracy") else 1
-    points = [(setting, scale * number(score["mean"]), scale * number(score["std"])) for setting, score in results]
-    values = {path: {setting[path] for setting, _ in results} for path in results[0][0]}
-    numeric = [path for path, tried in values.items() if all(type(v) in (int, float) for v in tried) and len(tried) > 1]
-    along = max(numeric, key=lambda path: len(values[path]), default="")
-    lines: dict[str, list[tuple[float, float, float]]] = {}
-    for setting, mean, std in points:
-        label = ", ".join(f"{path} {value}" for path, value in setting.items() if path != along)
-        lines.setdefault(label, []).append((setting.get(along, 0), mean, std))
-    if not along or len(lines) > len(PALETTE):
-        return _ranking(points, f"{metric} %" if scale == 100 else metric)
-    figure, axes = new_axes(WIDE, along, f"{metric} %" if scale == 100 else metric)
-    for color, (label, line) in zip(PALETTE, sorted(lines.items()), strict=False):
-        x, means, stds = np.array(sorted(line)).T
-        axes.errorbar(x, means, yerr=np.nan_to_num(stds), fmt="o-", color=color, capsize=3, label=label)
-    if min(values[along]) > 0 and max(values[along]) >= 10 * min(values[along]):
-        axes.set_xscale("log")
-    if len(values[along]) <= _TICKED:
-        axes.set_xticks(sorted(values[along]), [f"{value:g}" for value in sorted(values[along])])
-        axes.minorticks_off()
-    if len(lines) > 1:
-        axes.legend(frameon=False, fontsize=8)
-    return figure
-
-
-def _ranking(points: Sequence[tuple[Json, float, float]], metric: str) -> Figure:
-    shown = points[:30]
-    figure, axes = new_figure((7.2, 1.0 + 0.3 * len(shown)))
-    height = np.arange(len(shown))[::-1]
-    means, stds = [mean for _, mean, _ in shown], np.nan_to_num([std for _, _, std in shown])
-    axes.errorbar(means, height, xerr=stds, fmt="o", color=PALETTE[0], capsize=3)
-    labels = [", ".join(f"{path.rpartition('.')[2]} {value}" for path, value in setting.items()) for setting, _, _ in shown]
-    axes.set_yticks(height, labels, fontsize=8)
-    axes.set_xlabel(metric)
-    axes.grid(axis="x", alpha=0.3)
-    despine(axes)
-    return figure
-
-
 def save(figure: Figure, path: Path, dpi: int) -> Path:
     """Writes a figure to an image file, creates its folder, and returns `path`. Raises UserError if that fails."""
     try:
@@ -254,10 +209,22 @@ def save(figure: Figure, path: Path, dpi: int) -> Path:
 
 def literal(figure: Figure) -> Figure:
     """The figure, in which no name of a user's, such as "$HOME", is read as a formula. Logarithmic ticks are."""
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.get_majorticklabels()  # Those of categories are otherwise written when they are drawn.
     for text in figure.findobj(Text):
         if "$" in text.get_text() and "mathdefault" not in text.get_text():
             text.set_parse_math(False)
     return figure
+
+
+def shortened(names: Iterable[str]) -> list[str]:
+    """Names of any length as texts of a figure, which has no room for more than a line.
+
+    >>> [len(name) for name in shortened(["cat", 1000 * "cat"])]
+    [3, 60]
+    """
+    return [name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…" for name in names]
 
 
 def new_figure(size: tuple[float, float]) -> tuple[Figure, Axes]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from jaxnets.analysis.report.plots import PALETTE, despine
+from jaxnets.analysis.report.plots import PALETTE, despine, shortened
 
 _MOST_CLASSES = 10
 
@@ -33,7 +33,7 @@ def draw(answers: np.ndarray, class_names: Sequence[str], inputs: np.ndarray | S
         right.barh(places, 100 * by_seed.mean(0)[order], color=PALETTE[0], alpha=0.35, height=0.7)
         for seed in by_seed:
             right.plot(100 * seed[order], places, "o", color=PALETTE[0], markersize=3.5)
-        right.set_yticks(places, [class_names[i] for i in order], fontsize=8)
+        right.set_yticks(places, shortened(class_names[i] for i in order), fontsize=8)
         right.invert_yaxis()
         right.set_xlim(0, 101)
         despine(right)

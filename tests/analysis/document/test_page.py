@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import re
+from types import SimpleNamespace
 
 import pytest
 
@@ -12,7 +13,7 @@ from jaxnets.analysis.report.tables import NOTHING
 from jaxnets.cli import parse, reproduce
 from jaxnets.errors import UserError
 from jaxnets.runs.folder import RunFolder
-from jaxnets.runs.reproduction import document, evidence, pace, plan
+from jaxnets.runs.reproduction import claims, document, evidence, pace, plan
 from tests.runs.reproduction.evidence_made import record
 
 OWN = """
@@ -53,6 +54,7 @@ def test_a_page_of_committed_results_has_every_part_in_order(tmp_path):
     assert [entry["id"] for entry in ledger] == [claim.id for claim in loaded.claims]
     assert all(entry["verdict"] in html for entry in ledger)
     assert (tmp_path / "S3" / "figure1-0.png").exists()
+    assert "68.19" in (tmp_path / "S3" / "tables.md").read_text("utf-8")
 
 
 def test_every_document_makes_a_page_without_a_run(tmp_path, monkeypatch):
@@ -99,14 +101,18 @@ def reproduced(tmp_path_factory, few_shapes, engines_built_once):
 
 
 def arguments(folder):
-    options = ["--data.source", "synthetic", "--steps", "2", "--seeds", "2", "--out", str(folder / "out")]
-    return ["reproduce", str(folder / "mine.toml"), *options]
+    options = ["--data.source", "synthetic", "--steps", "2", "--eval-examples", "60", "--seeds", "2"]
+    return ["reproduce", str(folder / "mine.toml"), *options, "--out", str(folder / "out")]
 
 
 def test_what_is_there_is_not_trained_again(reproduced):
     folder, commands = reproduced
     assert sorted(command[1] for command in commands) == ["cifar10/lenet/bn", "cifar10/lenet/plain"]
     assert RunFolder(folder / "out" / "seed-0" / "cifar10/lenet/bn").finished
+    assert (folder / "out" / "mine" / "index.html").exists()
+    assert not (
+        folder / "out" / "mine" / "tables.md"
+    ).exists()  # Synthetic figures beside reported ones, without a page's marks.
 
 
 def test_a_synthetic_page_says_so_everywhere_and_compares_nothing(reproduced):
@@ -153,6 +159,21 @@ def test_a_run_of_another_process_is_left_to_it(tmp_path, capsys):
     assert "another process is training it" in capsys.readouterr().out
     other.close()
     assert not job.folder.busy
+
+
+def test_every_look_of_a_part_is_at_its_own_share(tmp_path, monkeypatch):
+    """An experiment belongs to one part, whatever that part sees decided."""
+    (tmp_path / "mine.toml").write_text(OWN)
+    looks = {"1/2": [], "2/2": []}
+    undecided = lambda loaded, known: [SimpleNamespace(claim=loaded.claims[0], decision="undecided")]
+    monkeypatch.setattr(evidence, "committed", list)
+    monkeypatch.setattr(claims, "ledger", undecided)
+    monkeypatch.setattr(page, "write", lambda *_, **__: tmp_path)
+    monkeypatch.setattr(reproduce, "_plan", lambda options, loaded, ids, *_: looks[options.part].append(ids) or [])
+    for part in looks:
+        arguments = ["--hours", "1", "--part", part, "--out", str(tmp_path / "out")]
+        assert cli.main(["reproduce", str(tmp_path / "mine.toml"), *arguments]) == 0
+    assert looks == {"1/2": [["cifar10/lenet/plain"]] * claims.LOOKS, "2/2": [["cifar10/lenet/bn"]] * claims.LOOKS}
 
 
 @pytest.mark.parametrize("part", ["0/2", "3/2", "2", "a/b"])

@@ -14,11 +14,16 @@ NAMES = string.ascii_uppercase + string.digits
 FONT = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
 
 
-def draw_page(text, size=(1400, 700), letter=70, paper=235, ink=30, tilt=0.0, line=1.7):
-    """Text on a gray page, its lines `line` letter sizes apart, turned clockwise by `tilt` degrees."""
-    page = Image.new("L", size, paper)
-    pen, font = ImageDraw.Draw(page), ImageFont.truetype(FONT, letter)
-    for i, words in enumerate(text.split("\n")):
+def draw_page(text, size=None, letter=70, paper=235, ink=30, tilt=0.0, line=1.7):
+    """Text on a gray page, its lines `line` letter sizes apart, turned clockwise by `tilt` degrees.
+
+    Without a size (width, height) there is room for it and some margin.
+    """
+    lines, font = text.split("\n"), ImageFont.truetype(FONT, letter)
+    widest = max(font.getlength(words) + 0.06 * letter * len(words) for words in lines)
+    page = Image.new("L", size or (round(widest + 3 * letter), round(letter * (2 + line * len(lines)))), paper)
+    pen = ImageDraw.Draw(page)
+    for i, words in enumerate(lines):
         x = float(letter)
         for one in words:  # One by one, for kerning makes some touch.
             pen.text((x, letter * (0.5 + line * i)), one, ink, font)

@@ -42,8 +42,9 @@ def test_transparent_paper_is_white(draw, text_of):
 
 
 def test_white_ink_on_clear_ground(draw, text_of):
-    page = Image.new("RGBA", (1400, 700), "white")
-    page.putalpha(Image.fromarray(255 - np.asarray(draw(TEXT, paper=255, ink=0))))
+    alpha = Image.fromarray(255 - np.asarray(draw(TEXT, paper=255, ink=0)))
+    page = Image.new("RGBA", alpha.size, "white")
+    page.putalpha(alpha)
     assert text_of(page) == TEXT
 
 
@@ -67,7 +68,7 @@ def test_tilted_pages(draw, text_of, tilt):
 @pytest.mark.parametrize(("paper", "ink"), [(200, 120), (60, 160)])
 def test_corners_of_turned_pages(draw, text_of, paper, ink, fill):
     """The corners that turning leaves may be darker or lighter than everything else."""
-    page = draw("\n" + TEXT, (1600, 900), paper=paper, ink=ink).rotate(8, expand=True, fillcolor=fill)
+    page = draw("\n" + TEXT, (1000, 560), 45, paper=paper, ink=ink).rotate(8, expand=True, fillcolor=fill)
     assert text_of(page) == TEXT
 
 

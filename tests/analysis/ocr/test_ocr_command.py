@@ -49,7 +49,7 @@ def test_text_rate_and_picture(page, tmp_path, capsys):
     expected = "1 of 16 (6.2 %) without spaces, 1 of 19 (5.3 %) with spaces and line breaks"
     assert printed == f"{TEXT}\n\ncharacter errors: {expected}\n"
     with Image.open(out) as picture:
-        assert picture.size[0] == 1400
+        assert picture.size[0] == 1200
 
 
 @pytest.mark.usefixtures("net")
@@ -134,7 +134,7 @@ def test_what_is_read_is_never_overwritten(page, tmp_path, capsys, monkeypatch):
     for args in (["page.png"], [page], ["link.png"], ["truth.png", "--truth", "truth.png"]):
         status, _, error = ocr(capsys, "page.png", "--out", *args)
         assert status == 2
-        assert "which is read; name another file" in error
+        assert "which is read; name another one" in error
     assert page.read_bytes() == before
     assert (tmp_path / "truth.png").read_text() == TEXT
 

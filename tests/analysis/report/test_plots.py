@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from jaxnets.analysis.report import families, plots, tables
+from jaxnets.analysis.report import families, plots, sweep_plot, tables
 from jaxnets.analysis.report.image_sheets import sheet
 from jaxnets.analysis.report.page import write_report
 from jaxnets.config import to_json
@@ -40,7 +40,7 @@ def test_configs_round_trip_through_a_run_folder(tmp_path):
     assert to_json(run.experiment()) == run.read("config.json")
 
 
-def test_runs_of_other_batch_sizes_are_drawn_against_them(tmp_path):
+def test_runs_of_other_batch_sizes_are_drawn_against_them(tmp_path, undrawn):
     for size, score in ((128, 0.3), (256, 0.4), (16384, 0.35)):
         make_run(tmp_path, f"study/batch_size/{size}", test=(score, score + 0.02))
     page = write_report([tmp_path], tmp_path).read_text()
@@ -48,6 +48,7 @@ def test_runs_of_other_batch_sizes_are_drawn_against_them(tmp_path):
     assert "The first steps: study/batch_size" in page
     runs = {size: RunFolder(tmp_path / f"study/batch_size/{size}").read("summary.json") for size in (128, 256, 16384)}
     figure = families.by_batch_size(runs)
+    figure.canvas.draw()
     line = figure.axes[0].lines[0]
     np.testing.assert_allclose(line.get_xdata(), [128, 256, 16384])
     np.testing.assert_allclose(line.get_ydata(), [31, 41, 36])
@@ -55,7 +56,7 @@ def test_runs_of_other_batch_sizes_are_drawn_against_them(tmp_path):
     np.testing.assert_allclose(reported.get_ydata(), [2.03, 2.48, 46])
 
 
-def test_runs_that_differ_in_more_are_not(tmp_path):
+def test_runs_that_differ_in_more_are_not(tmp_path, undrawn):
     make_run(tmp_path, "cifar10/lenet/plain")
     make_run(tmp_path, "cifar10/lenet/bn")
     page = write_report([tmp_path], tmp_path).read_text()
@@ -63,13 +64,15 @@ def test_runs_that_differ_in_more_are_not(tmp_path):
     assert "The first steps: cifar10/lenet" in page
 
 
-def test_spsa_is_drawn_against_loss_evaluations(tmp_path):
+def test_spsa_is_drawn_against_loss_evaluations(tmp_path, undrawn):
     make_run(tmp_path, "study/spsa/gd")
     make_run(tmp_path, "study/spsa/spsa_16")
     assert "By loss evaluations: study/spsa" in write_report([tmp_path], tmp_path).read_text()
     steps = [{"step": k, "loss": [float(k), None]} for k in range(1, 26)]
     epochs = [{"epoch": e, "step": 20 * e, "train": {"loss": [0.5 / e, 0.7 / e]}} for e in (1, 2)]
-    line = families.by_evaluations({"a": steps + epochs}, {"a": 32}).axes[0].lines[0]
+    figure = families.by_evaluations({"a": steps + epochs}, {"a": 32})
+    figure.canvas.draw()
+    line = figure.axes[0].lines[0]
     np.testing.assert_allclose(line.get_xdata(), [320, 640, 800, 1280])
     np.testing.assert_allclose(line.get_ydata(), [5.5, 15.5, 23, 0.3])
 
@@ -87,11 +90,11 @@ def test_first_steps_side_by_side(bad, scale):
 def test_a_search_is_drawn_along_the_field_with_most_values():
     scores = {(lr, width): lr * 10 + width / 100 for lr in (0.01, 0.02, 0.04) for width in (8, 16)}
     results = [({"optim.lr": lr, "model.width": w}, mean_std([s, s + 0.02])) for (lr, w), s in scores.items()]
-    axes = plots.sweep(results, "validation accuracy").axes[0]
+    axes = sweep_plot.draw(results, "validation accuracy").axes[0]
     assert axes.get_xlabel() == "optim.lr"
     assert {text.get_text() for text in axes.get_legend().get_texts()} == {"model.width 8", "model.width 16"}
     many = [({"optim.lr": i / 10, "model.width": i}, mean_std([i / 100])) for i in range(1, 31)]
-    assert len(plots.sweep(many, "validation accuracy").axes[0].get_yticklabels()) == 30
+    assert len(sweep_plot.draw(many, "validation accuracy").axes[0].get_yticklabels()) == 30
 
 
 def test_most_confused_pairs():

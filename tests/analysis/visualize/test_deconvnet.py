@@ -16,8 +16,7 @@ from jaxnets.models import features
 def _net(config, seed=0):
     model = models.build(config, {"classes": 4})
     images = jax.random.uniform(jax.random.key(seed), (3, 12, 12, 3))
-    variables = model.init(jax.random.key(seed + 1), images, train=False)
-    return model, variables, images
+    return model, jax.jit(lambda key: model.init(key, images, train=False))(jax.random.key(seed + 1)), images
 
 
 def _transposed(signal, w, pad):
@@ -85,7 +84,7 @@ def test_where_all_signals_are_positive_it_is_the_gradient(config):
 def test_values_stay_and_other_activations_do_as_told(activation):
     model = models.build(LeNetConfig(activation=activation), {"classes": 4})
     images = jax.random.uniform(jax.random.key(0), (2, 32, 32, 3))
-    variables = model.init(jax.random.key(1), images, train=False)
+    variables = jax.jit(lambda key: model.init(key, images, train=False))(jax.random.key(1))
     function = lambda images: features.feature_maps(model, variables, images)
     plain, back = jax.vjp(lambda x: features.deconvolutional(function)(x)["Activation_0"], images)
     np.testing.assert_array_equal(plain, function(images)["Activation_0"])

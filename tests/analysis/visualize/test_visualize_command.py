@@ -14,7 +14,7 @@ from jaxnets.analysis.visualize import filters, network, occlusion
 from jaxnets.config import to_json
 from jaxnets.runs import load
 
-SMALL = ("--data.source", "synthetic", "--steps", "4", "--seeds", "1")
+SMALL = ("--data.source", "synthetic", "--steps", "4", "--seeds", "1", "--eval-examples", "60", "--eval-batch-size", "60")
 OPTIONS = {
     "filters": (),
     "activations": ("--examples", "30"),
@@ -26,10 +26,10 @@ OPTIONS = {
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory, data_folder):
+def runs(tmp_path_factory, few_shapes):
     """A LeNet, a gray CNN, and what there is at the start of a run of a net that is no CNN."""
     out = tmp_path_factory.mktemp("runs")
-    assert cli.main(["run", "cifar10/lenet/bn", *SMALL, "--data.batch-size", "2000", "--out", str(out)]) == 0
+    assert cli.main(["run", "cifar10/lenet/bn", *SMALL, "--data.batch-size", "100", "--out", str(out)]) == 0
     assert cli.main(["run", "cifar10/gray_cnn/plain", *SMALL, "--model.width", "8", "--out", str(out)]) == 0
     [spelling] = registry.select(["names/char_rnn"])
     (out / spelling.id).mkdir(parents=True)
@@ -240,7 +240,7 @@ def test_a_net_without_images_is_refused_before_it_is_loaded(runs, capsys, monke
         ("lenet/bn", "maximize", ("--restarts", "0"), "restarts must be at least 1"),
         ("lenet/bn", "deconvnet", ("--layer", "Dense_0"), "the outputs of Dense_0 are not maps"),
         ("lenet/bn", "deconvnet", ("--channels", "99"), "has channels 0 to 15, not 99"),
-        ("lenet/bn", "occlusion", ("--images", "0", "99999"), "has images 0 to 1999, not 99999"),
+        ("lenet/bn", "occlusion", ("--images", "0", "99999"), "has images 0 to 199, not 99999"),
         ("lenet/bn", "occlusion", ("--side", "33"), "side must be at most 32, the image's, got 33"),
         ("lenet/bn", "occlusion", ("--stride", "0"), "stride must be at least 1"),
         ("lenet/bn", "transfer", ("--data", "shape10"), "did you mean shapes10"),

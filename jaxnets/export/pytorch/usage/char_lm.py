@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from jaxnets.data.text import without_accents
+from jaxnets.data.text import spell_out, without_accents
 
 TOKENS: tuple[str, ...] = ()
 CATEGORIES: tuple[str, ...] = ()
@@ -13,10 +13,10 @@ END = "<end>"
 @torch.no_grad()
 def predict(net: nn.Module, start: str, category: str | None = None, temperature: float = 0.8, most: int = 24) -> str:
     """A name that begins with `start`, drawn at random; `category` is one of CATEGORIES, if there are any."""
-    letters = [TOKENS.index(letter) for letter in without_accents(start)]
+    name = without_accents(spell_out(start))
+    letters = [TOKENS.index(letter) for letter in name]
     index = torch.tensor([CATEGORIES.index(category) if category else 0])
     logits, state = net(torch.tensor([letters]), index)
-    name = without_accents(start)
     for _ in range(most):
         letter = int(torch.multinomial((logits[0, -1] / temperature).softmax(0), 1))
         if TOKENS[letter] == END:

@@ -4,15 +4,18 @@ import torch
 from torch import Tensor, nn
 
 from jaxnets.data.imdb import clean
+from jaxnets.data.text import spell_out
 
 TOKENS: tuple[str, ...] = ("",)
 MAX_LENGTH = 1
+SPELLED_OUT = False
 
 
 def encode(texts: list[str]) -> tuple[Tensor, Tensor]:
     """The net's inputs: the numbers of the last known words of each text [N, T], then zeros, and how many they are [N]."""
     numbers = {token: number for number, token in enumerate(TOKENS)}
-    rows = [[numbers[word] for word in clean(text) if word in numbers][-MAX_LENGTH:] for text in texts]
+    plain = [spell_out(text) if SPELLED_OUT else text for text in texts]
+    rows = [[numbers[word] for word in clean(text) if word in numbers][-MAX_LENGTH:] for text in plain]
     if not all(rows):
         raise ValueError(f"{texts[rows.index([])][:40]!r} has no word that the net knows")
     lengths = torch.tensor([len(row) for row in rows])
