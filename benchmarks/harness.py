@@ -30,6 +30,10 @@ class ContentionError(UserError):
     """Something else used the machine, so that nothing could be measured."""
 
 
+class RoundsError(UserError, ValueError):
+    """So few rounds that their median would say nothing."""
+
+
 class Candidate(NamedTuple):
     """A program to be timed."""
 
@@ -141,9 +145,9 @@ def interleave(
 
 
 def check_rounds(rounds: int) -> None:
-    """Raises ValueError for fewer than LEAST_ROUNDS rounds."""
+    """Raises RoundsError for fewer than LEAST_ROUNDS rounds."""
     if rounds < LEAST_ROUNDS:
-        raise ValueError(f"at least {LEAST_ROUNDS} rounds, got {rounds}")
+        raise RoundsError(f"at least {LEAST_ROUNDS} rounds, got {rounds}")
 
 
 def _round_up(steps: int, multiple: int) -> int:

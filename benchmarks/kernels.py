@@ -26,10 +26,11 @@ from benchmarks.facts import choose_device, facts
 from jaxnets.cli.parse import parse
 from jaxnets.errors import UserError
 from jaxnets.nn import kernels
+from jaxnets.nn.cells import CELLS
 from jaxnets.nn.conv import conv2d
 from jaxnets.nn.layers import Dropout
 from jaxnets.nn.pool import max_pool
-from jaxnets.nn.rnn import CELLS, rnn_scan
+from jaxnets.nn.rnn import rnn_scan
 
 Array = jax.Array
 
@@ -178,10 +179,7 @@ class KernelOptions:
 def main(args: Sequence[str]) -> int:
     """Measures, and prints a line for each case."""
     options = parse(KernelOptions, "bench kernels", list(args))
-    try:
-        harness.check_rounds(options.rounds)
-    except ValueError as error:
-        raise UserError(str(error)) from None
+    harness.check_rounds(options.rounds)
     chosen = [case for name, case in CASES.items() if name.startswith(options.names or "")]
     if not chosen:
         raise UserError(f"no case begins with {options.names[0]!r}: names begin with {', '.join(_kernels())}")

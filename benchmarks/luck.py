@@ -1,9 +1,10 @@
 """How much one seed decides: the spread over seeds, what the best of several gains, and how often one seed misleads.
 
-python -m benchmarks.luck FILE … [--out PLOT.png]
+python -m benchmarks.luck FILE … [--ranked FILE] [--out PLOT.png]
 
 FILE holds runs (`jaxnets report RUNS --jsonl FILE`). Those of an experiment that differ in their root seed alone are put
-together. The experiment with the most seeds gives the distribution; all of them are ranked.
+together. The experiment with the most seeds gives the distribution; all of them are ranked, or those of another FILE. A few
+seeds are enough for that: each experiment counts as a normal distribution with the mean and the deviation of its seeds.
 """
 
 import dataclasses
@@ -15,6 +16,7 @@ from typing import Annotated, Any, NamedTuple
 import numpy as np
 import tyro
 from matplotlib.figure import Figure
+from scipy import special
 
 from benchmarks import harness
 from jaxnets.analysis.report import plots, tables
@@ -70,16 +72,20 @@ def expected_best(picked_by: np.ndarray, measured: np.ndarray, n: int) -> float:
 
 
 def wrong_pairs(groups: Sequence[Seeds]) -> dict[tuple[str, str], float]:
-    """For each pair (better, worse) by mean test accuracy: how often a seed of each says otherwise; ties count half."""
+    """For each pair (better, worse) by mean test accuracy: how often a seed of each says otherwise."""
     ranked = sorted(groups, key=lambda seeds: -seeds.test.mean())
-    return {(a.id, b.id): statistics.probability_better(b.test, a.test) for a, b in itertools.combinations(ranked, 2)}
+    deviation = lambda a, b: (a.test.var(ddof=1) + b.test.var(ddof=1)) ** 0.5
+    return {
+        (a.id, b.id): float(special.ndtr((b.test.mean() - a.test.mean()) / deviation(a, b)))
+        for a, b in itertools.combinations(ranked, 2)
+    }
 
 
 def wrong_rankings(groups: Sequence[Seeds], seed: int = 0) -> float:
     """How often one seed of each, drawn at random, does not give the order of the means."""
     rng = np.random.default_rng(seed)
     ranked = sorted(groups, key=lambda seeds: -seeds.test.mean())
-    drawn = np.stack([rng.choice(seeds.test, _DRAWS) for seeds in ranked])
+    drawn = np.stack([rng.normal(seeds.test.mean(), seeds.test.std(ddof=1), _DRAWS) for seeds in ranked])
     return float(np.mean((np.diff(drawn, axis=0) >= 0).any(0)))
 
 
@@ -98,9 +104,8 @@ def draw(seeds: Seeds) -> Figure:
     return figure
 
 
-def report(groups: Sequence[Seeds]) -> str:
-    """What the seeds say, in Markdown."""
-    most = groups[0]
+def report(most: Seeds, ranked: Sequence[Seeds]) -> str:
+    """What the seeds of one experiment, and of those that are ranked, say, in Markdown."""
     parts = statistics.spread(most.test / 100, most.examples or 1)
     mean, std = most.test.mean(), most.test.std(ddof=1)
     low, high = statistics.prediction_interval(most.test)
@@ -115,13 +120,14 @@ def report(groups: Sequence[Seeds]) -> str:
             ["best of", *map(str, BEST_OF)], [["picked by test", *gains[0]], ["picked by validation", *gains[1]]]
         ),
     ]
-    if len(groups) > 1:
-        pairs = wrong_pairs(groups)
+    if len(ranked) > 1:
+        pairs = wrong_pairs(ranked)
+        names = ", ".join(f"{seeds.id} ({len(seeds.test)})" for seeds in ranked)
         body = [[*pair, f"{100 * p:.1f}"] for pair, p in sorted(pairs.items(), key=lambda item: -item[1]) if p >= 0.005]
         lines += [
             "",
-            f"One seed of each of {len(groups)} experiments ({', '.join(str(len(g.test)) for g in groups)} seeds) gives "
-            f"another order than their means in {100 * wrong_rankings(groups):.0f} % of draws:",
+            f"One seed of each of {len(ranked)} experiments gives another order than their means in "
+            f"{100 * wrong_rankings(ranked):.0f} % of draws. Seeds: {names}.",
             "",
             tables.markdown(["better by mean", "than", "wrong way round %"], body),
         ]
@@ -134,6 +140,8 @@ class LuckOptions:
 
     files: tyro.conf.Positional[tuple[Path, ...]]
     """JSON Lines files of runs."""
+    ranked: Annotated[Path | None, tyro.conf.arg(name="ranked")] = None
+    """A file of runs of experiments to rank instead of those."""
     out: Annotated[Path | None, tyro.conf.arg(name="out")] = None
     """A PNG file for the plot."""
 
@@ -141,14 +149,18 @@ class LuckOptions:
 def main(args: Sequence[str]) -> int:
     """Prints what the runs say, and plots it. Returns the exit status."""
     options = parse(LuckOptions, "bench luck", list(args))
-    if missing := [path for path in options.files if not path.is_file()]:
+    named = [*options.files, *([options.ranked] if options.ranked else [])]
+    if missing := [path for path in named if not path.is_file()]:
         raise UserError(f"no file {missing[0]}")
     groups = gather([row for path in options.files for row in records.read(path)])
     if not groups or len(groups[0].test) < 2:
         raise UserError("no experiment with two seeds in these files")
+    ranked = gather(records.read(options.ranked)) if options.ranked else groups
+    if single := [seeds.id for seeds in ranked if len(seeds.test) < 2]:
+        raise UserError(f"{single[0]}: one seed has no deviation; leave it out of the files, or train more")
     if options.out:
         plots.save(draw(groups[0]), options.out, dpi=80)
-    print(report(groups))
+    print(report(groups[0], ranked))
     return 0
 
 

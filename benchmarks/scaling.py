@@ -158,10 +158,7 @@ def main(args: Sequence[str]) -> int:
     options = parse(ScalingOptions, "bench scaling", list(args))
     if unknown := [name for name in options.axes if name not in AXES]:
         raise UserError(f"unknown axis {unknown[0]!r}: choose from {', '.join(AXES)}")
-    try:
-        harness.check_rounds(options.rounds)
-    except ValueError as error:
-        raise UserError(str(error)) from None
+    harness.check_rounds(options.rounds)
     from benchmarks.facts import choose_device
     from jaxnets.training import process
 

@@ -5,7 +5,6 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import data
@@ -72,8 +71,12 @@ def prepare(workload: Workload) -> PreparedWorkload:
     experiment = replace(registry.all_experiments()[workload.id], seeds=1)
     experiment = with_fields(experiment, {"optim.schedule": "constant", **workload.changes})
     task = tasks.build(experiment, workload.data())
-    arrays = jax.tree.map(jnp.asarray, dict(task.arrays["train"]))
-    # The last step of an epoch, where running text carries a state on.
-    last = jax.tree.map(lambda x: x[-1], task.train_loader.epoch_indices(jax.random.key(0), 0))
-    batch = task.train_loader.make_batch(arrays, last, jax.random.key(1))
-    return PreparedWorkload(experiment, task, jax.tree.map(np.asarray, dict(batch)))
+    loader = task.train_loader
+
+    @jax.jit
+    def last_batch(arrays: Mapping[str, jax.Array]) -> Mapping[str, jax.Array]:
+        # Of an epoch, where running text carries a state on.
+        last = jax.tree.map(lambda x: x[-1], loader.epoch_indices(jax.random.key(0), 0))
+        return loader.make_batch(arrays, last, jax.random.key(1))
+
+    return PreparedWorkload(experiment, task, jax.tree.map(np.asarray, dict(last_batch(dict(task.arrays["train"])))))

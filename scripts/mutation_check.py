@@ -19,7 +19,7 @@ ROOT = Path(__file__).parent.parent
 
 
 class Mutation(NamedTuple):
-    """One line, what it becomes, and the tests that should notice."""
+    """One line, what it becomes, and the tests that should notice. tests/scripts/test_mutation_check.py finds both."""
 
     file: str
     line: str
@@ -31,7 +31,7 @@ MUTATIONS = (
     Mutation("training/step.py", 'lambda g: g / metrics["loss"].weight', "lambda g: g", "tests/training"),
     Mutation("training/step.py", "metrics, grads = psum(sums)", "metrics, grads = sums", "tests/training/test_parallel.py"),
     Mutation("training/step.py", "jax.tree.map(jnp.add, totals, sums)", "sums", "tests/training/test_step.py"),
-    Mutation("training/step.py", "& (state.failed_at < 0)", "", "tests/training/test_step.py"),
+    Mutation("training/step.py", "& (old.failed_at < 0)", "", "tests/training/test_step.py"),
     Mutation(
         "training/state.py",
         "stream(state.key, Stream.STEP), state.step)",
@@ -43,16 +43,18 @@ MUTATIONS = (
     ),
     Mutation("tasks/losses.py", "dbias + dlogits.sum(0)", "dbias", "tests/tasks/test_losses_metrics.py"),
     Mutation(
-        "tasks/metrics.py",
-        "true.T @ jax.nn.one_hot(logits.argmax(-1), classes)",
-        "jax.nn.one_hot(logits.argmax(-1), classes).T @ true",
-        "tests/tasks/test_losses_metrics.py",
+        "runs/predictions.py",
+        "np.add.at(of_seed, (labels, predicted), 1)",
+        "np.add.at(of_seed, (predicted, labels), 1)",
+        "tests/runs/test_predictions.py",
     ),
     Mutation("tasks/metrics.py", "-10 * jnp.log10(error)", "-20 * jnp.log10(error)", "tests/tasks/test_losses_metrics.py"),
-    Mutation("tasks/decode.py", "logits / temperature", "logits * temperature", "tests/tasks/test_decode.py"),
+    Mutation(
+        "tasks/decode.py", "keepdims=True)) / temperature", "keepdims=True)) * temperature", "tests/tasks/test_decode.py"
+    ),
     Mutation("tasks/decode.py", "jnp.where(has_ended, end_log_probs, log_probs)", "log_probs", "tests/tasks/test_decode.py"),
     Mutation("tasks/language_model.py", 'x * (1 - batch["reset"])', "x", "tests/models/test_sequence_models.py"),
-    Mutation("optim/optimizer.py", "optax.chain(*clip, *decay, rule)", "optax.chain(rule, *clip, *decay)", "tests/optim"),
+    Mutation("optim/optimizer.py", "optax.chain(*clip, rule)", "optax.chain(rule, *clip)", "tests/optim/test_optimizer.py"),
     Mutation("optim/spsa.py", "jnp.where(step == 0, 0, change", "jnp.where(step == 0, 0, 2 * change", "tests/optim"),
     Mutation("optim/spsa.py", "-a / (count + 1.0 + big_a)", "-a / (count + big_a)", "tests/optim"),
     Mutation(
@@ -62,9 +64,11 @@ MUTATIONS = (
         "optim/guards.py", "(before - state.value) ** 2 / 2", "(before - state.value) ** 2", "tests/optim/test_guards.py"
     ),
     Mutation("optim/second_order.py", "(2 * size**2)", "size**2", "tests/optim/test_second_order.py"),
-    Mutation("optim/gains.py", "(k + big_a) ** alpha", "(k + 1 + big_a) ** alpha", "tests/optim/test_gains.py"),
     Mutation(
-        "nn/rnn.py",
+        "optim/gains.py", "(count + 1.0 + big_a) ** alpha", "(count + 2.0 + big_a) ** alpha", "tests/optim/test_gains.py"
+    ),
+    Mutation(
+        "nn/cells.py",
         "jnp.concatenate([dr, dz, dn * r], axis=-1)",
         "jnp.concatenate([dr, dz, dn], axis=-1)",
         "tests/nn/test_rnn.py",

@@ -1,9 +1,10 @@
-"""Rewrites the tables of README.md, RESULTS.md and docs/spsa.md from the files under benchmarks/results/.
+"""Rewrites the tables of the pages that PAGES names from the files under benchmarks/results/.
 
     python scripts/update_readme.py
 
 `<!-- results: FILE -->` marks the start of a table made from benchmarks/results/FILE; `<!-- overview -->`,
-`<!-- reported seconds -->` and `<!-- speed by hardware -->` mark tables made from all files. Each ends at `<!-- end -->`.
+`<!-- reported seconds -->` and `<!-- speed by hardware -->` mark tables made from all files, and `<!-- document: S4 -->`
+those of a document. Each ends at `<!-- end -->`.
 """
 
 import re
@@ -12,26 +13,47 @@ from pathlib import Path
 from typing import Any
 
 from jaxnets import registry
+from jaxnets.analysis.document import markdown
 from jaxnets.analysis.report import tables
 from jaxnets.runs import records
+from jaxnets.runs.reproduction import claims, document, evidence
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
-PAGES = ("README.md", "RESULTS.md", "docs/spsa.md")
+PAGES = ("README.md", "RESULTS.md", "docs/spsa.md", "docs/reports.md", "docs/accelerators.md")
 sys.path.insert(0, str(ROOT))
 
-from benchmarks import harness, reported, spsa_head, spsa_memory, spsa_peers, training_parity  # noqa: E402
+from benchmarks import (  # noqa: E402
+    calibration,
+    harness,
+    reported,
+    spsa_head,
+    spsa_memory,
+    spsa_peers,
+    spsa_study,
+    spsa_theory,
+    spsa_times,
+    training_parity,
+)
 
-SPSA = {"spsa peers": spsa_peers.table, "spsa memory": spsa_memory.table, "spsa head": spsa_head.table}
+OWN = {
+    "calibration": calibration.table,
+    "spsa peers": spsa_peers.table,
+    "spsa memory": spsa_memory.table,
+    "spsa head": spsa_head.table,
+    "spsa theory": spsa_theory.table,
+    "spsa study": spsa_study.table,
+    "spsa times": spsa_times.table,
+}
 
 
 def table(path: Path) -> str:
-    """The Markdown table of one file: runs beside reported metrics, benchmarks beside PyTorch, or SPSA beside its peers."""
+    """The Markdown table of one file: runs beside reported metrics, benchmarks beside PyTorch, or one of OWN."""
     rows = records.read(path)
     first = rows[0]
-    if first["kind"] in SPSA:
+    if first["kind"] in OWN:
         circumstances = f"{first['hardware']}; jax {first['versions']['jax']}; raw data in `{path.name}`"
-        return f"{SPSA[first['kind']](rows)}\n\n{circumstances}\n"
+        return f"{OWN[first['kind']](rows)}\n\n{circumstances}\n"
     if first["kind"] == "training parity":
         compared = [found for name in training_parity.FAMILIES if (found := training_parity.compare(name, rows))]
         versions = f"jax {first['versions']['jax']}, torch {first['versions']['torch']}"
@@ -76,8 +98,22 @@ def speed() -> str:
     return f"{harness.by_hardware(rows)}\n"
 
 
+def tables_of(name: str) -> str:
+    """A document's tables and claims, by the committed runs."""
+    loaded = document.load(name)
+    gathered = evidence.gather(evidence.committed(), [])
+    known = {id_: evidence.of(experiment, gathered) for id_, experiment in document.experiments(loaded.parts).items()}
+    return f"{loaded.title}.\n\n{markdown.text(loaded, known, claims.ledger(loaded, known))}"
+
+
 def updated(text: str) -> str:
     """The text of a page with every marked table made anew."""
+    text = re.sub(
+        r"(<!-- document: (\S+) -->\n).*?(<!-- end -->)",
+        lambda match: match[1] + tables_of(match[2]) + match[3],
+        text,
+        flags=re.DOTALL,
+    )
     text = re.sub(
         r"(<!-- results: (\S+) -->\n).*?(<!-- end -->)",
         lambda match: match[1] + table(RESULTS / match[2]) + match[3],

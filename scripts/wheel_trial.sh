@@ -24,7 +24,7 @@ commands() {
   "$bin/python" "$repository/scripts/wheel_trial_data.py"
   "$bin/jaxnets" list > list.txt
   "$bin/jaxnets" run cifar10/lenet/super --data.source synthetic --epochs 2 --seeds 2 > run.txt
-  "$bin/jaxnets" run cifar10/lenet/bn --data.source pets --data.size 32 --data.batch-size 32 --epochs 20 --out runs/pets > pets.txt
+  "$bin/jaxnets" run cifar10/lenet/bn --data.source pets --data.size 32 --data.batch-size 32 --optim.lr 1e-3 --epochs 20 --out runs/pets > pets.txt
   "$bin/jaxnets" classify runs/pets/cifar10/lenet/bn photo.jpg another.png --out answers.png
   "$bin/jaxnets" run imdb/best --data.source reviews.csv --data.max-length 100 --data.batch-size 32 --epochs 10 --out runs/reviews > reviews.txt
   "$bin/jaxnets" classify runs/reviews/imdb/best "An excellent film."

@@ -97,10 +97,13 @@ def _refuse_what_is_missing(experiment: Experiment) -> None:
         "steps": experiment.steps is not None,
         "optim.ema": optim.ema,
         "optim.trainable": optim.trainable != "all",
+        "optim.bias_rate": optim.bias_rate != 1,
+        "model.init.identity": experiment.model.init.identity,
         "optim.schedule": optim.schedule == "linear",
         "data.drop_last": not getattr(data, "drop_last", True),
         "data.shrink": getattr(data, "shrink", 1) > 1,
         "data.eval_flip": getattr(data, "eval_flip", False),
+        "data.eval_shift": getattr(data, "eval_shift", 0),
         "data.teacher_forcing": getattr(data, "teacher_forcing", (1.0, 1.0)) != (1.0, 1.0),
     }
     if found := [name for name, is_missing in missing.items() if is_missing]:

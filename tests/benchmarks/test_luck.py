@@ -31,10 +31,15 @@ def test_the_best_of_n_is_the_mean_over_all_draws(n):
 
 
 def test_pairs_and_rankings_that_one_seed_gets_wrong():
-    groups = [seeds("a", [1, 5]), seeds("b", [4, 6]), seeds("c", [0, 0.5])]
-    # b is better than a by mean; one seed of each says otherwise if a has 5 and b has 4.
-    assert luck.wrong_pairs(groups) == {("b", "a"): 0.25, ("b", "c"): 0, ("a", "c"): 0}
-    assert luck.wrong_rankings(groups) == pytest.approx(0.25, abs=0.005)
+    """Against draws of NumPy's, for pairs, and against these pairs where only one of them can be wrong."""
+    groups = [seeds("a", [1, 5]), seeds("b", [4, 6]), seeds("c", [-90, -91])]
+    rng = np.random.default_rng(1)
+    a, b = rng.normal(3, 8**0.5, 200_000), rng.normal(5, 2**0.5, 200_000)
+    pairs = luck.wrong_pairs(groups)
+    assert list(pairs) == [("b", "a"), ("b", "c"), ("a", "c")]
+    assert pairs["b", "a"] == pytest.approx(np.mean(a > b), abs=0.005)
+    assert pairs["b", "c"] == pytest.approx(0, abs=1e-9)
+    assert luck.wrong_rankings(groups) == pytest.approx(pairs["b", "a"], abs=0.005)
 
 
 def test_runs_from_several_root_seeds_are_put_together(tmp_path, capsys):
@@ -48,8 +53,18 @@ def test_runs_from_several_root_seeds_are_put_together(tmp_path, capsys):
     assert luck.main([str(path), "--out", str(tmp_path / "luck.png")]) == 0
     text = capsys.readouterr().out
     assert "x, 5 epochs, 3 seeds: test 60.00 ± 10.00 %" in text
-    assert "| x | y | 16.7 |" in text
+    # Means of 60 and 47.5, variances of 100 and 112.5: the normal distribution beyond 12.5 / √212.5.
+    assert "| x | y | 19.6 |" in text
     assert (tmp_path / "luck.png").stat().st_size > 5000
+    others = tmp_path / "others.jsonl"
+    others.write_text(
+        "".join(json.dumps(r) + "\n" for r in (row("v", [0.2, 0.4], epochs=9), row("w", [0.2, 0.3], epochs=3)))
+    )
+    assert luck.main([str(path), "--ranked", str(others)]) == 0
+    text = capsys.readouterr().out
+    assert "x, 5 epochs, 3 seeds" in text
+    assert "| v | w |" in text
+    assert "| x | y |" not in text
 
 
 @pytest.mark.parametrize(
@@ -57,6 +72,7 @@ def test_runs_from_several_root_seeds_are_put_together(tmp_path, capsys):
     [
         ([row("x", [0.5, 0.6]), row("x", [0.5], 1, epochs=6)], "x: runs of .5, 6. epochs"),
         ([row("x", [0.5])], "no experiment with two seeds"),
+        ([row("x", [0.5, 0.6]), row("y", [0.5])], "y: one seed has no deviation"),
     ],
 )
 def test_what_cannot_be_told_is_refused(tmp_path, rows, message):
