@@ -1,5 +1,6 @@
 # make quickstart   trains four nets on synthetic data and names the report
-# make test         the whole test suite, but for
+# make test         the test suite, with a short form of what takes long, but for
+# make test-slow    the exhaustive forms: every experiment, runs of several processes, all comparisons with PyTorch, optimized
 # make test-data    the real data sets, which are read and checked where their files are at hand
 # make test-reliability  runs that are killed, malformed calls, damage, full disks, a soak: the long form, within half an hour
 # make test-fast    configs, registry, imports, update rules: the part without training, within a minute
@@ -17,9 +18,10 @@ JOBS ?= 2
 PIP = $(VENV)/bin/pip --disable-pip-version-check install --quiet --constraint constraints.txt
 # The kernels are compiled against the headers of the jax that is in the environment.
 INSTALL = $(PIP) --no-build-isolation --editable
-# A worker takes whole files: what a file trains for its tests is trained once.
-PYTEST = $(VENV)/bin/pytest --numprocesses $(JOBS) --dist loadfile
-# Tests against PyTorch run programs as users do; all others compile without optimization, in half the time.
+# Each worker takes a row of files, and one that is done takes tests from the end of another's row: what a file trains for its
+# tests is trained once, but where a row is cut.
+PYTEST = $(VENV)/bin/pytest --numprocesses $(JOBS) --dist worksteal
+# Compiled without optimization, in half the time. `make test-slow` compares with PyTorch what users run.
 PARITY = tests/parity
 FAST = tests/config tests/optim tests/test_architecture.py tests/test_readme.py tests/test_registry.py
 
@@ -34,15 +36,20 @@ PYTHONS = $(foreach version,3.11 3.12 3.13,$(lastword $(wildcard $(HOME)/.pyenv/
 NEWER = $(firstword $(foreach version,3.13 3.12,$(lastword $(wildcard $(HOME)/.pyenv/versions/$(version).*/bin/python3)) \
   $(shell python$(version) -c 'import sys; print(sys.executable)' 2>/dev/null)))
 
-.PHONY: quickstart test test-data test-reliability test-fast test-accelerators lint docs newest wheel-trial torch sanitize clean
+.PHONY: quickstart test test-slow test-data test-reliability test-fast test-accelerators lint docs newest wheel-trial torch sanitize clean
 
+# At the report's rate, 1e-4, bn would learn little in 12 epochs.
 quickstart: $(VENV)/base
-	$(VENV)/bin/jaxnets run cifar10/lenet/bn cifar10/lenet/bn_dropout cifar10/lenet/super cifar10/lenet/best \
+	$(VENV)/bin/jaxnets run cifar10/lenet/bn --optim.lr 1e-3 --data.source synthetic --epochs 12 --out runs/quickstart
+	$(VENV)/bin/jaxnets run cifar10/lenet/bn_dropout cifar10/lenet/super cifar10/lenet/best \
 	  --data.source synthetic --epochs 12 --out runs/quickstart
 	$(VENV)/bin/jaxnets report runs/quickstart
 
 test: $(VENV)/test
-	JAXNETS_TEST_UNOPTIMIZED=1 $(PYTEST) --durations 10 -m "not real_data" tests jaxnets --ignore $(PARITY)
+	JAXNETS_TEST_UNOPTIMIZED=1 $(PYTEST) --durations 10 -m "not real_data and not slow" tests jaxnets
+
+test-slow: $(VENV)/test
+	JAXNETS_TEST_UNOPTIMIZED=1 $(PYTEST) --durations 10 -m slow tests --ignore $(PARITY)
 	$(PYTEST) --durations 5 $(PARITY)
 
 test-data: $(VENV)/test

@@ -17,14 +17,16 @@ REPOSITORY = Path(__file__).parent.parent
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(REPOSITORY / ".pytest_cache" / "jit"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
 
+# XLA cuts every program into parts to compile at once. Here other tests have the other cores, and one part is less work.
+flags = ["--xla_cpu_parallel_codegen_split_count=1"]
 # Programs that run for milliseconds need no optimization, which is half of their compilation and more; and XLA's older way
-# to emit fused loops compiles them in a third of the time. The comparisons with PyTorch run without this (see the Makefile).
+# to emit fused loops compiles them in a third of the time. `make test-slow` compares with PyTorch without this.
 if os.environ.get("JAXNETS_TEST_UNOPTIMIZED"):
-    flags = "--xla_backend_optimization_level=0"
-    # Later releases no longer have the older way, and end the process at a flag that they do not know.
-    if tuple(map(int, importlib.metadata.version("jaxlib").split(".")[:2])) < (0, 11):
-        flags += " --xla_cpu_use_fusion_emitters=false"
-    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flags}".strip()
+    flags += ["--xla_backend_optimization_level=0", "--xla_cpu_use_fusion_emitters=false"]
+# Later releases may not have these, and end the process at a flag that they do not know.
+if tuple(map(int, importlib.metadata.version("jaxlib").split(".")[:2])) >= (0, 11):
+    flags = [flag for flag in flags if "optimization_level" in flag]
+os.environ["XLA_FLAGS"] = " ".join([os.environ.get("XLA_FLAGS", ""), *flags]).strip()
 
 import jax  # noqa: E402
 
@@ -34,6 +36,9 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 # The same examples every time; a compilation is no reason to give up on one.
 hypothesis.settings.register_profile("jaxnets", deadline=None, derandomize=True, database=None, print_blob=False)
 hypothesis.settings.load_profile("jaxnets")
+
+# Tracing makes many objects and little garbage. To look for it every 700 objects is a tenth of a trace's time.
+gc.set_threshold(50_000, 10, 10)
 
 REAL_DATA = Path(os.environ.get("JAXNETS_TEST_DATA", REPOSITORY.parent / "shared" / "data"))
 

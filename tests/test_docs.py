@@ -47,4 +47,5 @@ def test_the_code_on_the_page_of_spsa_runs(capsys):
     assert distance < 0.1
     assert first < last < 20_000
     assert {leaf.shape for leaf in jax.tree.leaves(names["estimate"])} == {(3, 64), (64,), (64, 1), (1,)}
+    assert float(re.findall(r"cosine ([\d.]+)", printed)[0]) > 0.99
     assert names["tx"].init(names["w"]) is not None

@@ -11,6 +11,7 @@ from collections import defaultdict
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 import jaxnets
 
@@ -81,6 +82,21 @@ def test_the_package_needs_what_it_declares_and_nothing_else():
     assert {name for name, extras in needed.items() if "" in extras} == BASE - IMPORTED_BY_TFDS
     by_extra = {extra: {name for name, extras in needed.items() if extra in extras} for extra in EXTRAS}
     assert by_extra == {extra: set(declared(extra)) for extra in by_extra}
+
+
+def test_the_pinned_versions_are_within_what_is_declared():
+    """And what is relied on beyond its public names has a bound above."""
+    lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
+    pinned = defaultdict(set)
+    for requirement in map(Requirement, lines):
+        pinned[normalized(requirement.name)] |= {specifier.version for specifier in requirement.specifier}
+    declared = {normalized(line): Requirement(line).specifier for line in PYPROJECT["project"]["dependencies"]}
+    for name, specifier in declared.items():
+        assert pinned[name], name
+        assert all(specifier.contains(version) for version in pinned[name]), (name, specifier)
+    assert not declared["tensorflow-datasets"].contains("5.0.0")
+    for name in ("flax", "jax", "numpy", "optax", "orbax-checkpoint", "tensorflow-datasets", "tyro"):
+        assert not declared[name].contains("0.0.1"), name
 
 
 def test_benchmarks_need_what_they_declare_and_nothing_else():
