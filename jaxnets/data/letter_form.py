@@ -46,7 +46,8 @@ def letter_form(ink: Array) -> Array:
         around = tuple(slice(side.start, side.stop + 2 * _FRINGE) for side in box)
         mask = _enlarge(np.pad(ink, _FRINGE)[around], _WORKING / max(mask.shape)) > 0.5
         mask = mask[_box(mask)]
-    width = stroke_width(mask)
+    depth = _depth(mask)
+    width = _stroke_width(depth)
     longer = max(mask.shape)
     scale = LONGER / longer
     stroke = float(np.clip(width * scale, *_STROKE))
@@ -55,7 +56,7 @@ def letter_form(ink: Array) -> Array:
         scale = (LONGER - stroke) / (longer - width)
     else:
         stroke = width * scale
-    return _draw(mask, scale, grow=(stroke - width * scale) / 2)
+    return _draw(depth, scale, grow=(stroke - width * scale) / 2)
 
 
 def letter_forms(inks: Array, report: Report = silent) -> Array:
@@ -65,17 +66,24 @@ def letter_forms(inks: Array, report: Report = silent) -> Array:
 
 def stroke_width(mask: Array) -> float:
     """Pixels across the strokes of a mask [H, W], from the mean distance of its pixels to their outline."""
-    padded = np.pad(mask, 1)
-    return 4 * (ndimage.distance_transform_edt(padded)[padded] - 0.5).mean()
+    return _stroke_width(_depth(mask))
 
 
-def _draw(mask: Array, scale: float, grow: float) -> Array:
-    """The mask at `scale`, its outline moved outwards by `grow` pixels, in the middle of a white square."""
+def _depth(mask: Array) -> Array:
+    """Pixels from each of a mask's to the nearest one outside, which may lie beyond its border; 0 where it is false."""
+    return ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
+
+
+def _stroke_width(depth: Array) -> float:
+    return 4 * (depth[depth > 0] - 0.5).mean()
+
+
+def _draw(depth: Array, scale: float, grow: float) -> Array:
+    """A mask at `scale`, its outline moved outwards by `grow` pixels, in the middle of a white square."""
     margin = int(np.ceil((abs(grow) + _EDGE) / scale)) + 1
-    padded = np.pad(mask, margin)
-    outside, inside = (ndimage.distance_transform_edt(part) for part in (~padded, padded))
-    distance = np.where(padded, 0.5 - inside, outside - 0.5) * scale
-    rows, columns = ((np.arange(SIDE) + 0.5 - SIDE / 2) / scale + size / 2 - 0.5 + margin for size in mask.shape)
+    inside = np.pad(depth, margin)
+    distance = np.where(inside > 0, 0.5 - inside, ndimage.distance_transform_edt(inside == 0) - 0.5) * scale
+    rows, columns = ((np.arange(SIDE) + 0.5 - SIDE / 2) / scale + size / 2 - 0.5 + margin for size in depth.shape)
     at = np.meshgrid(rows, columns, indexing="ij")
     sampled = ndimage.map_coordinates(distance, at, order=1, mode="nearest")
     ink = np.clip(0.5 + (grow - sampled) / _EDGE, 0, 1)

@@ -119,11 +119,11 @@ class Trial:
         return commands, logs[0]
 
     def kill(self, seconds):
-        """Starts it, and kills it at a random moment: half of them from the start on, half after something was recorded."""
+        """Starts it, and kills it at a random moment: a few of them from the start on, most after something was recorded."""
         before = recorded(self.out)
         commands, log = self.launch()
         victim = pick(self.rng, commands)
-        if self.rng.random() < 0.3:
+        if self.rng.random() < 0.15:
             killed = kill_after(victim, lambda: True, self.rng.uniform(0, seconds * self.processes))
         else:
             growth = self.rng.integers(1, 4000)
@@ -164,13 +164,14 @@ class Trial:
                 assert self.finished[place] == self.reference[place], f"{place} is not the undisturbed run"
 
     def look(self):
-        """Finds the checkpoints that the next process may go on from; damages the newest of two now and then."""
+        """Finds the checkpoints that the next process may go on from; damages the newest of two after half of the kills."""
         begun = [run for run in folders(self.out).values() if not is_finished(run)]
         assert len(begun) <= 1, begun
         steps = checkpoints(begun[0]) if begun else []
         inodes = [(begun[0] / "checkpoints" / str(step)).stat().st_ino for step in steps]
         # Where both are damaged there is nothing to go on from.
-        if len(steps) > 1 and not self.spoiled & set(inodes) and self.rng.random() < 0.8:
+        behind = 2 * self.counts["damaged"] < self.counts["kills"]
+        if behind and len(steps) > 1 and not self.spoiled & set(inodes):
             self.counts[f"damaged: {damage(self.rng, begun[0])}"] += 1
             self.counts["damaged"] += 1
             self.spoiled.add(inodes[-1])
