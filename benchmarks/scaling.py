@@ -43,22 +43,22 @@ def _parameters(workload: PreparedWorkload, size: int) -> int:
     return engine.count_parameters(workload.experiment, workload.task)
 
 
-_IMAGES = data.images(2048)
+_IMAGES = data.images(4096)
 AXES = {
     "batch": Axis(
         "batch size, lenet_bn",
-        (16, 32, 64, 128, 256, 512, 1024),
+        (16, 32, 64, 128, 256, 512, 1024, 2048, 4096),
         lambda size: Workload("cifar10/lenet/bn", _IMAGES, {"data.batch_size": size}),
     ),
     "seeds": Axis(
         "seeds, lenet_bn",
-        (1, 2, 4, 8, 16),
+        (1, 2, 4, 8, 16, 32, 64),
         lambda size: Workload("cifar10/lenet/bn", _IMAGES),
         replicas=lambda size: size,
     ),
     "length": Axis(
         "tokens of a sequence, char_lm",
-        (16, 32, 64, 128, 256),
+        (16, 32, 64, 128, 256, 512),
         lambda size: Workload("text/char_lm", data.running_text(66), {"data.window": size}),
     ),
     "parameters": Axis(

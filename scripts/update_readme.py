@@ -27,6 +27,7 @@ from benchmarks import (  # noqa: E402
     calibration,
     harness,
     reported,
+    run_memory,
     spsa_head,
     spsa_memory,
     spsa_peers,
@@ -38,6 +39,7 @@ from benchmarks import (  # noqa: E402
 
 OWN = {
     "calibration": calibration.table,
+    "run memory": run_memory.table,
     "spsa peers": spsa_peers.table,
     "spsa memory": spsa_memory.table,
     "spsa head": spsa_head.table,
