@@ -4,8 +4,9 @@ python -m benchmarks.spsa_study --out FOLDER [--json FILE] [VARIANT …]
 
 LeNet on CIFAR-10 in batches of 32. `jaxnets sweep` tries three gains for 4,000 evaluations, three seeds each, and trains the
 one of the lowest validation loss again from fresh seeds. Then `jaxnets run` gives every variant, with that gain, as many
-steps as take the seconds of gradient descent's 4,000. A gradient counts as one evaluation. A is a tenth of the steps. What
-FOLDER has of it is not trained again. 5,000 examples of each split are evaluated.
+steps as take the seconds of gradient descent's 4,000, by the pace of a quarter of the steps just before; that part wants a
+machine which does nothing else. A gradient counts as one evaluation. A is a tenth of the steps. What FOLDER has of it is not
+trained again. 5,000 examples of each split are evaluated.
 """
 
 import dataclasses
@@ -80,13 +81,22 @@ def searched(variant: str, folder: Path, others: Sequence[str], evaluations: int
     return _finished(folder / "sweep" / "study" / "spsa" / variant, "best-*")
 
 
-def timed(variant: str, best: RunFolder, seconds: float, folder: Path, others: Sequence[str]) -> RunFolder | None:
-    """A run by the same gain that takes about as many seconds of training, by those of the best run."""
-    summary, field = best.summary(), VARIANTS[variant].field
-    steps = max(1, round(seconds / summary["seconds"]["train"] * summary["steps"]))
+def again(variant: str, best: RunFolder, steps: int, folder: Path, others: Sequence[str]) -> RunFolder | None:
+    """A run by the same gain for that many steps."""
+    field = VARIANTS[variant].field
     value = ["--" + field.replace("_", "-"), f"{field_at(best.experiment(), field):g}", "--out", str(folder)]
     _call("run", arguments(variant, steps, [*value, *others]))
     return _finished(folder / "study" / "spsa", variant)
+
+
+def timed(variant: str, best: RunFolder, seconds: float, folder: Path, others: Sequence[str]) -> RunFolder | None:
+    """A run by the same gain that takes about as many seconds of training."""
+    steps = best.summary()["steps"]
+    pilot = again(variant, best, max(steps // 4, min(steps, 5)), folder / "pace", others)
+    if pilot is None:
+        return None
+    pace = pilot.summary()["seconds"]["train"] / pilot.summary()["steps"]
+    return again(variant, best, max(1, round(seconds / pace)), folder, others)
 
 
 def _call(command: str, args: Sequence[str]) -> None:
@@ -130,10 +140,12 @@ def measure(
         if run := searched(variant, folder / "evaluations", others, evaluations):
             found[variant] = run
             yield row(variant, "evaluations", run)
-    if REFERENCE not in found:
+    best = found.pop(REFERENCE, None)
+    reference = best and again(REFERENCE, best, best.summary()["steps"], folder / "seconds", others)
+    if reference is None:
         raise UserError(f"study/spsa/{REFERENCE} did not end, so there are no seconds for the others")
-    seconds = found[REFERENCE].summary()["seconds"]["train"]
-    yield row(REFERENCE, "seconds", found.pop(REFERENCE))
+    yield row(REFERENCE, "seconds", reference)
+    seconds = reference.summary()["seconds"]["train"]
     for variant, best in found.items():
         if run := timed(variant, best, seconds, folder / "seconds", others):
             yield row(variant, "seconds", run)
