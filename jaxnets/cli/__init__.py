@@ -4,6 +4,7 @@ import contextlib
 import errno
 import importlib
 import io
+import logging
 import os
 import signal
 import sys
@@ -76,6 +77,8 @@ _WITHOUT_COMPUTING = ("report", "claims")
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns the exit status."""
+    _open_standard_streams()
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # It can do without a folder for its caches.
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # "?" for what the terminal cannot show.
@@ -86,6 +89,16 @@ def main(argv: Sequence[str] | None = None) -> int:
             sys.stdout.flush()
     except BaseException as error:
         return explain(error)
+
+
+def _open_standard_streams() -> None:
+    """Where a stream is closed (`>&-`), what is said goes nowhere, and no file takes its number."""
+    if None in (sys.stdin, sys.stdout, sys.stderr):
+        while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+            pass
+        os.close(number)
+        sys.stdout = sys.stdout or open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+        sys.stderr = sys.stderr or open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
 
 
 def explain(error: BaseException) -> int:

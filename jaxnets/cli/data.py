@@ -25,6 +25,7 @@ _READY = {
     store.MISSING: "no; it will be stored in",
     store.OUTDATED: "no; that of another version of jaxnets, to be prepared again, is in",
     store.DAMAGED: "no; damaged, to be prepared again, is",
+    store.REFUSED: "no; the system refuses to read",
 }
 
 

@@ -105,16 +105,22 @@ def is_ready(name: str) -> bool:
 
 
 def state(name: str) -> str:
-    """As `store.state`; also DAMAGED for arrays that cannot be read, and OUTDATED for those of another version of a set."""
+    """As `store.state`; also DAMAGED for arrays that are not whole, OUTDATED for those of another version of a set.
+
+    REFUSED where the system refuses to read it.
+    """
     return _found(name)[0]
 
 
 def _found(name: str) -> tuple[str, Dataset | None]:
     """(the state of a set, the set if it can be used)."""
+    store.root()  # Without a home folder nothing is known of any set.
     try:
         if (found := store.state(name)) != store.READY:
             return found, None
         dataset = store.load(name)
+    except store.AccessRefusedError:
+        return store.REFUSED, None
     except UserError:
         return store.DAMAGED, None
     return (store.OUTDATED, None) if get(name).fault(dataset) else (store.READY, dataset)

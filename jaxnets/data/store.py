@@ -22,7 +22,7 @@ _FORMAT = 2
 _ABSENT = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 """Errors by which a file is not there."""
 
-READY, MISSING, OUTDATED, DAMAGED = "yes", "no", "outdated", "damaged"
+READY, MISSING, OUTDATED, DAMAGED, REFUSED = "yes", "no", "outdated", "damaged", "no access"
 """Whether a set can be used, as tables say it."""
 
 Splits = Mapping[str, Mapping[str, np.ndarray]]
@@ -119,9 +119,13 @@ def cannot_write(path: Path, error: OSError) -> UserError:
     return UserError(f"cannot write {path}: {error.strerror}; set JAXNETS_DATA to another folder")
 
 
-def cannot_read(path: Path, error: OSError) -> UserError:
-    """The error to raise where the system refuses to read what may be whole, by permissions or limits, say."""
-    return UserError(f"prepared data in {path} cannot be read: {error.strerror or error}")
+class AccessRefusedError(UserError):
+    """The system refuses to read what may be whole, by permissions or limits, say."""
+
+
+def cannot_read(path: Path, error: OSError) -> AccessRefusedError:
+    """The error to raise where the system refuses to read a set."""
+    return AccessRefusedError(f"prepared data in {path} cannot be read: {error.strerror or error}")
 
 
 def is_prepared(name: str) -> bool:
@@ -132,7 +136,7 @@ def is_prepared(name: str) -> bool:
 def state(name: str) -> str:
     """READY for a set in the form of this version of jaxnets, MISSING, OUTDATED, or DAMAGED without whole meta data.
 
-    Raises UserError where the system refuses to read it.
+    Raises AccessRefusedError where the system refuses to read it.
     """
     with lock(name, shared=True):
         if not (root() / name).exists():
@@ -142,7 +146,7 @@ def state(name: str) -> str:
 
 
 def _meta(name: str) -> dict[str, Any]:
-    """The content of a set's meta.json; empty if it is missing or no JSON object. Raises UserError as `state`."""
+    """The content of a set's meta.json; empty if it is missing or no JSON object. Raises AccessRefusedError as `state`."""
     try:
         found = json.loads((root() / name / "meta.json").read_text("utf-8"))
     except (*_ABSENT, ValueError, RecursionError):

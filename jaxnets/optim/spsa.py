@@ -274,9 +274,10 @@ def _leaves(params: Any, mask: Any) -> tuple[list[Array], Any, list[int]]:
         leaves.append(jnp.asarray(leaf))
         if jnp.issubdtype(leaves[i].dtype, jax.dtypes.prng_key):
             raise ValueError(f"spsa: {name} is a random key, which has no update; keep it out of the parameters")
-        if chosen[i] and jnp.issubdtype(leaves[i].dtype, jnp.inexact):
+        floating = jnp.issubdtype(leaves[i].dtype, jnp.inexact)
+        if chosen[i] and floating and leaves[i].dtype.itemsize > 1:
             perturbed.append(i)
-        elif chosen[i] and mask is not None:
+        elif chosen[i] and (floating or mask is not None):
             raise ValueError(f"spsa: {name} has the type {leaves[i].dtype}, which cannot be perturbed; mask it out")
     if not perturbed:
         raise ValueError("spsa: the parameters have no leaf of a floating type to perturb")

@@ -14,7 +14,7 @@ from jaxnets.errors import UserError, first_line, remedy
 from jaxnets.runs.shape import mismatch
 
 SUMS = "SHA256SUMS"
-"""The checksums of a complete run's files, as `sha256sum` writes them."""
+"""The checksums of a run's files while nothing is trained, as `sha256sum` writes them."""
 
 
 def content(folder: Path, name: str) -> bytes:

@@ -7,7 +7,7 @@ images.npz         images of the trained model, where its insides can be drawn
 weights.safetensors, net.json   the trained net; see jaxnets.runs.weights
 summary.json       final figures per seed with mean and standard deviation; written when the run is complete
 diverged           instead of a summary: no seed was left to train on
-SHA256SUMS         checksums of all these, for a complete run: `sha256sum --check SHA256SUMS`
+SHA256SUMS         checksums of all these, while nothing is trained: `sha256sum --check SHA256SUMS`
 checkpoints/       see jaxnets.training.checkpoint
 """
 
@@ -18,6 +18,7 @@ import os
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -65,7 +66,8 @@ class RunFolder:
         try:
             first = self.read("environment.json")
         except UserError:
-            first = {}  # A record that was lost does not stop the run.
+            # A record that was lost does not stop the run. On what data it began, its checkpoints know.
+            first = {"data": None}
         return {**environment, **first, "resumed": [*first.get("resumed", []), environment]}
 
     @property
@@ -209,13 +211,18 @@ class RunFolder:
 
     def finish(self, summary: Json) -> None:
         """Writes SHA256SUMS, then summary.json, which marks the run complete."""
-        names = ("config.json", "environment.json", "metrics.jsonl", "images.npz", "net.json", "weights.safetensors")
         content = files.encode(summary)
+        self.seal({"summary.json": hashlib.sha256(content).hexdigest()})
+        with files.writing(self.path):
+            files.replace(self.path / "summary.json", content)
+
+    def seal(self, further: Mapping[str, str] = MappingProxyType({})) -> None:
+        """Writes SHA256SUMS, which holds until training goes on; `further` are checksums by name."""
+        names = ("config.json", "environment.json", "metrics.jsonl", "images.npz", "net.json", "weights.safetensors")
         with files.writing(self.path):
             sums = {name: files.checksum(self.path / name) for name in names if (self.path / name).exists()}
-            sums["summary.json"] = hashlib.sha256(content).hexdigest()
-            files.replace(self.path / files.SUMS, "".join(f"{digest}  {name}\n" for name, digest in sums.items()).encode())
-            files.replace(self.path / "summary.json", content)
+            lines = [f"{digest}  {name}\n" for name, digest in {**sums, **further}.items()]
+            files.replace(self.path / files.SUMS, "".join(lines).encode())
 
     def write_images(self, images: Mapping[str, ImageGrid]) -> None:
         """Writes images.npz, if there are any."""

@@ -2,7 +2,7 @@
 
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -33,10 +33,10 @@ class Position:
     saved_at: float = dataclasses.field(default_factory=time.perf_counter)
     reported_failures: set[int] = dataclasses.field(default_factory=set)
 
-    def snapshot(self, recorded: int) -> Snapshot:
-        """The content of a checkpoint; `recorded` counts the lines of metrics.jsonl."""
+    def snapshot(self, recorded: int = 0, data: Mapping[str, str] | None = None) -> Snapshot:
+        """The content of a checkpoint; `recorded` counts the lines of metrics.jsonl, `data` is a fingerprint."""
         sums = {name: pair.tolist() for name, pair in self.sums.items()}
-        progress = {"step": self.step, "sums": sums, "seconds": self.clock.seconds, "recorded": recorded}
+        progress = {"step": self.step, "sums": sums, "seconds": self.clock.seconds, "recorded": recorded, "data": data}
         return Snapshot(self.state, tuple(self.best), progress)
 
 
@@ -45,6 +45,8 @@ class Session(NamedTuple):
 
     experiment: Experiment
     dataset: Dataset
+    data: Mapping[str, str]
+    """The fingerprint of the data set."""
     engine: Engine
     run: RunFolder
     checkpoints: Checkpoints
@@ -71,6 +73,6 @@ class Session(NamedTuple):
     def save(self, position: Position) -> None:
         """Writes a checkpoint."""
         self.run.sync()
-        self.checkpoints.save(position.step, position.snapshot(self.run.recorded))
+        self.checkpoints.save(position.step, position.snapshot(self.run.recorded, self.data))
         position.saved_at = time.perf_counter()
         position.clock.lap("save")

@@ -72,6 +72,8 @@ def train(
         distributed.together(lambda: _open(run, experiment, {**made_with, "data": data}, dataset))
         if finished := distributed.from_writer(run.summary() if run.finished else None):
             reporter.note(f"{experiment.id}: already finished in {folder}")
+            if lost := distributed.from_writer(run.damaged()):
+                reporter.note(f"{folder}: {' and '.join(lost)} missing or damaged; to train it again, choose another --out")
             return finished
         if distributed.from_writer(run.diverged):
             raise Diverged(
@@ -85,7 +87,7 @@ def train(
         checkpoints = stack.enter_context(contextlib.closing(Checkpoints(folder / "checkpoints")))
         received = stack.enter_context(signals.defer_signals())
         noticed = lambda: next(iter(received), int(reporter.unheard and signal.SIGPIPE))
-        session = Session(experiment, dataset, engine, run, checkpoints, reporter, checkpoint_every, board, noticed)
+        session = Session(experiment, dataset, data, engine, run, checkpoints, reporter, checkpoint_every, board, noticed)
         try:
             return _train_to_the_end(session)
         except OutOfMemory as error:
@@ -105,7 +107,11 @@ def _with_absolute_paths(experiment: Experiment) -> Experiment:
 
 def _open(run: RunFolder, experiment: Experiment, made_with: Json, dataset: Dataset) -> None:
     run.open(experiment, made_with)
-    if different := fingerprint.changes(run.environment().get("data"), made_with["data"], dataset):
+    _require_same_data(run, experiment, run.environment().get("data"), made_with["data"], dataset)
+
+
+def _require_same_data(run: RunFolder, experiment: Experiment, recorded: Any, found: Json, dataset: Dataset) -> None:
+    if different := fingerprint.changes(recorded, found, dataset):
         raise UserError(
             f"{experiment.dataset} changed since the run in {run.path} began: {', '.join(different)}; choose another --out"
         )
@@ -132,9 +138,13 @@ def _restore(session: Session) -> Position:
     """The position of the newest readable checkpoint, or the start."""
     state = session.engine.init()
     position = Position(state, first_best(state), Clock(lambda: session.engine.costs.compile_seconds))
-    snapshot, problems = session.checkpoints.restore(position.snapshot(0))
+    snapshot, problems = session.checkpoints.restore(position.snapshot())
     recorded = None
     if snapshot is not None:
+        # The record in the folder may be lost.
+        _require_same_data(
+            session.run, session.experiment, snapshot.progress.get("data"), dict(session.data), session.dataset
+        )
         position.state, position.best = snapshot.latest, BestWeights(*snapshot.best)
         position.step = int(snapshot.progress["step"])
         position.sums = {name: np.asarray(pair) for name, pair in snapshot.progress["sums"].items()}
@@ -177,6 +187,7 @@ def _raise_if_interrupted(session: Session, position: Position) -> None:
     """Raises Interrupted if something asks to stop; the caller has saved."""
     if number := session.stop():
         weights.save(session.run.path, _selected(session, position), session.dataset)
+        session.run.seal()
         raise Interrupted(
             number,
             f"{session.experiment.id}: {'its output cannot be written; ' if number == signal.SIGPIPE else ''}"

@@ -56,6 +56,8 @@ def load(folder: Path) -> tuple[dict[str, Any], Dataset]:
     Raises UserError for files that are missing or damaged.
     """
     if not (folder / WEIGHTS).exists():
+        if (folder / "summary.json").exists():
+            raise UserError(f"{folder}: {WEIGHTS}, which its run wrote, is gone; copy it from where the run was made")
         raise UserError(
             f"{folder} has no weights yet: they are written when its run ends or is interrupted; train it, or choose another"
         )

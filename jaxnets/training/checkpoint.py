@@ -9,6 +9,7 @@ import contextlib
 import json
 import logging
 import shutil
+import sys
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -153,10 +154,13 @@ class Checkpoints:
 def _manager(folder: Path) -> ocp.CheckpointManager:
     """Orbax's manager of a folder, in a process that does not wait for others to have one too."""
     path = str(folder.absolute())
-    if "\\" in path or path.encode("utf-8", "ignore").decode() != path:  # Its files are named by URLs.
-        raise UserError(
-            f"checkpoints cannot be kept in {folder}: the path has a backslash or is not valid UTF-8; choose another --out"
-        )
+    # Its files are named by URLs.
+    if "\\" in path:
+        raise UserError(f"checkpoints cannot be kept in {folder}: the path has a backslash; choose another --out")
+    if path.encode("utf-8", "ignore").decode() != path:
+        encoding = sys.getfilesystemencoding()
+        advice = "choose another --out" if encoding == "utf-8" else "set PYTHONUTF8=1"
+        raise UserError(f"checkpoints cannot be kept in {folder}: the path is not text in {encoding}; {advice}")
     folder.mkdir(parents=True, exist_ok=True)
     alone = ocp.options.MultiprocessingOptions(
         active_processes={0} if distributed.count() > 1 else None, barrier_sync_key_prefix="writer"

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -203,6 +204,14 @@ def test_output_that_cannot_be_written(args):
     out, err = process.communicate()
     assert (process.returncode, err) == (0, "")
     assert out.isascii()
+
+
+def test_streams_may_be_closed(tmp_path):
+    """What is said goes nowhere, and not into a file that takes the stream's number."""
+    for closed in (">&-", ">&- 2>&-", "<&- >&- 2>&-"):
+        command = f"{shlex.quote(sys.executable)} -m jaxnets theory --out {shlex.quote(str(tmp_path))} {closed}"
+        assert subprocess.run(["bash", "-c", command]).returncode == 0
+    assert all(b"softmax" not in path.read_bytes() for path in tmp_path.iterdir())
 
 
 def test_an_accelerator_that_is_not_there(tmp_path):

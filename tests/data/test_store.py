@@ -94,6 +94,7 @@ def test_what_the_system_refuses_to_read_is_not_called_damaged(root, monkeypatch
         patch.setattr("builtins.open", refuse)
         with pytest.raises(UserError, match="^prepared data in .*toy cannot be read: Too many open files$"):
             store.load("toy")
+        assert catalog.state("toy") == store.REFUSED
     assert store.load("toy").examples("train") == 2
 
 

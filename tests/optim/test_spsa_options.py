@@ -206,6 +206,7 @@ def test_gains_out_of_range_are_named(options, message):
         ({"w": jnp.ones(2)}, {"w": False}, "no leaf of a floating type"),
         ({"n": jnp.arange(3), "w": jnp.ones(2)}, True, "n has the type int32"),
         ({"on": jnp.array([True]), "w": jnp.ones(2)}, {"on": True, "w": True}, "on has the type bool"),
+        ({"few": jnp.ones(2, jnp.float8_e4m3fn)}, None, "few has the type float8_e4m3fn, which cannot be perturbed"),
     ],
 )
 def test_what_cannot_be_perturbed_is_named(params, mask, message):

@@ -148,7 +148,7 @@ def test_a_lost_record_of_the_machine_does_not_stop_the_run(run):
         damage(run.path / "environment.json")
         run.close()
         run.open(PLAIN, {"devices": "others"})
-        assert run.read("environment.json") == {"devices": "others", "resumed": [{"devices": "others"}]}
+        assert run.read("environment.json") == {"devices": "others", "resumed": [{"devices": "others"}], "data": None}
 
 
 def test_lost_and_damaged_lines_are_said(run):

@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -166,6 +167,36 @@ def test_a_run_does_not_go_on_with_data_prepared_anew(few_shapes, tmp_path, repo
         UserError, match=r"shapes10 changed since the run in .* began: mean, test\.image; choose another --out"
     ):
         train(SMALL, tmp_path, reporter)
+    (tmp_path / "environment.json").unlink()
+    for _ in range(2):
+        with pytest.raises(UserError, match=r"changed since .* began: mean, test\.image"):
+            train(SMALL, tmp_path, reporter)
+    monkeypatch.setattr(catalog, "open_data", lambda config, report: few_shapes)
+    train(SMALL, tmp_path, reporter)
+
+
+def test_the_files_of_a_stopped_run_are_compared_too(few_shapes, tmp_path, reporter, monkeypatch):
+    send_when_recorded(signal.SIGTERM, 0, monkeypatch)
+    with pytest.raises(Interrupted):
+        train(SMALL, tmp_path, reporter)
+    weights.load(tmp_path)
+    content = bytearray((tmp_path / "weights.safetensors").read_bytes())
+    content[-10] ^= 0x40
+    (tmp_path / "weights.safetensors").write_bytes(content)
+    with pytest.raises(UserError, match=r"weights\.safetensors is damaged"):
+        weights.load(tmp_path)
+    train(SMALL, tmp_path, reporter)
+    weights.load(tmp_path)
+
+
+def test_a_finished_run_that_lost_its_weights_says_so(straight, tmp_path):
+    shutil.copytree(straight[0], tmp_path / "copy")
+    (tmp_path / "copy" / "weights.safetensors").unlink()
+    with pytest.raises(UserError, match=r"weights\.safetensors, which its run wrote, is gone"):
+        weights.load(tmp_path / "copy")
+    output = io.StringIO()
+    train(SMALL, tmp_path / "copy", Reporter(Console(file=output, width=400)))
+    assert "weights.safetensors missing or damaged; to train it again, choose another --out" in output.getvalue()
 
 
 def test_damage_to_the_newest_checkpoint_and_the_record_is_said_and_mended(straight, tmp_path, monkeypatch):

@@ -89,9 +89,17 @@ def test_a_folders_name_is_no_pattern(tmp_path, name):
     np.testing.assert_array_equal(found.latest["w"], snapshot(1).latest["w"])
 
 
-@pytest.mark.parametrize("name", ["a\\b", "\udcff"])
-def test_paths_that_checkpoints_cannot_have_are_refused_before_training(tmp_path, name):
-    with pytest.raises(UserError, match="the path has a backslash or is not valid UTF-8"):
+@pytest.mark.parametrize(
+    ("name", "encoding", "fault"),
+    [
+        ("a\\b", "utf-8", "the path has a backslash; choose another --out"),
+        ("\udcff", "utf-8", "the path is not text in utf-8; choose another --out"),
+        ("d\udcc3\udca9", "ascii", "the path is not text in ascii; set PYTHONUTF8=1"),
+    ],
+)
+def test_paths_that_checkpoints_cannot_have_are_refused_before_training(tmp_path, monkeypatch, name, encoding, fault):
+    monkeypatch.setattr("sys.getfilesystemencoding", lambda: encoding)
+    with pytest.raises(UserError, match=fault):
         Checkpoints(tmp_path / name)
     assert not list(tmp_path.iterdir())
 

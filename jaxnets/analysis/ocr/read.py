@@ -22,6 +22,8 @@ _DOUBT = 1e-5
 """Probability added to every class, because nets are overconfident."""
 _TURNED = 0.05
 """A page lies another way up if its letters, so turned, are likelier by this, as the mean logarithm of probabilities."""
+_FEWEST = 12
+"""From fewer letters nothing is told of how a page lies."""
 _CORRECTED = 3
 """A word list may change one letter in this many, and always one."""
 
@@ -72,7 +74,7 @@ def read(ink: Array, predict: Predict, names: Sequence[str], words: Collection[s
     forms = _forms([letter.ink for letter in letters])
     turned = np.split(predict(np.concatenate([np.rot90(forms, k, (1, 2)) for k in range(4)])), 4)
     likely = [float(_log(found.max(1)).mean()) for found in turned]
-    turn = int(np.argmax(likely)) if max(likely) > likely[0] + _TURNED else 0
+    turn = int(np.argmax(likely)) if len(letters) >= _FEWEST and max(likely) > likely[0] + _TURNED else 0
     rows = iter(turned[0])
 
     def read_word(word: Word) -> list[Character]:

@@ -1,6 +1,7 @@
 """Files in folders: one for each class, with or without folders of splits above them."""
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -38,12 +39,15 @@ def _is_hidden(name: str) -> bool:
 def is_about(path: Path) -> bool:
     """Whether a file tells about the data instead of being part of it, by its name.
 
-    >>> is_about(Path("README.txt")), is_about(Path("Arabic.txt"))
-    (True, False)
+    >>> [is_about(Path(f"{name}.txt")) for name in ("README (1)", "names_license", "SOURCES", "Arabic", "notice 7")]
+    [True, True, True, False, False]
     """
-    return path.stem.upper() in ("README", "LICENSE", "LICENCE", "COPYING", "NOTICE", "CHANGELOG")
+    stem = path.stem.upper()
+    return stem in ("NOTICE", "SOURCES") or not _ABOUT.isdisjoint(re.split("[^A-Z]+", stem))
 
 
+_ABOUT = {"README", "LICENSE", "LICENCE", "COPYING", "CHANGELOG"}
+"""Words of their names."""
 ABOUT = "files about the data"
 """What is left out where `is_about`, for `phrases.left_out`."""
 

@@ -107,6 +107,8 @@ def test_a_page_that_lies_the_wrong_way_up(draw, tmp_path, capsys, angle, advice
     assert status == 0
     assert "the page seems to lie the wrong way up; turn it " in error
     assert advice in error
+    draw("JARS", (900, 800)).rotate(angle, expand=True).save(tmp_path / "page.png")
+    assert "the wrong way up" not in ocr(capsys, tmp_path / "page.png")[2]
 
 
 def test_many_doubtful_characters(net, page, capsys):

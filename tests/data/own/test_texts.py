@@ -90,7 +90,8 @@ def test_a_folder_of_texts(tmp_path):
 @pytest.mark.parametrize("mark", ["", "\ufeff"])
 def test_the_same_text_from_any_editor_is_the_same(tmp_path, end, mark):
     ours = opened(TextData(source=str(written(tmp_path / "a.txt", STORY)), synthetic="toy_letters"))
-    theirs = written(tmp_path / "b.txt", mark + STORY.replace("\n", end))
+    half = len(STORY) // 2  # `cat` puts files with marks one after the other.
+    theirs = written(tmp_path / "b.txt", mark + (STORY[:half] + mark + STORY[half:]).replace("\n", end))
     assert opened(TextData(source=str(theirs), synthetic="toy_letters")).meta["digest"] == ours.meta["digest"]
 
 
@@ -296,9 +297,14 @@ def test_files_about_the_data_are_no_data(tmp_path):
     for i, (review, label) in enumerate(reviews(20)):
         written(tmp_path / "f" / label / f"{i:02}.txt", review)
     written(tmp_path / "f" / "neg" / "README.md", "what this is")
+    written(tmp_path / "f" / "neg" / "desktop.ini", "IconResource")
     dataset = opened(ReviewData(source=str(tmp_path / "f")))
     assert sum(dataset.examples(split) for split in dataset.splits) == 20
-    assert dataset.meta["left_out"] == ["files about the data: 1 (neg/README.md)"]
+    assert dataset.meta["left_out"] == [
+        "files about the data: 1 (neg/README.md)", "files that are not .txt: 1 (neg/desktop.ini)",
+    ]  # fmt: skip
+    written(tmp_path / "f" / "odd" / "a.doc", "a review")
+    assert "class odd of train has no .txt file with a text" in refused(ReviewData(source=str(tmp_path / "f")))
 
 
 def test_bad_names(tmp_path):
