@@ -206,6 +206,23 @@ def test_output_that_cannot_be_written(args):
     assert out.isascii()
 
 
+def test_a_user_without_home_and_entry():
+    """Sets of data need a home, or JAXNETS_DATA; what needs none works."""
+    program = "import pwd, sys; pwd.getpwuid = {}.__getitem__; from jaxnets.cli import main; sys.exit(main(sys.argv[1:]))"
+    homeless = {name: value for name, value in os.environ.items() if name not in ("HOME", "JAXNETS_DATA")}
+
+    def call(*args, **further):
+        command = [sys.executable, "-c", program, *args]
+        return subprocess.run(command, env={**homeless, **further}, capture_output=True, text=True)
+
+    assert (listed := call("list")).returncode == 0, listed.stderr
+    said = "jaxnets: error: there is no home folder: set JAXNETS_DATA to a folder for data sets\n"
+    assert (refused := call("data", "status")).returncode == 2
+    assert refused.stderr == said
+    assert not refused.stdout
+    assert call("data", "status", JAXNETS_DATA=os.environ["JAXNETS_DATA"]).returncode == 0
+
+
 def test_streams_may_be_closed(tmp_path):
     """What is said goes nowhere, and not into a file that takes the stream's number."""
     for closed in (">&-", ">&- 2>&-", "<&- >&- 2>&-"):

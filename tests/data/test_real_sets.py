@@ -1,6 +1,9 @@
 """The real data sets, each prepared once: the facts in its file, and what is known of it from elsewhere."""
 
 import functools
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -43,6 +46,13 @@ def prepared(real_data, tmp_path_factory):
         for module in (imdb, corpora):
             patch.setattr(module, "to_arrays", functools.cache(module.to_arrays))
         yield prepare
+
+
+def test_two_preparations_at_once_are_both_right(real_data, tmp_path):
+    command = [sys.executable, "-m", "jaxnets", "data", "prepare", "names", "--manual-dir", str(real_data("tutorial"))]
+    environment = {**os.environ, "JAXNETS_DATA": str(tmp_path)}
+    both = [subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    assert [(one.communicate()[1], one.returncode) for one in both] == [("", 0)] * 2
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -7,6 +7,7 @@ import os
 import re
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
@@ -199,6 +200,20 @@ def test_environment_names_versions_and_processor():
     described = environment.describe({"platform": "cpu"})
     assert set(described) == {"versions", "devices", "processor", "processor_features", "commit", "settings"}
     assert described["versions"]["jax"][0].isdigit()
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [("jax_default_matmul_precision", "float32"), ("jax_default_prng_impl", "rbg"), ("jax_threefry_partitionable", False)],
+)
+def test_settings_that_change_figures_are_recorded(setting, value):
+    before = jax.config.values[setting]
+    assert environment.describe({})["settings"][setting] == before
+    try:
+        jax.config.update(setting, value)
+        assert environment.describe({})["settings"][setting] == value != before
+    finally:
+        jax.config.update(setting, before)
 
 
 def test_runs_are_found_while_one_of_them_saves(tmp_path, monkeypatch):
