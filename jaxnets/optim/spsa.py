@@ -268,17 +268,16 @@ def _leaves(params: Any, mask: Any) -> tuple[list[Array], Any, list[int]]:
     with_paths, structure = jax.tree_util.tree_flatten_with_path(params)
     wanted = True if mask is None else mask(params) if callable(mask) else mask
     chosen = jax.tree.leaves(jax.tree.broadcast(wanted, params))
-    leaves, perturbed = [], []
-    for i, (path, leaf) in enumerate(with_paths):
-        name = jax.tree_util.keystr(path, simple=True, separator="/") or "the parameters"
-        leaves.append(jnp.asarray(leaf))
-        if jnp.issubdtype(leaves[i].dtype, jax.dtypes.prng_key):
+    leaves, perturbed = [jnp.asarray(leaf) for _, leaf in with_paths], []
+    for i, leaf in enumerate(leaves):
+        name = jax.tree_util.keystr(with_paths[i][0], simple=True, separator="/") or "the parameters"
+        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
             raise ValueError(f"spsa: {name} is a random key, which has no update; keep it out of the parameters")
-        floating = jnp.issubdtype(leaves[i].dtype, jnp.inexact)
-        if chosen[i] and floating and leaves[i].dtype.itemsize > 1:
+        floating = jnp.issubdtype(leaf.dtype, jnp.inexact)
+        if chosen[i] and floating and leaf.dtype.itemsize > 1:
             perturbed.append(i)
         elif chosen[i] and (floating or mask is not None):
-            raise ValueError(f"spsa: {name} has the type {leaves[i].dtype}, which cannot be perturbed; mask it out")
+            raise ValueError(f"spsa: {name} has the type {leaf.dtype}, which cannot be perturbed; mask it out")
     if not perturbed:
         raise ValueError("spsa: the parameters have no leaf of a floating type to perturb")
     return leaves, structure, perturbed
