@@ -123,7 +123,7 @@ def slopes(rows: Sequence[Row]) -> dict[str, float]:
 
 def draw(rows: Sequence[Row], path: Path) -> None:
     """Plots time and memory against the size, with their power laws. Raises UserError if the file cannot be written."""
-    figure = Figure((6.4, 2.8), layout="constrained")
+    figure = Figure((7.2, 2.8), layout="constrained")
     sizes = np.array([row["size"] for row in rows])
     titles = {"milliseconds": ("milliseconds a step", 1.0), "peak_bytes": ("memory, MB", 1e-6)}
     for axes, (cost, exponent) in zip(figure.subplots(1, 2), slopes(rows).items(), strict=True):
@@ -132,9 +132,20 @@ def draw(rows: Sequence[Row], path: Path) -> None:
         level = np.exp(np.log(costs).mean() - exponent * np.log(sizes).mean())
         axes.loglog(sizes, costs, "o", color="tab:blue")
         axes.loglog(sizes, level * sizes**exponent, "--", color="tab:gray", label=f"~ size^{exponent:.2f}")
-        axes.set(xlabel=rows[0]["title"], ylabel=label)
+        axes.minorticks_off()
+        ticks = sizes[::2]
+        axes.set(xlabel=rows[0]["title"], ylabel=label, xticks=ticks, xticklabels=map(_short, ticks))
         axes.legend(frameon=False)
     plots.save(figure, path, dpi=80)
+
+
+def _short(size: float) -> str:
+    """A number as a label of an axis.
+
+    >>> [_short(size) for size in (512, 4096, 34_378, 8_690_698)]
+    ['512', '4,096', '34 k', '8.7 M']
+    """
+    return f"{size:,.0f}" if size < 10_000 else f"{size / 1e3:.0f} k" if size < 1e6 else f"{size / 1e6:.1f} M"
 
 
 @dataclasses.dataclass(frozen=True)
