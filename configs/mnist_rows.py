@@ -23,8 +23,8 @@ AMD EPYC; minutes are for all seeds:
     lstm_256  97.7 ± 0.6    11 minutes        gru_256           92.6 ± 1.5    11 minutes
     rnn_128_fast  9.9 ± 0.4 (3 seeds), which is chance
 
-`lstm_128_best`, `gru_128_best` and `rnn_128_best` are the nets of 128 units by another recipe, 15 epochs, 5 seeds: 99.3 ± 0.1,
-99.3 ± 0.0 and 97.8 ± 0.1 %. Beside other programs two seeds took 9 minutes.
+`lstm_128_best`, `gru_128_best` and `rnn_128_best`, the nets of 128 units by another recipe: 99.3 ± 0.1, 99.3 ± 0.0 and
+97.8 ± 0.1 % over 5 seeds. Beside other programs two seeds took 9 minutes.
 """
 
 from collections.abc import Iterator
