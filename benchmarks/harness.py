@@ -5,7 +5,7 @@ import json
 import statistics
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
@@ -235,6 +235,22 @@ def measured_once(path: Path | None, measure: Callable[[], Sequence[Mapping[str,
     rows = [{**row, **facts()} for row in measure()]
     for row in rows if path else ():
         append(path, row)
+    return rows
+
+
+def one_each(
+    path: Path | None,
+    keys: Iterable[Any],
+    key_of: Callable[[Mapping[str, Any]], Any],
+    measure: Callable[[Any], dict[str, Any]],
+) -> list[dict[str, Any]]:
+    """A row for each key: what a file has is not measured again, what is new is appended to it at once."""
+    rows = records.read(path) if path and path.exists() else []
+    for key in keys:
+        if all(key_of(row) != key for row in rows):
+            rows.append(measure(key))
+            if path:
+                append(path, rows[-1])
     return rows
 
 

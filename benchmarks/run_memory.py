@@ -117,15 +117,8 @@ class MemoryOptions:
 def main(args: Sequence[str]) -> int:
     """Runs, appends the rows to a file and prints the table. Returns the exit status."""
     options = parse(MemoryOptions, "bench run_memory", list(args))
-    rows = list(records.read(options.json)) if options.json and options.json.exists() else []
-    for id_ in options.ids or SHOWN:
-        for seeds in SHOWN.get(id_, SEEDS):
-            if any((r["id"], r["seeds"]) == (id_, seeds) for r in rows):
-                continue
-            rows.append(row(id_, seeds))
-            if options.json:
-                harness.append(options.json, rows[-1])
-    print(table(rows))
+    runs = [(id_, seeds) for id_ in options.ids or SHOWN for seeds in SHOWN.get(id_, SEEDS)]
+    print(table(harness.one_each(options.json, runs, lambda r: (r["id"], r["seeds"]), lambda run: row(*run))))
     return 0
 
 

@@ -22,7 +22,6 @@ from benchmarks.harness import Candidate, Timing
 from benchmarks.spsa_peers import LEFT_OUT, OURS, PEERS, PROBLEMS, Problem, versions
 from jaxnets.cli.parse import parse
 from jaxnets.errors import UserError
-from jaxnets.runs import records
 
 EVALUATIONS, FUNCTION = 500, "the function"
 SHOWN = ("noisy quadratic, 10", "noisy quadratic, 1,000", "noisy quadratic, 10,000", "logistic regression, 20")
@@ -111,15 +110,9 @@ def main(args: Sequence[str]) -> int:
     if unknown := [name for name in options.problems if name not in PROBLEMS]:
         raise UserError(f"unknown problem {unknown[0]!r}: choose from {'; '.join(PROBLEMS)}")
     harness.check_rounds(options.rounds)
-    rows = list(records.read(options.json)) if options.json and options.json.exists() else []
-    for name in options.problems or SHOWN:
-        if any(row["problem"] == name for row in rows):
-            continue
-        timings = harness.interleave(candidates(name), options.rounds, single_step=True)
-        rows.append(row(name, timings, EVALUATIONS))
-        if options.json:
-            harness.append(options.json, rows[-1])
-    print(table(rows))
+    timed = lambda name: harness.interleave(candidates(name), options.rounds, single_step=True)
+    measure = lambda name: row(name, timed(name), EVALUATIONS)
+    print(table(harness.one_each(options.json, options.problems or SHOWN, lambda r: r["problem"], measure)))
     return 0
 
 
