@@ -20,6 +20,7 @@ def test_a_process_that_fails_is_named():
         run_memory.resident(["-c", "raise SystemExit('it is full')"], os.environ)
 
 
+@pytest.mark.slow
 def test_a_run_holds_more_than_the_libraries_alone():
     small = ["--data.source", "synthetic", "--data.batch-size", "20", "--model.hidden", "4"]
     row = run_memory.row("nist36/mlp", 2, small)
