@@ -1,4 +1,4 @@
-"""Text files as users and publishers have them, read in one way: UTF-8, byte order marks and kinds of line ends dropped."""
+"""Text files as users and publishers have them, read in one way: UTF-8, byte order mark and kinds of line ends dropped."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,13 +17,12 @@ def read(name: str, path: Path) -> str:
 
 
 def decode(name: str, path: str, content: bytes) -> str:
-    """The text of a file in UTF-8, without byte order marks, of which `cat` leaves some in the middle; lines end with a line
-    feed, whatever ends them in the file.
+    """The text of a file in UTF-8, without a byte order mark; lines end with a line feed, whatever ends them in the file.
 
     Raises UserError, which starts with the data set's or option's `name`, for another encoding and a file without text.
     """
     try:
-        text = content.decode("utf-8").replace("\ufeff", "")
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UserError(f"{name}: {path} is not UTF-8 text (byte {error.start}); convert it or fetch it again") from None
     if not text.strip():

@@ -26,5 +26,8 @@ def refuse(path: Path | str, problem: str) -> UserError:
 
 
 def read_text(path: Path) -> str:
-    """The text of a file, as `text_files.decode` returns it. Raises UserError for one that cannot be read."""
-    return text_files.read("data.source", path)
+    """The text of a file, as `text_files.decode` returns it, without the byte order marks that `cat` leaves inside.
+
+    Raises UserError for one that cannot be read.
+    """
+    return text_files.read("data.source", path).replace("\ufeff", "")
