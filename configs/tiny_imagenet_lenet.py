@@ -16,6 +16,9 @@ all three seeds on two cores of an AMD EPYC. Runs of 100 epochs do not exist yet
 
     plain 9.6 ± 0.1, bn 12.5 ± 0.6, dropout 8.4 ± 0.2, bn_dropout 11.0 ± 0.3, l2 9.4 ± 0.1, super_badinit 1.9 ± 0.0,
     super 15.1 ± 0.5, best 17.3 ± 0.3
+
+After 30 epochs, with --optim.ema 0.999 --data.eval-flip, best has 21.6 ± 0.6 and its three seeds as one 24.0: 16 minutes for
+all three beside other programs.
 """
 
 from collections.abc import Iterator, Mapping
