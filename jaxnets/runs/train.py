@@ -2,6 +2,7 @@
 
 import contextlib
 import signal
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +111,9 @@ def _open(run: RunFolder, experiment: Experiment, made_with: Json, dataset: Data
     _require_same_data(run, experiment, run.environment().get("data"), made_with["data"], dataset)
 
 
-def _require_same_data(run: RunFolder, experiment: Experiment, recorded: Any, found: Json, dataset: Dataset) -> None:
+def _require_same_data(
+    run: RunFolder, experiment: Experiment, recorded: Any, found: Mapping[str, str], dataset: Dataset
+) -> None:
     if different := fingerprint.changes(recorded, found, dataset):
         raise UserError(
             f"{experiment.dataset} changed since the run in {run.path} began: {', '.join(different)}; choose another --out"
@@ -142,9 +145,8 @@ def _restore(session: Session) -> Position:
     recorded = None
     if snapshot is not None:
         # The record in the folder may be lost.
-        _require_same_data(
-            session.run, session.experiment, snapshot.progress.get("data"), dict(session.data), session.dataset
-        )
+        recorded_data = snapshot.progress.get("data")
+        _require_same_data(session.run, session.experiment, recorded_data, session.data, session.dataset)
         position.state, position.best = snapshot.latest, BestWeights(*snapshot.best)
         position.step = int(snapshot.progress["step"])
         position.sums = {name: np.asarray(pair) for name, pair in snapshot.progress["sums"].items()}

@@ -19,6 +19,7 @@ from jaxnets.data.store import Dataset
 from jaxnets.errors import UserError, first_line
 from jaxnets.models.named import as_tree, by_name
 from jaxnets.runs import files
+from jaxnets.runs.folder import RunFolder
 from jaxnets.runs.shape import ABSENT
 from jaxnets.training import parallel
 
@@ -56,7 +57,7 @@ def load(folder: Path) -> tuple[dict[str, Any], Dataset]:
     Raises UserError for files that are missing or damaged.
     """
     if not (folder / WEIGHTS).exists():
-        if (folder / "summary.json").exists():
+        if RunFolder(folder).finished:
             raise UserError(f"{folder}: {WEIGHTS}, which its run wrote, is gone; copy it from where the run was made")
         raise UserError(
             f"{folder} has no weights yet: they are written when its run ends or is interrupted; train it, or choose another"

@@ -2,8 +2,9 @@
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from jaxnets.data.own import splits
 from jaxnets.data.own.content import refuse
@@ -48,8 +49,19 @@ def is_about(path: Path) -> bool:
 
 _ABOUT = {"README", "LICENSE", "LICENCE", "COPYING", "CHANGELOG"}
 """Words of their names."""
-ABOUT = "files about the data"
-"""What is left out where `is_about`, for `phrases.left_out`."""
+_LEFT_OUT = "files about the data", "files that are not .txt"
+
+
+def texts_of(files: Iterable[Path], folder: Path, dropped: dict[str, list[Any]]) -> list[Path]:
+    """The .txt files that are data; `dropped`, for `phrases.left_out`, gets the others by their place below `folder`."""
+    about, other = (dropped.setdefault(reason, []) for reason in _LEFT_OUT)
+    kept = []
+    for file in files:
+        if not is_about(file) and file.suffix.lower() == ".txt":
+            kept.append(file)
+        else:
+            (about if is_about(file) else other).append(str(file.relative_to(folder)))
+    return kept
 
 
 def subfolders(folder: Path) -> list[Path]:

@@ -25,7 +25,6 @@ from jaxnets.data.progress import Report, track
 OPTIONS = ("text_column", "label_column")
 _TABLES = (".csv", ".tsv")
 _LONGEST_FIELD = 10_000_000
-_OTHER = "files that are not .txt"
 _INCOMPLETE, _TOO_MANY = "lines without text or label", "lines with more fields than the header"
 _NO_WORD, _SHORTENED = "texts without a word of a to z", "letters outside a to z, of texts"
 
@@ -84,14 +83,10 @@ def _read(config: Any, path: Path, report: Report, dropped: dict[str, list[Any]]
         return {split: _read_table(config, table, dropped) for split, table in tables.items()}
     given = {}
     for split, classes in folders.by_class(path, "text").items():
-        files = []
-        for file, name in ((file, name) for name, members in classes.items() for file in members):
-            if reason := folders.ABOUT if folders.is_about(file) else _OTHER if file.suffix.lower() != ".txt" else "":
-                dropped.setdefault(reason, []).append(str(file.relative_to(path)))
-            else:
-                files.append((file, name))
-        if empty := set(classes) - {name for _, name in files}:
-            raise refuse(path, f"class {some(sorted(empty))} of {split} has no .txt file with a text")
+        texts_of = {name: folders.texts_of(members, path, dropped) for name, members in classes.items()}
+        if empty := [name for name, members in texts_of.items() if not members]:
+            raise refuse(path, f"class {some(empty)} of {split} has no .txt file with a text")
+        files = [(file, name) for name, members in texts_of.items() for file in members]
         texts = [read_text(file) for file, _ in track(files, f"reading {split}", report)]
         given[split] = _Labeled(texts, [name for _, name in files])
     return given

@@ -33,9 +33,7 @@ def read(config: Any, path: Path, report: Report) -> Content:
     dropped: dict[str, list[Any]] = {_NO_LETTER: [], _TOO_LONG: [], _SHORTENED: [], text_files.LONGER: []}
     if path.is_dir():
         found = [file for file in sorted(path.iterdir()) if file.is_file() and not file.name.startswith(".")]
-        files = [file for file in found if file.suffix.lower() == ".txt" and not folders.is_about(file)]
-        dropped[folders.ABOUT] = [file.name for file in found if folders.is_about(file)]
-        dropped["files that are not .txt"] = [f.name for f in found if f not in files and not folders.is_about(f)]
+        files = folders.texts_of(found, path, dropped)
         if not files:
             raise refuse(path, "the folder has no .txt files; give a file of names, or a folder of one for each category")
     elif path.suffix.lower() in (".csv", ".tsv", ".npz"):
